@@ -1,0 +1,1 @@
+"""Everything that meets the outside: intake, egress, transfer, license, operation, commands."""

@@ -1,0 +1,41 @@
+"""What holds for every test: no way out, no settings from the machine, no clock in the verdict.
+
+pytest-socket refuses every socket but Unix ones. A test marked ``enable_socket`` may connect, and
+to the loopback addresses alone.
+"""
+
+import os
+
+import hypothesis
+import pytest
+import pytest_socket
+
+LOOPBACK = ["127.0.0.1", "::1"]
+FOREIGN_SETTINGS = ("BRIDGE_", "BEACON_", "PHONE_HOME_", "XDG_")
+"""Beginnings of environment names that the bridge obeys."""
+FOREIGN_NAMES = frozenset(
+    {"CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR"}
+    | {f"{kind}_proxy" for kind in ("http", "https", "all", "no")}
+)
+
+# A deadline, or a complaint about slow examples, would make the speed of the machine a verdict.
+hypothesis.settings.register_profile(
+    "bridge",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("bridge")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_the_machine() -> None:
+    for name in list(os.environ):
+        if name.startswith(FOREIGN_SETTINGS) or {name, name.lower()} & FOREIGN_NAMES:
+            del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("enable_socket"):
+        pytest_socket.socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
