@@ -1,0 +1,126 @@
+"""DSSE envelopes, version 1: signed bytes are stored bytes.
+
+What is signed is the pre-authentication encoding of the payload's type and its bytes, so a signature
+on one kind of document is none on another. An envelope is written in one form and read strictly:
+exactly its members, canonical base64, one signature, or two where a rotation needs the old key and
+the new. Whether a signature is good and whether its key is trusted are two questions with two errors.
+
+Specification: https://github.com/secure-systems-lab/dsse (envelope.md, protocol.md).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from keys.ed25519 import SIGNATURE_SIZE, PublicKey, SigningKey
+from keys.errors import VerificationError, shown
+from keys.strictjson import Fields, loads
+
+SIGNATURES_MAX = 2
+"""A rotation is signed by the old key and the new; nothing of ours has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who says to have signed (a key's id), and the 64 bytes."""
+
+    keyid: str
+    sig: bytes
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """The bytes that are signed: type and payload with their lengths."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def seal(payload_type: str, payload: bytes, signers: Sequence[SigningKey]) -> bytes:
+    """The envelope of ``payload``, signed by each of ``signers``."""
+    message = pae(payload_type, payload)
+    return orjson.dumps(
+        {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": payload_type,
+            "signatures": [
+                {
+                    "keyid": signer.public.id,
+                    "sig": base64.b64encode(signer.sign(message)).decode(),
+                }
+                for signer in signers
+            ],
+        }
+    )
+
+
+def _bad(problem: str, message: str) -> VerificationError:
+    return VerificationError(
+        f"envelope.{problem}",
+        f"A signed envelope is refused: {message}.",
+        "Take the file from its source again.",
+    )
+
+
+def _base64(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise _bad("base64", "a member is not base64") from error
+    if base64.b64encode(data).decode() != text:
+        raise _bad("base64", "a member is base64 in another form than the canonical one")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A parsed envelope; nothing in it is trusted before :meth:`verify`."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+    def expect(self, payload_type: str) -> None:
+        """Raise ``envelope.type`` unless it holds this kind of document."""
+        if self.payload_type != payload_type:
+            raise _bad("type", f"it holds {shown(self.payload_type)}, not {payload_type}")
+
+    def verify(self, keys: Mapping[str, PublicKey]) -> PublicKey:
+        """The key of ``keys`` (by id) that signed it, alone.
+
+        Raises :class:`VerificationError` ``envelope.signatures`` (not exactly one),
+        ``key.untrusted`` (somebody else's), or ``signature.bad``.
+        """
+        if len(self.signatures) != 1:
+            raise _bad("signatures", "it has more than one signature")
+        signature = self.signatures[0]
+        key = keys.get(signature.keyid)
+        if key is None:
+            raise VerificationError(
+                "key.untrusted",
+                f"It is signed by key {signature.keyid[:16]}, which is not trusted for this.",
+                "If you know whose key it is: bridge keys trust; else do not use the file.",
+            )
+        key.verify(signature.sig, pae(self.payload_type, self.payload))
+        return key
+
+
+def parse(data: bytes, *, limit: int) -> Envelope:
+    """The envelope in ``data``, at most ``limit`` bytes; no signature is checked.
+
+    Raises :class:`VerificationError` ``json.*``, ``document.*`` or ``envelope.*``.
+    """
+    fields = Fields(loads(data, limit=limit), "signed envelope")
+    payload = _base64(fields.text("payload", r"[A-Za-z0-9+/=]*"))
+    payload_type = fields.text("payloadType", r"[a-z0-9.+/-]{1,128}")
+    signatures = []
+    for item in fields.objects("signatures", 1, SIGNATURES_MAX):
+        keyid = item.text("keyid", r"[0-9a-f]{64}")
+        sig = _base64(item.text("sig", r"[A-Za-z0-9+/=]*"))
+        item.done()
+        if len(sig) != SIGNATURE_SIZE:
+            raise _bad("signatures", f"a signature has not {SIGNATURE_SIZE} bytes")
+        signatures.append(Signature(keyid, sig))
+    fields.done()
+    return Envelope(payload_type, payload, tuple(signatures))
