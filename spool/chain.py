@@ -1,0 +1,146 @@
+"""The chain of a lane: which number comes next, and what it follows.
+
+Numbers have no holes within a chain and none is used twice in a lane. The only step that a crash can
+leave half done is a segment that was renamed to its place before the head moved: it verifies, links
+to the head, and is taken over. Anything else that lies in the place of the next number is set aside
+unread. Where the head was lost, or the spool is a copy, a new chain begins at the next million above
+every number known, and its first statement says what it follows.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from keys.ed25519 import SigningKey
+from keys.errors import VerificationError
+from spool import locks
+from spool.clock import Clock
+from spool.durable import Disk, make_folders
+from spool.frontier import read_frontier
+from spool.head import Head, folder_inode, read_head, write_head
+from spool.lane import SEQ_MAX, Lane
+from spool.quarantine import set_aside
+from spool.segment import Segment
+from spool.statement import NO_CHAIN, NO_DIGEST, Follows
+from spool.totals import NOTHING, Totals
+
+NEW_CHAIN_STEP = 1_000_000
+"""A new chain begins at the next multiple of it: far above what a lost head can have counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Where the next segment of a lane goes: what its statement says of what came before."""
+
+    chain: str
+    first: int
+    seq: int
+    prev: str
+    before: Totals
+    follows: Follows | None
+
+
+@contextmanager
+def chain_lock(lane: Lane) -> Iterator[None]:
+    """Hold the lane's chain lock; waits for who has it, which is milliseconds."""
+    fd = locks.take(lane.chain_lock)
+    assert fd is not None  # noqa: S101 - it waits
+    try:
+        yield
+    finally:
+        locks.let_go(fd)
+
+
+class Chain:
+    """The chain of one lane, for whoever holds its lock."""
+
+    def __init__(self, disk: Disk, lane: Lane, signer: SigningKey, clock: Clock) -> None:
+        self._disk = disk
+        self._lane = lane
+        self._signer = signer
+        self._clock = clock
+
+    def next(self) -> Next:
+        """Finish what a crash left half done, and say where the next segment goes.
+
+        Its place is free then. Raises :class:`OSError`.
+        """
+        found = self._follow(self.finish())
+        if os.path.lexists(place := self._lane.segment(found.seq)):
+            set_aside(
+                self._disk, self._lane, place, "it lies in the next number's place", self._clock
+            )
+        return found
+
+    def finish(self) -> Head | None:
+        """Finish what a crash left half done; the head then. Raises :class:`OSError`."""
+        head = read_head(self._lane)
+        return None if head is None else self._take_over(head)
+
+    def advance(self, upto: Head) -> None:
+        """Make ``upto`` the head."""
+        write_head(self._disk, self._lane, upto)
+
+    def _take_over(self, head: Head) -> Head:
+        """The head, moved on over a segment that was renamed to its place before a crash."""
+        path = self._lane.segment(head.seq + 1)
+        try:
+            with Segment.open(path) as segment:
+                segment.check_place(self._lane.node, self._lane.stream, head.seq + 1)
+                segment.check_digest()
+                segment.check_signature({self._signer.public.id: self._signer.public})
+                said, digest = segment.statement, segment.digest
+        except (FileNotFoundError, NotADirectoryError, VerificationError):
+            return head
+        if (said.chain, said.prev, said.before) != (head.chain, head.digest, head.after):
+            return head
+        fd = self._disk.open_append(path)
+        try:
+            self._disk.sync(fd)
+        finally:
+            self._disk.close(fd)
+        self._disk.sync_dir(path.parent)
+        self._disk.sync_dir(path.parent.parent)
+        self._disk.sync_dir(self._lane.open)
+        moved = Head(head.chain, head.first, said.seq, digest, said.after, head.folder)
+        write_head(self._disk, self._lane, moved)
+        return moved
+
+    def _follow(self, head: Head | None) -> Next:
+        if head is not None and head.folder == folder_inode(self._lane):
+            return Next(head.chain, head.first, head.seq + 1, head.digest, head.after, None)
+        highest = max(self._numbers_known(), default=0)
+        if head is not None:
+            follows = Follows(head.chain, head.seq, head.digest, "moved")
+            highest = max(highest, head.seq)
+        elif highest:
+            follows = self._last_known(highest)
+        else:
+            return Next(secrets.token_hex(16), 1, 1, NO_DIGEST, NOTHING, None)
+        first = (highest // NEW_CHAIN_STEP + 1) * NEW_CHAIN_STEP
+        if first > SEQ_MAX:
+            raise AssertionError(first)
+        return Next(secrets.token_hex(16), first, first, NO_DIGEST, NOTHING, follows)
+
+    def _numbers_known(self) -> Iterator[int]:
+        yield from self._lane.sealed_numbers()
+        yield from self._lane.fork_numbers()
+        for chain in read_frontier(self._lane):
+            yield from (numbers.last for numbers in chain.ranges)
+
+    def _last_known(self, highest: int) -> Follows:
+        """What a chain follows whose head was lost: the highest segment that can be read."""
+        try:
+            with Segment.open(self._lane.segment(highest)) as segment:
+                segment.check_place(self._lane.node, self._lane.stream, highest)
+                return Follows(segment.statement.chain, highest, segment.digest, "head_lost")
+        except (OSError, VerificationError):
+            return Follows(NO_CHAIN, highest, NO_DIGEST, "head_lost")
+
+
+def begin_lane(disk: Disk, lane: Lane) -> None:
+    """Make the lane's folders, durable in their parents. Raises :class:`OSError`."""
+    for folder in (lane.open, lane.sealed):
+        make_folders(disk, lane.spool, folder)

@@ -1,0 +1,122 @@
+"""A group: what several callers want to append, committed by one sync, answered by one event."""
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from spool.frames import MIB, FrameEncoder
+
+LARGE = 64 * 1024
+"""Raw bytes from which a caller compresses its own lines: the committer only writes them then, and
+the next are compressed while the last are being synced."""
+GROUP_FRAME = MIB
+"""Raw bytes of lines that are put into one frame by a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Whole lines, or one frame of whole lines that is compressed already."""
+
+    data: bytes
+    raw_size: int
+    compressed: bool
+
+
+def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
+    """The units that hold ``lines`` (without line ends), compressed if they are many bytes."""
+    raw = b"\n".join(lines) + b"\n"
+    if len(raw) < LARGE:
+        return [Unit(raw, len(raw), compressed=False)]
+    return [
+        Unit(encoder.encode(part), len(part), compressed=True) for part in _cut(raw, GROUP_FRAME)
+    ]
+
+
+def _cut(raw: bytes, size: int) -> Iterator[bytes]:
+    """``raw`` in pieces of whole lines, of at most ``size`` bytes where a line is not longer."""
+    begin = 0
+    while begin < len(raw):
+        end = len(raw)
+        if end - begin > size:
+            end = raw.rfind(b"\n", begin, begin + size) + 1 or raw.index(b"\n", begin) + 1
+        yield raw[begin:end]
+        begin = end
+
+
+def frames_of(units: Iterable[Unit], encoder: FrameEncoder) -> list[Unit]:
+    """The units as compressed frames, in order; small ones that follow each other share a frame."""
+    frames: list[Unit] = []
+    group: list[bytes] = []
+    held = 0
+
+    def flush() -> None:
+        nonlocal held
+        if group:
+            frames.append(Unit(encoder.encode(b"".join(group)), held, compressed=True))
+            group.clear()
+            held = 0
+
+    for unit in units:
+        if unit.compressed or held + unit.raw_size > GROUP_FRAME:
+            flush()
+        if unit.compressed:
+            frames.append(unit)
+        else:
+            group.append(unit.data)
+            held += unit.raw_size
+    flush()
+    return frames
+
+
+class Group:
+    """Lines that wait for the same commit, and the callers that wait for its outcome.
+
+    Added to under the writer's lock, by any thread; settled once, by the thread that committed.
+    """
+
+    def __init__(self) -> None:
+        self.units: list[Unit] = []
+        self.records = 0
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        self._waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+
+    def add(self, units: Iterable[Unit], records: int) -> None:
+        """What one caller appends, after what is already there."""
+        self.units += units
+        self.records += records
+
+    def settle(self, error: BaseException | None) -> None:
+        """Tell everybody who waits: durable (None), or why not."""
+        self._error = error
+        self._done.set()
+        for loop, futures in self._waiters.items():
+            # One call for all that wait in one loop: waking it costs more than a future. A loop
+            # that was closed meanwhile has nobody left who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve, futures, error)
+
+    def wait(self) -> None:
+        """Wait until it is durable; raises what kept it from it."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+    def waiter(self) -> "asyncio.Future[None]":
+        """What a coroutine awaits; made before the group is settled, under the writer's lock."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiters.setdefault(loop, []).append(future)
+        return future
+
+
+def _resolve(futures: list["asyncio.Future[None]"], error: BaseException | None) -> None:
+    for future in futures:
+        if future.done():  # its caller was cancelled
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,215 @@
+"""JSON as bytes: judged, and taken apart, without being written anew.
+
+Nothing here changes a byte of a value, so numbers, key order and unknown fields stay as they came.
+Whatever the bytes are, the answer is a value or a :class:`RecordError`, whose message shows nothing
+of them: they may hold a secret. Three parsers share the work, each for what it does best: orjson
+is strict about numbers, surrogates and UTF-8; msgspec takes apart without looking inside; json
+tells of repeated keys.
+"""
+
+import codecs
+import json
+import re
+
+import msgspec
+import orjson
+
+from spool.errors import RecordError
+
+DEPTH_MAX = 64
+"""Levels of arrays and objects; real records have about a dozen, and parsers recurse."""
+
+ELEMENTS_MAX = 1_000_000
+"""Elements of an array that is taken apart; the largest body holds fewer records worth sending, and
+each element costs memory many times its bytes."""
+
+SPACE = b" \t\r\n"
+"""What JSON allows between tokens."""
+
+_BROKEN = (ValueError, RecursionError, msgspec.MsgspecError)
+"""What the three parsers raise."""
+_UTF8_STEP = 1024 * 1024
+"""Bytes decoded at a time: the text itself is not wanted, and may be four times as large."""
+_OPEN_ARRAY, _LF, _CR = b"[\n\r"
+_UNIFORM = bytes.maketrans(b"[]{}", b"()()")
+_OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
+_STRING = re.compile(rb'"[^"]*+"')
+_MEMBER_NAME = re.compile(rb'[\s,]*+"(?:[^"\\]|\\.)*+"\s*+:\s*+', re.DOTALL)
+
+
+class _Name:
+    """A member's name, unequal to every other: so a dict keeps both of two that repeat."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _name(_type: type, text: str) -> _Name:
+    return _Name(text)
+
+
+_OBJECT = msgspec.json.Decoder(dict[_Name, msgspec.Raw], dec_hook=_name)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def value_of(data: bytes) -> object:
+    """The value of one strict JSON text, parsed in full.
+
+    It is for judging only: integers of 2**64 and more lose digits. Raises :class:`RecordError`
+    ``record.json`` for bad UTF-8, a byte order mark, NUL, numbers that no double holds, lone
+    surrogates, bytes after the value; ``record.depth``.
+    """
+    check_depth(data)
+    try:
+        return orjson.loads(data)
+    except _BROKEN as error:
+        raise _not_json(error) from None
+
+
+def check_utf8(data: bytes) -> None:
+    """Raise :class:`RecordError` ``record.json`` unless all of ``data`` is strict UTF-8."""
+    if data.isascii():
+        return
+    try:
+        if len(data) <= _UTF8_STEP:
+            data.decode()
+            return
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        for start in range(0, len(data), _UTF8_STEP):
+            decoder.decode(data[start : start + _UTF8_STEP])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise _not_json(ValueError("not UTF-8")) from None
+
+
+def check_depth(data: bytes) -> None:
+    """Raise :class:`RecordError` ``record.depth`` if JSON is nested beyond :data:`DEPTH_MAX`.
+
+    What is no JSON may pass; no parser passes it then.
+    """
+    if _OPEN_ARRAY not in data and data.rfind(b"{") <= 0:
+        return  # flat, as the usual transaction is
+    if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
+        return
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Two strings side by side may become one here: what stands within and outside stays so.
+    marks = data.translate(_UNIFORM, _OTHERS).replace(b'""', b"")
+    if b'"' in marks:
+        marks = _STRING.sub(b"", marks)
+    for _ in range(DEPTH_MAX):  # each round takes the innermost level away
+        rest = marks.replace(b"()", b"")
+        if not rest or len(rest) == len(marks):
+            return
+        marks = rest
+    raise _too_deep()
+
+
+def check_names(data: bytes) -> None:
+    """Raise :class:`RecordError` ``record.repeated_key`` if an object at any depth repeats a name.
+
+    ``data`` is JSON that :func:`value_of` has passed; this takes several times as long.
+    """
+    try:
+        _NAMES.decode(data.decode())
+    except _BROKEN as error:
+        raise _not_json(error) from None
+
+
+def members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """An object's members in their order, each value in the bytes that it came in.
+
+    The values are skipped, not judged. Raises :class:`RecordError` ``record.json``,
+    ``record.form``, ``record.depth``, ``record.repeated_key``.
+    """
+    try:
+        pairs = _OBJECT.decode(data)
+    except msgspec.ValidationError:
+        raise RecordError(
+            "record.form", "A JSON object is wanted here.", "Send the object alone."
+        ) from None
+    except _BROKEN as error:
+        raise _not_json(error) from None
+    found = {name.text: value for name, value in pairs.items()}
+    if len(found) == len(pairs):
+        return found
+    raise _repeated_key()
+
+
+def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    """An array's elements, each in the bytes that it came in; skipped, not judged.
+
+    Raises :class:`RecordError` ``record.json``, ``record.form``, ``record.depth``,
+    ``record.too_large`` beyond :data:`ELEMENTS_MAX`.
+    """
+    try:
+        found = _ARRAY.decode(data)
+    except msgspec.ValidationError:
+        raise RecordError(
+            "record.form", "A JSON array is wanted here.", "Send the list, even if it is empty."
+        ) from None
+    except _BROKEN as error:
+        raise _not_json(error) from None
+    if len(found) <= ELEMENTS_MAX:
+        return found
+    raise RecordError(
+        "record.too_large",
+        f"A list has more than {ELEMENTS_MAX} elements.",
+        "Send fewer in one body.",
+    )
+
+
+def cut_at(data: bytes, name: str) -> tuple[bytes, msgspec.Raw, bytes] | None:
+    """What stands before, in and after the value of an object's member; None without that member.
+
+    Raises :class:`RecordError` as :func:`members` does.
+    """
+    at = data.find(b"{") + 1
+    for key, value in members(data).items():
+        match = _MEMBER_NAME.match(data, at)
+        assert match is not None  # noqa: S101 - the parser has just read it
+        at = match.end() + len(value)
+        if key == name:
+            return data[: match.end()], value, data[at:]
+    return None
+
+
+def on_one_line(data: bytes) -> bytes:
+    """JSON with each raw line break as one space; they stand only between tokens."""
+    if _LF not in data and _CR not in data:
+        return data
+    return data.replace(b"\r\n", b" ").replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def _unrepeated(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise _repeated_key()
+
+
+_NAMES = json.JSONDecoder(object_pairs_hook=_unrepeated, parse_int=str, parse_float=str)
+
+
+def _repeated_key() -> RecordError:
+    return RecordError(
+        "record.repeated_key",
+        "A JSON object says the same key twice.",
+        "Send each key once: readers would disagree on which one counts.",
+    )
+
+
+def _too_deep() -> RecordError:
+    return RecordError(
+        "record.depth",
+        f"A record is nested deeper than {DEPTH_MAX} levels.",
+        "Send it flatter; no telemetry client nests like this.",
+    )
+
+
+def _not_json(why: Exception) -> RecordError:
+    if isinstance(why, RecursionError):
+        return _too_deep()
+    return RecordError(
+        "record.json", f"A record is not strict JSON: {why}.", "Send one JSON object in UTF-8."
+    )

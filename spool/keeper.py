@@ -1,0 +1,111 @@
+"""A writer's second pair of hands: seals what is complete, and rolls what is old.
+
+Once a second, also when nothing is appended, it looks whether the file in use is older than the age
+at which it is sealed, or whether somebody asks for a sealing by touching ``seal-request``.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+
+from keys.ed25519 import SigningKey
+from spool.clock import Clock
+from spool.durable import Disk, explained
+from spool.egressfile import seal_age_ms
+from spool.errors import SpoolError
+from spool.lane import Lane
+from spool.sealing import Sealer
+from spool.tail import Tail
+
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks: what ``export`` may wait for, and small beside any age."""
+
+
+class Keeper:
+    """Seals a writer's complete files in a thread of its own; without a key it only closes them.
+
+    ``roll`` is called with a reason when the file in use shall be completed, if it is older than the
+    given milliseconds.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        signer: SigningKey | None,
+        seal_age_ms: int | None,
+        disk: Disk,
+        clock: Clock,
+        roll: Callable[[str, int], None],
+    ) -> None:
+        self._lane = lane
+        self._sealer = None if signer is None else Sealer(disk, lane, signer, clock)
+        self._disk = disk
+        self._age = seal_age_ms
+        self._roll = roll
+        self._complete: list[tuple[Tail, str, bool]] = []
+        self._wake = threading.Event()
+        self._stop = False
+        self._thread: threading.Thread | None = None
+        self._asked = self._request()
+        self.problem: SpoolError | None = None
+
+    def start(self) -> None:
+        """Begin to look once a second, if it does not yet."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+            self._thread.start()
+
+    def take(self, tail: Tail, reason: str, *, failed: bool = False) -> None:
+        """Seal this file soon; ``failed`` if a write or sync of it failed. Never waits."""
+        self._complete.append((tail, reason, failed))
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Stop looking; seal what is left in the caller's thread.
+
+        Raises :class:`SpoolError` if a file could not be sealed; it lies in ``open/``, durable.
+        """
+        self._stop = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._seal_complete()
+        if self.problem is not None:
+            raise self.problem
+
+    def _run(self) -> None:
+        while not self._stop:
+            self._wake.wait(LOOK_EVERY_S)
+            self._wake.clear()
+            self._seal_complete()
+            self._roll("age", self._due())
+
+    def _due(self) -> int:
+        """The age in ms from which the file in use is rolled; 0 if somebody asks for it."""
+        request = self._request()
+        if request != self._asked:
+            self._asked = request
+            return 0
+        return seal_age_ms(self._lane.spool, self._age)
+
+    def _request(self) -> int:
+        try:
+            return os.stat(self._lane.seal_request, follow_symlinks=False).st_mtime_ns  # noqa: PTH116
+        except FileNotFoundError:
+            return 0
+
+    def _seal_complete(self) -> None:
+        while self._complete:
+            tail, reason, failed = self._complete.pop(0)
+            try:
+                if failed:
+                    filled, reason = tail.cut_back(), "recovered"
+                else:
+                    filled = tail.filled()
+                if self._sealer is None:
+                    self._disk.close(filled.fd)
+                else:
+                    self._sealer.seal(filled, reason)
+            except OSError as error:
+                # Nothing is lost: it lies in open/, durable, and the next recovery seals it.
+                self.problem = explained(error, "seal a file")

@@ -1,0 +1,127 @@
+"""Where the files of one lane lie.
+
+A lane is (node, stream): ``<spool>/<node>/<stream>/``. Sealed segments are sharded, 4,096 to a
+folder, so that no folder grows with the age of the spool.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from keys.errors import ConfigError, shown
+
+SUFFIX = ".ndjson.zst"
+SHARD = 4096
+"""Segments in one folder of ``sealed/``."""
+SEQ_MAX = 10**12 - 1
+"""The highest number a segment can have: twelve digits in its name."""
+RESERVED_NAMES = frozenset({"quarantine", "license"})
+"""Folders of the spool itself; no node can have their name."""
+
+NODE_NAME = r"[a-z0-9][a-z0-9-]{0,62}"
+STREAM_NAME = r"[a-z][a-z0-9-]{0,31}"
+_NODE = re.compile(NODE_NAME + r"\Z")
+_STREAM = re.compile(STREAM_NAME + r"\Z")
+_SHARD_NAME = re.compile(r"[0-9]{8}\Z")
+_FORK_NAME = re.compile(r"[0-9]{12}-[0-9a-f]{16}\.ndjson\.zst\Z")
+_SEALED_NAME = re.compile(r"([0-9]{12})\.ndjson\.zst\Z")
+
+
+def check_node(name: str) -> str:
+    """``name``, if a node can have it; else :class:`ConfigError` ``node.name``."""
+    if _NODE.match(name) and name not in RESERVED_NAMES:
+        return name
+    raise ConfigError(
+        "node.name",
+        f"{shown(name)} cannot be the name of a node.",
+        "Use 1 to 63 of a-z, 0-9 and -, not beginning with -; not 'quarantine' or 'license'.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The paths of one lane; nothing is read or made here."""
+
+    spool: Path
+    node: str
+    stream: str
+
+    @property
+    def folder(self) -> Path:
+        """The lane's own folder."""
+        return self.spool / self.node / self.stream
+
+    @property
+    def head(self) -> Path:
+        """The durable head: the last number that counts."""
+        return self.folder / "head"
+
+    @property
+    def chain_lock(self) -> Path:
+        """Whoever seals holds a flock on it."""
+        return self.folder / "chain.lock"
+
+    @property
+    def delivered(self) -> Path:
+        """The durable frontier: what was delivered, for the day the ledger is lost."""
+        return self.folder / "delivered"
+
+    @property
+    def seal_request(self) -> Path:
+        """Touched by whoever needs what is open to be sealed."""
+        return self.folder / "seal-request"
+
+    @property
+    def open(self) -> Path:
+        """The folder of files that are being written."""
+        return self.folder / "open"
+
+    @property
+    def sealed(self) -> Path:
+        """The folder of sealed segments."""
+        return self.folder / "sealed"
+
+    @property
+    def forks(self) -> Path:
+        """The folder of segments whose number another segment has."""
+        return self.folder / "forks"
+
+    def segment(self, seq: int) -> Path:
+        """Where the sealed segment ``seq`` lies."""
+        return self.sealed / f"{seq // SHARD:08d}" / f"{seq:012d}{SUFFIX}"
+
+    def open_file(self, writer: str) -> Path:
+        """Where ``writer`` writes."""
+        return self.open / f"{writer}{SUFFIX}"
+
+    def sealed_numbers(self) -> Iterator[int]:
+        """The numbers for which there is a name in ``sealed/``, ascending; the files are not read.
+
+        Names of any other form are none of ours and passed over. Costs one listing a shard.
+        """
+        for shard in sorted(_names(self.sealed, _SHARD_NAME)):
+            found = (_SEALED_NAME.match(name) for name in _names(self.sealed / shard, _SEALED_NAME))
+            numbers = sorted(int(match[1]) for match in found if match)
+            yield from (seq for seq in numbers if seq // SHARD == int(shard))
+
+    def fork_numbers(self) -> Iterator[int]:
+        """The numbers for which there is a name in ``forks/``, in any order."""
+        yield from (int(name[:12]) for name in _names(self.forks, _FORK_NAME))
+
+
+def _names(folder: Path, form: re.Pattern[str]) -> list[str]:
+    if not folder.is_dir() or folder.is_symlink():
+        return []
+    return [entry.name for entry in folder.iterdir() if form.match(entry.name)]
+
+
+def lanes(spool: Path) -> list[Lane]:
+    """The lanes of a spool, by node and stream; other folders are passed over."""
+    return [
+        Lane(spool, node, stream)
+        for node in sorted(_names(spool, _NODE))
+        if node not in RESERVED_NAMES
+        for stream in sorted(_names(spool / node, _STREAM))
+        if (spool / node / stream).is_dir()
+    ]

@@ -1,0 +1,168 @@
+"""The ledger: what happened to each segment, an index with memory beside the segments.
+
+The segments are the truth. Lost or damaged, the ledger begins anew, and whoever opened it tells it
+again what there is (:meth:`Ledger.adopt`); the result is duplicates at worst.
+
+Any number of threads and processes use it at the same time. Every change is one transaction that
+compares before it changes and is on disk when the method returns; readers never wait. Methods raise
+:class:`~spool.states.LedgerError` where the ledger says otherwise, and
+:class:`~spool.errors.SpoolError` ``ledger.full``, ``ledger.readonly``, ``ledger.busy``,
+``ledger.io`` or ``ledger.corrupt`` where the disk fails; nothing was changed then.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from spool import ledger_counts, ledger_spans
+from spool.clock import Clock
+from spool.lane import SEQ_MAX, Lane
+from spool.ledger_audit import Answer, AuditRow, RecordException
+from spool.ledger_batches import Batch
+from spool.ledger_batching import Batching
+from spool.ledger_bounds import Bounds, Position
+from spool.ledger_counts import LaneCounts
+from spool.ledger_db import Database
+from spool.ledger_file import open_file
+from spool.ledger_moves import Stretch, move
+from spool.ledger_settle import SegmentSums
+from spool.ledger_spans import Span
+from spool.ranges import ChainRanges, Range
+from spool.states import By, LedgerError, State
+from spool.totals import Totals
+
+__all__ = [
+    "Answer", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition", "Ledger",
+    "LedgerError", "Position", "RecordException", "SegmentSums", "Span", "State",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LanePosition:
+    """The last number of a lane that the ledger knows, and its chain's totals after it."""
+
+    chain: str
+    seq: int
+    totals_after: Totals
+
+
+class Ledger(Batching):
+    """An open ledger; a context manager. Not to be used across a ``fork``."""
+
+    def __init__(self, database: Database, lock: int, *, fresh: bool) -> None:
+        super().__init__(database)
+        self._lock = lock
+        self.fresh = fresh
+        """Made just now: none of the lanes is known."""
+
+    @classmethod
+    def open(cls, spool: Path, *, clock: Clock) -> Self:
+        """Open or make the ledger of ``spool``.
+
+        A lane for which :meth:`last` is None is unknown, also when a process died between making
+        the ledger and telling it; then call :meth:`adopt` with what the seals and the lane's
+        frontier say. Raises :class:`~keys.errors.ConfigError` ``ledger.newer`` (nothing is
+        touched), ``ledger.foreign``, or :class:`~spool.errors.SpoolError` ``ledger.*``, ``disk.*``.
+        """
+        database, lock, fresh = open_file(spool, clock)
+        return cls(database, lock, fresh=fresh)
+
+    def close(self) -> None:
+        """Let go; no thread may be using it."""
+        try:
+            self._database.close()
+        finally:
+            os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def last(self, lane: Lane) -> LanePosition | None:
+        """The last known number; None for an unknown lane."""
+        with self._database.read() as tx:
+            found = ledger_spans.lane_id(tx, lane)
+            span = None if found is None else ledger_spans.last_span(tx, found)
+        return None if span is None else LanePosition(span.chain, span.last, span.after)
+
+    def spans(self, lane: Lane, *states: State) -> list[Span]:
+        """The spans in any of ``states`` (all without), ascending."""
+        with self._database.read() as tx:
+            found = ledger_spans.lane_id(tx, lane)
+            spans = [] if found is None else ledger_spans.spans(tx, found, 1, SEQ_MAX)
+        return [span for span in spans if not states or span.state in states]
+
+    def delivered_ranges(self, lane: Lane) -> list[ChainRanges]:
+        """What was delivered, for the frontier file."""
+        chains: dict[str, list[Range]] = {}
+        for span in self.spans(lane, State.DELIVERED):
+            chains.setdefault(span.chain, []).append(Range(span.first, span.last))
+        return [ChainRanges(chain, tuple(ranges)) for chain, ranges in chains.items()]
+
+    def extend(
+        self, lane: Lane, chain: str, first: int, last: int, *, before: Totals, totals: Totals
+    ) -> None:
+        """Add pending segments above the last known number; those known already stay as they are.
+
+        ``before`` are the chain's totals before ``first``, ``totals`` what all of them hold.
+        Raises :class:`LedgerError` ``ledger.overlap`` or ``ledger.totals``.
+        """
+        span = Span(chain, first, last, State.PENDING, before, totals)
+        with self._database.write() as tx:
+            row = ledger_spans.need_lane(tx, lane)
+            if not ledger_spans.is_known(tx, row, span):
+                ledger_spans.append(tx, row, [span])
+
+    def adopt(self, lane: Lane, spans: Iterable[Span]) -> None:
+        """Tell an unknown lane, all at once, what there is; adjacent spans are joined.
+
+        Raises :class:`LedgerError` ``ledger.overlap`` if the lane is known or the spans do not
+        ascend, ``ledger.totals`` if they contradict each other.
+        """
+        with self._database.write() as tx:
+            row = ledger_spans.need_lane(tx, lane)
+            known = ledger_spans.last_span(tx, row)
+            if known is not None:
+                raise LedgerError(
+                    "ledger.overlap",
+                    f"The ledger knows this lane already, up to segment {known.last}.",
+                    "Another process was faster; go on from the last known number.",
+                )
+            ledger_spans.append(tx, row, spans)
+
+    def move(
+        self,
+        lane: Lane,
+        first: int,
+        last: int,
+        *,
+        source: State,
+        target: State,
+        by: By,
+        before_first: Totals,
+        after_last: Totals,
+    ) -> None:
+        """Move segments, all of them in ``source`` and of one chain, to ``target``.
+
+        The totals are the chain's, from the seals of the two ends. Raises :class:`LedgerError`
+        ``ledger.illegal_move``, ``ledger.state`` or ``ledger.totals``.
+        """
+        stretch = Stretch(first, last, before_first, after_last)
+        with self._database.write() as tx:
+            row = ledger_spans.need_lane(tx, lane)
+            move(tx, row, stretch, (source, target), by)
+
+    def counts(self) -> list[LaneCounts]:
+        """What stands where, of all lanes at one moment, by node and stream."""
+        with self._database.read() as tx:
+            return ledger_counts.counts(tx)

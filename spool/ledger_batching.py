@@ -1,0 +1,141 @@
+"""The ledger's verbs for whoever sends: batches, attempts, answers; part of :class:`Ledger`."""
+
+from collections.abc import Iterator, Sequence
+
+from spool import ledger_audit, ledger_batches, ledger_settle
+from spool.lane import Lane
+from spool.ledger_audit import Answer, AuditRow, RecordException
+from spool.ledger_batches import Batch
+from spool.ledger_bounds import Bounds, Position
+from spool.ledger_db import Database
+from spool.ledger_settle import SegmentSums
+from spool.ledger_spans import lane_id, need_lane
+
+AUDIT_PAGE = 1000
+"""Audit rows read at once: no view is held open for as long as the caller takes to print it."""
+
+
+class Batching:
+    """Every method is one transaction; see :class:`spool.ledger.Ledger`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unbatched(self, lane: Lane) -> list[tuple[str, Position, Position]]:
+        """The pending lines that are in no batch and have no answer: chain, start, end.
+
+        Half-open and ascending; an end (n, 0) means all of segment n-1. The ledger does not know
+        how many lines a segment has: a start within one may be the end of it.
+        """
+        with self._database.read() as tx:
+            row = lane_id(tx, lane)
+            return [] if row is None else ledger_batches.unbatched(tx, row)
+
+    def open_batches(self, lane: Lane) -> list[Batch]:
+        """The batches without a final answer, in the order of their lines."""
+        with self._database.read() as tx:
+            row = lane_id(tx, lane)
+            return [] if row is None else ledger_batches.open_batches(tx, row)
+
+    def open_batch(self, lane: Lane, bounds: Bounds, key: str) -> Batch:
+        """Make a batch of pending lines that are in no other, durable before its first attempt.
+
+        Raises :class:`LedgerError` ``ledger.bounds``, ``ledger.state``, ``ledger.batch_overlap``.
+        """
+        with self._database.write() as tx:
+            return ledger_batches.add(tx, need_lane(tx, lane), bounds, key)
+
+    def attempt(self, batch: int, at: int) -> Batch:
+        """Count an attempt at ``at`` (ms), before its first byte is sent.
+
+        The batch as it is then: in doubt, if nobody said how the attempt before went.
+        """
+        with self._database.write() as tx:
+            return ledger_batches.begin_attempt(tx, batch, at)
+
+    def doubt(self, batch: int) -> None:
+        """The attempt ended and nobody knows how: the beacon may have the records."""
+        with self._database.write() as tx:
+            ledger_batches.end_attempt(tx, batch, doubt=True)
+
+    def unsent(self, batch: int) -> None:
+        """The attempt ended before the beacon can have got it."""
+        with self._database.write() as tx:
+            ledger_batches.end_attempt(tx, batch, doubt=False)
+
+    def answered(self, batch: int, answer: Answer, *, doubt: bool) -> None:
+        """An answer that settles nothing (401, 429, 503): an audit row, and the batch stays.
+
+        With ``doubt`` the beacon may have the records all the same.
+        """
+        with self._database.write() as tx:
+            lane, asked = ledger_batches.need_batch(tx, batch)
+            ledger_audit.write_audit(tx, lane, asked.bounds, answer, asked)
+            ledger_batches.end_attempt(tx, batch, doubt=doubt)
+
+    def split(
+        self, batch: int, answer: Answer, into: Sequence[Bounds], keys: Sequence[str]
+    ) -> list[Batch]:
+        """Put smaller batches in the place of one that was refused whole, with an audit row.
+
+        They are in doubt if the whole was. Raises :class:`LedgerError` ``ledger.no_batch``, or
+        ``ledger.bounds`` unless they are exactly the whole, in order.
+        """
+        with self._database.write() as tx:
+            lane, asked = ledger_batches.need_batch(tx, batch)
+            ledger_audit.write_audit(tx, lane, asked.bounds, answer, asked)
+            ledger_batches.end_attempt(tx, batch, doubt=False)
+            return ledger_batches.replace_batch(tx, batch, list(zip(into, keys, strict=True)))
+
+    def settle(
+        self,
+        batch: int,
+        answer: Answer,
+        segments: Sequence[SegmentSums],
+        exceptions: Sequence[RecordException] = (),
+    ) -> None:
+        """Enter the final answer to a batch, and deliver the segments that it completes.
+
+        ``segments`` are the sums of all that the batch touches, in order; ``exceptions`` the lines
+        that were refused. Audit row, exceptions, sums and moves are one transaction. Raises
+        :class:`LedgerError` ``ledger.no_batch``, ``ledger.bounds``, ``ledger.exception`` or
+        ``ledger.totals``.
+        """
+        with self._database.write() as tx:
+            ledger_settle.settle(tx, batch, answer, segments, exceptions)
+
+    def settle_unsent(
+        self, lane: Lane, bounds: Bounds, answer: Answer, segments: Sequence[SegmentSums]
+    ) -> None:
+        """Deliver segments for which the route has no request, with an audit row that says so.
+
+        Raises :class:`LedgerError` ``ledger.bounds``, ``ledger.state`` or ``ledger.totals``.
+        """
+        with self._database.write() as tx:
+            ledger_settle.settle_unsent(tx, need_lane(tx, lane), bounds, answer, segments)
+
+    def withdraw(self, batch: int) -> None:
+        """Forget a batch that cannot be repeated: its segments are damaged, lost or delivered.
+
+        Its pending lines are in no batch then. Raises :class:`LedgerError` ``ledger.no_batch``.
+        """
+        with self._database.write() as tx:
+            ledger_batches.need_batch(tx, batch)
+            ledger_batches.remove(tx, batch)
+
+    def exceptions(self, lane: Lane) -> list[RecordException]:
+        """The exceptions of a lane, by number and line."""
+        with self._database.read() as tx:
+            row = lane_id(tx, lane)
+            return [] if row is None else list(ledger_audit.read_exceptions(tx, row))
+
+    def audit(self, since: int = 0) -> Iterator[AuditRow]:
+        """Every answered request from ``since`` (ms since 1970 UTC) on, in the order of answers."""
+        above = 0
+        while True:
+            with self._database.read() as tx:
+                page = ledger_audit.read_audit(tx, since, above, AUDIT_PAGE)
+            yield from page
+            if len(page) < AUDIT_PAGE:
+                return
+            above = page[-1].id

@@ -1,0 +1,94 @@
+"""How many segments, records and bytes of a lane stand where.
+
+A record is counted once, where its segment stands; an exception is counted as quarantined wherever
+its segment stands. So the sums over all states are what was sealed, at every moment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spool.ledger_db import Transaction
+from spool.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCounts:
+    """One lane.
+
+    ``head`` is the highest number known to the ledger, ``first_pending`` the lowest pending one.
+    ``in_doubt``: records delivered after an attempt of unknown outcome. ``partial``: records that
+    the beacon's own count lacked. ``gaps``: numbers that the ledger never knew between those of one
+    chain. ``bytes_pending``: bytes of records.
+    """
+
+    node: str
+    stream: str
+    head: int
+    segments: Mapping[State, int]
+    records: Mapping[State, int]
+    in_doubt: int
+    partial: int
+    exceptions: int
+    gaps: int
+    bytes_pending: int
+    first_pending: int | None
+
+
+def counts(tx: Transaction) -> list[LaneCounts]:
+    """All lanes, by node and stream."""
+    query = "SELECT id, node, stream, in_doubt, partial FROM lane ORDER BY node, stream"
+    return [_lane(tx, *row) for row in tx.execute(query).fetchall()]
+
+
+def _lane(
+    tx: Transaction, lane: int, node: str, stream: str, in_doubt: int, partial: int
+) -> LaneCounts:
+    segments = dict.fromkeys(State, 0)
+    records = dict.fromkeys(State, 0)
+    head, bytes_pending, first_pending = 0, 0, None
+    query = (
+        "SELECT state, SUM(last - first + 1), SUM(records), SUM(raw_size), MIN(first), MAX(last)"
+        " FROM span WHERE lane = ? GROUP BY state"
+    )
+    for name, count, held, raw_size, first, last in tx.execute(query, (lane,)):
+        state = State(name)
+        segments[state], records[state] = count, held
+        head = max(head, last)
+        if state is State.PENDING:
+            bytes_pending, first_pending = raw_size, first
+    exceptions = 0
+    for state, count in _exceptions(tx, lane):
+        exceptions += count
+        records[state] -= count
+        records[State.QUARANTINED] += count
+    return LaneCounts(
+        node=node,
+        stream=stream,
+        head=head,
+        segments=segments,
+        records=records,
+        in_doubt=in_doubt,
+        partial=partial,
+        exceptions=exceptions,
+        gaps=_gaps(tx, lane),
+        bytes_pending=bytes_pending,
+        first_pending=first_pending,
+    )
+
+
+def _exceptions(tx: Transaction, lane: int) -> list[tuple[State, int]]:
+    query = (
+        "SELECT (SELECT state FROM span WHERE span.lane = exception.lane"
+        " AND span.first <= exception.seq ORDER BY span.first DESC LIMIT 1) AS state, COUNT(*)"
+        " FROM exception WHERE lane = ? GROUP BY state"
+    )
+    return [(State(name), count) for name, count in tx.execute(query, (lane,))]
+
+
+def _gaps(tx: Transaction, lane: int) -> int:
+    query = (
+        "SELECT COALESCE(SUM(held), 0) FROM (SELECT MAX(last) - MIN(first) + 1"
+        " - SUM(last - first + 1) AS held FROM span WHERE lane = ? GROUP BY chain)"
+    )
+    (missing,) = tx.execute(query, (lane,)).fetchone()
+    return int(missing)

@@ -1,0 +1,146 @@
+"""SQLite as the ledger needs it; the one file that knows :mod:`sqlite3`.
+
+Any number of threads and processes. Writers of one process queue at a lock and share a connection,
+so that they wait in a line instead of polling the file; each reader has a connection from a pool
+and sees one consistent moment. Write-ahead logging: readers never wait for writers. A transaction
+that returned is on disk (``synchronous=FULL``). Not to be used across a ``fork``.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from keys.errors import shown
+from spool.errors import SpoolError
+
+BUSY_TIMEOUT_S = 10.0
+"""Seconds to wait for a writer of another process; its transactions take milliseconds."""
+
+Transaction = sqlite3.Connection
+"""What the parts of the ledger work on: a connection within a transaction."""
+
+_PRIMARY = 0xFF
+"""SQLite's extended result codes have the primary one in their low byte."""
+
+
+def _code(error: sqlite3.Error) -> int:
+    # Errors that Python's own module raises carry no code of SQLite.
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & _PRIMARY
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite itself calls the file corrupt, or no database."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def in_words(error: sqlite3.Error) -> SpoolError:
+    """An error for people of what SQLite said; the transaction was undone."""
+    code = _code(error)
+    if code == sqlite3.SQLITE_FULL:
+        return SpoolError(
+            "ledger.full",
+            "There is no room left on the disk for the ledger.",
+            "Free space on the spool's file system; nothing that was acknowledged is lost.",
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return SpoolError(
+            "ledger.readonly",
+            "The ledger may not be written.",
+            "Mount the disk for writing, and run as the user who owns the spool.",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return SpoolError(
+            "ledger.busy",
+            f"Another process has been writing to the ledger for over {BUSY_TIMEOUT_S:.0f} s.",
+            "Look for a stopped or hanging bridge process of this spool, then try again.",
+        )
+    if is_damage(error):
+        return SpoolError(
+            "ledger.corrupt",
+            "The ledger is damaged.",
+            "Stop all bridge processes of this spool and start again: it is then put aside and "
+            "rebuilt from the segments.",
+        )
+    return SpoolError(
+        "ledger.io",
+        f"The ledger cannot be read or written: {shown(str(error))}.",
+        "Look at the kernel log and the disk's health; nothing that was acknowledged is lost.",
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of SQLite as errors for people."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise in_words(error) from error
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection for any thread; ``mode`` is SQLite's: ``ro`` or ``rw``, never creating."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,  # transactions begin where we say so
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+class Database:
+    """An open ledger file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = threading.Lock()
+        self._pool_lock = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        with translated():
+            self._writer = connect(path, "rw")
+            self._writer.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Close all connections; nobody may be using them."""
+        with translated():
+            for connection in (*self._readers, self._writer):
+                connection.close()
+        self._readers.clear()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One ``BEGIN IMMEDIATE`` transaction: committed at the end, undone by any exception."""
+        with self._turn, translated(), _transaction(self._writer, "BEGIN IMMEDIATE"):
+            yield self._writer
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One consistent view; whoever writes meanwhile does not wait, nor does the reader."""
+        with translated():
+            with self._pool_lock:
+                connection = self._readers.pop() if self._readers else None
+            if connection is None:
+                connection = connect(self._path, "rw")
+                connection.execute("PRAGMA query_only = ON")
+            try:
+                with _transaction(connection, "BEGIN"):
+                    yield connection
+            finally:
+                with self._pool_lock:
+                    self._readers.append(connection)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        # SQLite undoes a transaction by itself after some errors, and not after others.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

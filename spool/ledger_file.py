@@ -1,0 +1,117 @@
+"""Opening ``ledger.db``: made when missing, put aside when SQLite calls it damaged, else kept.
+
+Nothing but missing and damaged leads to a new ledger: a full, read-only, locked or failing disk and
+a newer version are errors, and the file stays as it is. All who use the ledger hold a shared lock on
+``ledger.lock``; whoever puts it aside holds it alone. What is put aside is kept for ever, with
+its ``-wal`` and ``-shm``: ``ledger.db.<UTC time>.bad`` is still a database that SQLite opens.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from keys.errors import shown
+from spool.clock import Clock, rfc3339
+from spool.durable import OS_DISK, explained
+from spool.errors import SpoolError
+from spool.ledger_db import Database, connect, translated
+from spool.ledger_schema import Condition, create, examine
+from spool.locks import take
+
+NAME = "ledger.db"
+LOCK_NAME = "ledger.lock"
+WAIT_S = 5.0
+"""Seconds to wait for another process; making and putting aside take milliseconds."""
+PAUSE_S = 0.05
+"""Seconds between two looks."""
+_PARTS = ("", "-wal", "-shm")
+
+
+def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
+    """The ledger of ``spool``, a descriptor that holds the shared lock, and whether it is new.
+
+    Raises :class:`~keys.errors.ConfigError` ``ledger.newer``, ``ledger.foreign``, or
+    :class:`SpoolError` ``ledger.*``, ``lock.kind``, ``disk.*``.
+    """
+    path, lock_path = spool / NAME, spool / LOCK_NAME
+    fresh = False
+    try:
+        for _ in range(int(WAIT_S / PAUSE_S)):
+            with _held(take(lock_path, shared=True, wait=False)) as shared:
+                if shared is not None and _condition(path) is Condition.GOOD:
+                    return Database(path), os.dup(shared), fresh
+            # Let go of in between: whoever else waits to be alone would wait for this one.
+            with _held(take(lock_path, wait=False)) as alone:
+                if alone is not None:
+                    fresh |= _start_anew(path, _condition(path), clock)
+                    continue
+            time.sleep(PAUSE_S)
+    except OSError as error:
+        raise explained(error, "open the ledger") from error
+    raise SpoolError(
+        "ledger.locked",
+        "The ledger is missing or damaged, and another process does not let go of it.",
+        "Stop the other bridge processes of this spool, then try again.",
+    )
+
+
+@contextmanager
+def _held(lock: int | None) -> Iterator[int | None]:
+    try:
+        yield lock
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _condition(path: Path) -> Condition:
+    for part in _PARTS:
+        with suppress(FileNotFoundError):
+            found = path.with_name(path.name + part).lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise SpoolError(
+                    "ledger.kind",
+                    f"{shown(str(path) + part)} is no regular file of one name; it was not opened.",
+                    "Find out who put it there, and remove it.",
+                )
+    return examine(path) if path.exists() else Condition.MISSING
+
+
+def _start_anew(path: Path, condition: Condition, clock: Clock) -> bool:
+    """Make a new ledger unless there is a good one; whether it was made."""
+    if condition is Condition.GOOD:
+        return False
+    if condition is not Condition.EMPTY:
+        found = [part for part in _PARTS if path.with_name(path.name + part).exists()]
+        if found:
+            _put_aside(path, found, clock.wall_ms())
+        OS_DISK.close(OS_DISK.create(path))
+        OS_DISK.sync_dir(path.parent)
+    with translated():
+        connection = connect(path, "rw")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            create(connection)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    return True
+
+
+def _put_aside(path: Path, parts: list[str], now: int) -> None:
+    # A name that is taken is never given twice, even when the clock was set back.
+    while any(_aside(path, now, part).exists() for part in _PARTS):
+        now += 1
+    # The database goes first: without its -wal it could pass for an older, sound one.
+    for part in parts:
+        OS_DISK.rename(path.with_name(path.name + part), _aside(path, now, part))
+    OS_DISK.sync_dir(path.parent)
+
+
+def _aside(path: Path, now: int, part: str) -> Path:
+    return path.with_name(f"{path.name}.{rfc3339(now)}.bad{part}")

@@ -1,0 +1,168 @@
+"""The tables of the ledger, and whether a file is one of ours.
+
+The version of the tables is SQLite's ``user_version``; :data:`VERSION` is the first. What later
+versions add stands beside :func:`create`, and older files are then migrated on a copy.
+"""
+
+import sqlite3
+from enum import Enum, auto
+from pathlib import Path
+
+from keys.errors import ConfigError
+from spool.ledger_db import Transaction, connect, in_words, is_damage
+
+VERSION = 1
+APPLICATION_ID = 0x41674272
+"""``AgBr`` in ASCII; ``file ledger.db`` shows it."""
+
+_TABLES = {
+    # in_doubt, partial: records; sums of what the audit says, which is pruned
+    "lane": """(
+        id INTEGER PRIMARY KEY,
+        node TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        in_doubt INTEGER NOT NULL DEFAULT 0,
+        partial INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (node, stream))""",
+    "span": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        first INTEGER NOT NULL CHECK (first >= 1),
+        last INTEGER NOT NULL CHECK (last >= first),
+        chain TEXT NOT NULL,
+        state TEXT NOT NULL
+            CHECK (state IN ('pending', 'exported', 'delivered', 'quarantined', 'lost')),
+        before_records INTEGER NOT NULL CHECK (before_records >= 0),
+        before_raw_size INTEGER NOT NULL CHECK (before_raw_size >= 0),
+        records INTEGER NOT NULL CHECK (records >= 0),
+        raw_size INTEGER NOT NULL CHECK (raw_size >= 0),
+        PRIMARY KEY (lane, first)) WITHOUT ROWID""",
+    # requests without a final answer; under_way: the last attempt's outcome is not known yet
+    "batch": """(
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        lane INTEGER NOT NULL REFERENCES lane,
+        chain TEXT NOT NULL,
+        first_seq INTEGER NOT NULL,
+        first_line INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL,
+        end_line INTEGER NOT NULL,
+        key TEXT NOT NULL UNIQUE,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        attempted_at INTEGER,
+        under_way INTEGER NOT NULL DEFAULT 0,
+        in_doubt INTEGER NOT NULL DEFAULT 0)""",
+    # lines with a final answer, of segments that have others without
+    "answered": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        seq INTEGER NOT NULL,
+        first_line INTEGER NOT NULL,
+        end_line INTEGER NOT NULL CHECK (end_line > first_line),
+        PRIMARY KEY (lane, seq, first_line)) WITHOUT ROWID""",
+    "exception": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        seq INTEGER NOT NULL,
+        line INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        verdict TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (lane, seq, line)) WITHOUT ROWID""",
+    "audit": """(
+        id INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        lane INTEGER NOT NULL REFERENCES lane,
+        chain TEXT NOT NULL,
+        first_seq INTEGER NOT NULL,
+        first_line INTEGER NOT NULL,
+        last_seq INTEGER NOT NULL,
+        end_line INTEGER NOT NULL,
+        key TEXT,
+        path TEXT NOT NULL,
+        records INTEGER NOT NULL,
+        raw_size INTEGER NOT NULL,
+        status INTEGER,
+        verdict TEXT NOT NULL,
+        accepted INTEGER,
+        in_doubt INTEGER NOT NULL,
+        text TEXT NOT NULL)""",
+}
+
+
+def create(tx: Transaction) -> None:
+    """Make the tables; all or none, as the transaction goes."""
+    for name, columns in _TABLES.items():
+        tx.execute(f"CREATE TABLE {name} {columns}")
+    tx.execute("CREATE INDEX batch_order ON batch (lane, first_seq, first_line)")
+    tx.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    tx.execute(f"PRAGMA user_version = {VERSION}")
+
+
+class Condition(Enum):
+    """What a ledger file is."""
+
+    GOOD = auto()
+    MISSING = auto()
+    EMPTY = auto()
+    """A crash came between making the file and making the tables."""
+    DAMAGED = auto()
+    """SQLite itself says so."""
+
+
+def examine(path: Path) -> Condition:
+    """What the file at ``path`` is, without writing to it.
+
+    Raises :class:`ConfigError` ``ledger.newer`` or ``ledger.foreign``, and
+    :class:`~spool.errors.SpoolError` where the disk, not the file, is at fault.
+    """
+    try:
+        connection = connect(path, "ro")
+        try:
+            return _examine(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        if is_damage(error):
+            return Condition.DAMAGED
+        raise in_words(error) from error
+
+
+def _examine(connection: Transaction) -> Condition:
+    version = _number(connection, "user_version")
+    application = _number(connection, "application_id")
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    tables = {name for (name,) in connection.execute(query)}
+    if not tables and version == application == 0:
+        return Condition.EMPTY
+    if application != APPLICATION_ID:
+        raise _foreign("is not a ledger")
+    if version > VERSION:
+        raise ConfigError(
+            "ledger.newer",
+            f"The ledger has version {version}; this program knows versions up to {VERSION}.",
+            "Use the program that wrote it, or a newer one; nothing was changed.",
+        )
+    if version < VERSION or tables != set(_TABLES):
+        raise _foreign("lacks tables of a ledger, or has others")
+    return Condition.GOOD if _sound(connection) else Condition.DAMAGED
+
+
+def _foreign(what: str) -> ConfigError:
+    return ConfigError(
+        "ledger.foreign",
+        f"The file ledger.db {what}.",
+        "Find out who changed it; move it away, and the ledger is rebuilt from the segments.",
+    )
+
+
+def _sound(connection: Transaction) -> bool:
+    # The audit grows for years; of it only the end is read, which is where rows are added.
+    connection.execute("SELECT * FROM audit ORDER BY id DESC LIMIT 1").fetchall()
+    return all(
+        connection.execute(f"PRAGMA quick_check('{name}')").fetchall() == [("ok",)]
+        for name in _TABLES
+        if name != "audit"
+    )
+
+
+def _number(connection: Transaction, pragma: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {pragma}").fetchone()
+    return int(value)

@@ -1,0 +1,146 @@
+"""The final answer to a batch: audit, exceptions, sums and moves in one transaction.
+
+A segment is delivered when all its lines have an answer, exceptions included.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from spool.ledger_audit import (
+    Answer,
+    RecordException,
+    record_sums,
+    write_audit,
+    write_exceptions,
+)
+from spool.ledger_batches import Batch, need_batch, remove
+from spool.ledger_bounds import Bounds
+from spool.ledger_db import Transaction
+from spool.ledger_moves import Stretch, move
+from spool.ledger_spans import span_at, spans
+from spool.states import By, LedgerError, State, may_move
+from spool.totals import Totals
+
+_UNFINISHED = frozenset({State.PENDING, State.EXPORTED})
+"""Where the other lines still wait for their answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSums:
+    """What a segment's seal says: its number, the chain's totals before it, its own."""
+
+    seq: int
+    before: Totals
+    totals: Totals
+
+    @property
+    def lines(self) -> int:
+        """A record is one line."""
+        return self.totals.records
+
+
+def settle(
+    tx: Transaction,
+    batch: int,
+    answer: Answer,
+    segments: Sequence[SegmentSums],
+    exceptions: Sequence[RecordException],
+) -> None:
+    """Enter the final answer to ``batch``; see :meth:`spool.ledger.Ledger.settle`."""
+    lane, asked = need_batch(tx, batch)
+    _check_segments(asked.bounds, segments)
+    write_audit(tx, lane, asked.bounds, answer, asked)
+    write_exceptions(tx, lane, asked.bounds, exceptions)
+    record_sums(tx, lane, *_sums(asked, answer, len(exceptions)))
+    remove(tx, batch)
+    done = [item for item in segments if _cover(tx, lane, asked.bounds, item)]
+    _deliver(tx, lane, done)
+
+
+def settle_unsent(
+    tx: Transaction, lane: int, bounds: Bounds, answer: Answer, segments: Sequence[SegmentSums]
+) -> None:
+    """Deliver segments for which there is no request; the audit row says why."""
+    _check_segments(bounds, segments)
+    write_audit(tx, lane, bounds, answer, None)
+    _deliver(tx, lane, segments)
+
+
+def _check_segments(bounds: Bounds, segments: Sequence[SegmentSums]) -> None:
+    wanted = range(bounds.first_seq, bounds.last_seq + 1)
+    if len(segments) != len(wanted) or any(
+        a.seq != b for a, b in zip(segments, wanted, strict=True)
+    ):
+        raise LedgerError(
+            "ledger.bounds",
+            f"The sums are not those of segments {bounds.first_seq} to {bounds.last_seq}.",
+            "This is a fault of the program; report it with this message.",
+        )
+
+
+def _sums(asked: Batch, answer: Answer, exceptions: int) -> tuple[int, int]:
+    """Records in doubt, and records that the beacon's own count lacks.
+
+    After an attempt of unknown outcome a lower count only says that the beacon knew them already.
+    """
+    if asked.in_doubt:
+        return answer.sent.records - exceptions, 0
+    if answer.accepted is None:
+        return 0, 0
+    return 0, max(0, answer.sent.records - exceptions - answer.accepted)
+
+
+def _cover(tx: Transaction, lane: int, bounds: Bounds, segment: SegmentSums) -> bool:
+    """Note the answered lines of a segment; whether these are all it has."""
+    first, end = bounds.lines_of(segment.seq, segment.lines)
+    query = "SELECT first_line, end_line FROM answered WHERE lane = ? AND seq = ?"
+    parts = sorted([(first, end), *tx.execute(query, (lane, segment.seq))])
+    joined = list(_joined(parts))
+    tx.execute("DELETE FROM answered WHERE lane = ? AND seq = ?", (lane, segment.seq))
+    if not segment.lines or joined == [(0, segment.lines)]:
+        return True
+    span = span_at(tx, lane, segment.seq)
+    if span is None or span.state not in _UNFINISHED:
+        return False
+    tx.executemany(
+        "INSERT INTO answered (lane, seq, first_line, end_line) VALUES (?, ?, ?, ?)",
+        [(lane, segment.seq, *part) for part in joined if part[0] < part[1]],
+    )
+    return False
+
+
+def _joined(parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    start, end = parts[0]
+    for lower, upper in parts[1:]:
+        if lower > end:
+            yield start, end
+            start = lower
+        end = max(end, upper)
+    yield start, end
+
+
+def _deliver(tx: Transaction, lane: int, segments: Sequence[SegmentSums]) -> None:
+    """Move what an answer may move; what a person or a receipt moved meanwhile stays."""
+    if not segments:
+        return
+    by_seq = {segment.seq: segment for segment in segments}
+    for span in spans(tx, lane, segments[0].seq, segments[-1].seq):
+        if may_move(span.state, State.DELIVERED, By.ANSWER):
+            numbers = [seq for seq in by_seq if span.first <= seq <= span.last]
+            for first, last in _runs(numbers):
+                after = by_seq[last].before + by_seq[last].totals
+                stretch = Stretch(first, last, by_seq[first].before, after)
+                move(tx, lane, stretch, (span.state, State.DELIVERED), By.ANSWER)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of adjacent numbers; ``numbers`` ascend."""
+    first = previous = None
+    for number in numbers:
+        if first is None or previous is None or number != previous + 1:
+            if first is not None and previous is not None:
+                yield first, previous
+            first = number
+        previous = number
+    if first is not None and previous is not None:
+        yield first, previous

@@ -1,0 +1,134 @@
+"""What comes in becomes lines: one JSON object on one line, in the bytes that it came in.
+
+Every record passes here once, before it is stored: intake, ``append`` and ``backfill`` alike. A
+transaction or report is parsed in full, without repeated keys at any depth, and carries neither a
+license field nor a guarded value. Only white space around it is taken off, and raw line breaks
+between its tokens become spaces.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import orjson
+
+from spool.errors import RecordError
+from spool.jsonbytes import (
+    SPACE,
+    check_names,
+    check_utf8,
+    members,
+    on_one_line,
+    value_of,
+)
+from spool.secrets import SecretGuard
+
+LINE_MAX = 8 * 1024 * 1024 - 1
+"""Bytes of a line without its line end, so that one frame holds it with its line end."""
+LICENSE_FIELDS = frozenset({"license", "license_key"})
+"""The vendor's two names for the same secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What one input became: lines without line ends, and what a guard had taken out of them.
+
+    ``dropped`` counts OTLP records left out because they held a secret.
+    """
+
+    lines: list[bytes]
+    dropped: int = 0
+
+
+def transaction_lines(data: bytes, guard: SecretGuard) -> Lines:
+    """One usage transaction: an object with an ``id``, whatever else it holds.
+
+    Raises :class:`RecordError` ``record.too_large``, ``record.json``, ``record.depth``,
+    ``record.form``, ``record.repeated_key``, ``record.secret``.
+    """
+    found, line = _document(data, guard)
+    if not isinstance(key := found.get("id"), str) or not key:
+        raise RecordError(
+            "record.form",
+            "A transaction has no id.",
+            "Each transaction needs an id, a string that is not empty.",
+        )
+    return Lines([line])
+
+
+def report_lines(data: bytes, guard: SecretGuard) -> Lines:
+    """One usage report or snapshot: an object with a time span and measures.
+
+    Raises :class:`RecordError` as :func:`transaction_lines` does.
+    """
+    found, line = _document(data, guard)
+    if (
+        "from_timestamp" not in found
+        or "to_timestamp" not in found
+        or not isinstance(found.get("measures"), dict)
+    ):
+        raise RecordError(
+            "record.form",
+            "A usage report lacks its time span or its measures.",
+            "It needs from_timestamp, to_timestamp, and measures, an object.",
+        )
+    return Lines([line])
+
+
+def take_apart(body: bytes) -> dict[str, msgspec.Raw]:
+    """The members of a body's outermost object, each value in the bytes that it came in.
+
+    The values are judged when they become lines, not here. Raises :class:`RecordError`
+    ``record.json``, ``record.depth``, ``record.form``, ``record.repeated_key``.
+    """
+    check_utf8(body)
+    return members(body)
+
+
+def put_together(parts: Mapping[str, msgspec.Raw | bytes]) -> bytes:
+    """The object that holds ``parts``, in their order and bytes."""
+    return b"{%b}" % b",".join(
+        b"%b:%b" % (orjson.dumps(name), bytes(value)) for name, value in parts.items()
+    )
+
+
+def check_size(size: int) -> None:
+    """Raise :class:`RecordError` ``record.too_large`` if ``size`` bytes do not fit in a line."""
+    if size > LINE_MAX:
+        raise RecordError(
+            "record.too_large",
+            f"A record has more than {LINE_MAX} bytes.",
+            "Send less in one record.",
+        )
+
+
+def check_license_fields(names: Mapping[str, object]) -> None:
+    """Raise :class:`RecordError` ``record.secret`` if an outermost object has a license field."""
+    if not LICENSE_FIELDS.isdisjoint(names):
+        raise RecordError(
+            "record.secret",
+            "A record carries a license field.",
+            "Leave license and license_key out: the key is added at the moment of sending.",
+        )
+
+
+def _document(data: bytes, guard: SecretGuard) -> tuple[dict[str, object], bytes]:
+    check_size(len(data))
+    found = value_of(data)
+    if not isinstance(found, dict):
+        raise RecordError(
+            "record.form", "A record is not a JSON object.", "Send one object for each record."
+        )
+    check_license_fields(found)
+    if guard.found_in(data):
+        raise RecordError(
+            "record.secret",
+            "A record holds a secret that must not be stored.",
+            "Take the license key out of it.",
+        )
+    # Whatever comes out of a dict again as it came in had no repeated name and no line break. The
+    # usual transaction does, and this costs a tenth of looking for them.
+    if orjson.dumps(found) == data:
+        return found, data
+    check_names(data)
+    return found, on_one_line(data.strip(SPACE))

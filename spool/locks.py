@@ -1,0 +1,76 @@
+"""Kernel locks, and nothing else: they end with their process, however it ends.
+
+A lock counts only if, once taken, the name still leads to the file that is locked; otherwise two
+processes could hold "the same" lock on two files.
+"""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from keys.errors import shown
+from spool import descriptors
+from spool.errors import SpoolError
+
+LOCK_MODE = 0o600
+
+
+def still_named(fd: int, path: Path) -> bool:
+    """Whether ``path`` leads to the file behind ``fd``."""
+    try:
+        there = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    here = os.fstat(fd)
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+def try_lock(fd: int, path: Path, *, shared: bool = False) -> bool:
+    """Lock the open file behind ``fd``, that ``path`` leads to; never waits."""
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return still_named(fd, path)
+
+
+def take(path: Path, *, shared: bool = False, wait: bool = True) -> int | None:
+    """A descriptor that holds the lock file at ``path``, which is made if it is not there.
+
+    :func:`let_go` ends it. None where another process holds it and ``wait`` is false. Raises
+    :class:`SpoolError` ``lock.kind`` where something else than a lock file lies there.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    while True:
+        fd = _open(path)
+        try:
+            fcntl.flock(fd, kind if wait else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            descriptors.close(fd)
+            return None
+        except BaseException:
+            descriptors.close(fd)
+            raise
+        if still_named(fd, path):
+            return fd
+        descriptors.close(fd)
+
+
+def let_go(fd: int) -> None:
+    """Release the lock that :func:`take` took."""
+    descriptors.close(fd)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return descriptors.keep(os.open(path, flags, LOCK_MODE))
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise SpoolError(
+                "lock.kind",
+                f"{shown(str(path))} is no lock file.",
+                "Find out who put it there, and remove it.",
+            ) from error
+        raise

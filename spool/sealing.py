@@ -1,0 +1,176 @@
+"""Sealing: an open file that is complete becomes the next segment of its chain.
+
+Under the chain lock, for a few milliseconds: the next number, the seal appended, sync, rename into
+its place, sync of the new folder, then of the old one, then the durable head. Until the rename a seal
+counts for nothing; from the head on it counts for ever.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from keys.ed25519 import SigningKey
+from spool.chain import Chain, chain_lock
+from spool.clock import Clock
+from spool.durable import Disk, make_folders
+from spool.head import Head, folder_inode
+from spool.lane import Lane
+from spool.openfile import begin_file
+from spool.rewriting import SMALL_FRAME, examine, reader, rewrite
+from spool.segment import make_seal
+from spool.statement import NO_CHAIN, NO_DIGEST, Lost, Statement
+from spool.totals import NOTHING, Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An open file that is complete: whole good frames and nothing else, all of it durable.
+
+    ``fd`` holds its lock and can append. Times are when records were accepted, ms since 1970.
+    """
+
+    path: Path
+    fd: int
+    size: int
+    totals: Totals
+    frames: int
+    sha256: str
+    first_at: int
+    last_at: int
+
+    @property
+    def small_frames(self) -> bool:
+        """Whether writing full frames would save a good part of the file."""
+        return self.frames > 1 and self.totals.raw_size < SMALL_FRAME * self.frames
+
+
+class Sealer:
+    """Seals the files of one lane with one key; any number of them, in any processes."""
+
+    def __init__(self, disk: Disk, lane: Lane, signer: SigningKey, clock: Clock) -> None:
+        self.lane = lane
+        self._disk = disk
+        self._signer = signer
+        self._clock = clock
+        self._chain = Chain(disk, lane, signer, clock)
+
+    def seal(self, filled: Filled, reason: str, *, of: int | None = None) -> Statement:
+        """Seal a complete file, rewritten before if its frames are small; closes its descriptor.
+
+        Raises :class:`OSError`; the file is then still in ``open/``, for the next recovery.
+        """
+        fd = filled.fd
+        try:
+            if filled.small_frames:
+                filled = self._rewritten(filled)
+                self._disk.close(fd)
+                fd = filled.fd
+            said = Statement(
+                node=self.lane.node,
+                stream=self.lane.stream,
+                chain=NO_CHAIN,
+                seq=1,
+                prev=NO_DIGEST,
+                records=filled.totals.records,
+                size=filled.size,
+                raw_size=filled.totals.raw_size,
+                sha256=filled.sha256,
+                before=NOTHING,
+                first_at=filled.first_at,
+                last_at=max(filled.first_at, filled.last_at),
+                reason=reason,
+                of=of,
+            )
+            return self._place(filled.path, fd, said)
+        finally:
+            self._disk.close(fd)
+
+    def heartbeat(self) -> Statement:
+        """Seal a segment without records that says: up to here there was nothing else.
+
+        Raises :class:`OSError`.
+        """
+        return self._seal_bare("heartbeat", None)
+
+    def declare_lost(self, lost: Lost) -> Statement:
+        """Seal a loss record. Raises :class:`OSError`."""
+        return self._seal_bare("loss", lost)
+
+    def settle_head(self) -> Statement | None:
+        """Finish a sealing that a crash left half done, and see to it that the lane has a head.
+
+        A lane whose head was lost, or that is a copy, begins its new chain by a heartbeat, which is
+        returned; without a head that counts nothing of it would be read. Raises :class:`OSError`.
+        """
+        with chain_lock(self.lane):
+            head = self._chain.finish()
+        if head is not None and head.folder == folder_inode(self.lane):
+            return None
+        if head is None and next(self.lane.sealed_numbers(), None) is None:
+            return None
+        return self.heartbeat()
+
+    def _rewritten(self, filled: Filled) -> Filled:
+        source = os.open(filled.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            read = reader(source)
+            found = examine(read, filled.size)
+            fd, written = rewrite(self._disk, filled.path, read, found)
+        finally:
+            os.close(source)
+        return replace(
+            filled,
+            fd=fd,
+            size=written.size,
+            totals=found.totals,
+            frames=written.frames,
+            sha256=written.sha256,
+        )
+
+    def _seal_bare(self, reason: str, lost: Lost | None) -> Statement:
+        path, fd = begin_file(self._disk, self.lane, self._clock)
+        try:
+            said = Statement(
+                node=self.lane.node,
+                stream=self.lane.stream,
+                chain=NO_CHAIN,
+                seq=1,
+                prev=NO_DIGEST,
+                records=0,
+                size=0,
+                raw_size=0,
+                sha256=hashlib.sha256().hexdigest(),
+                before=NOTHING,
+                first_at=None,
+                last_at=None,
+                reason=reason,
+                lost=lost,
+            )
+            return self._place(path, fd, said)
+        finally:
+            self._disk.close(fd)
+
+    def _place(self, path: Path, fd: int, said: Statement) -> Statement:
+        """Seal the file behind ``fd`` as the next of the chain, saying what ``said`` says."""
+        with chain_lock(self.lane):
+            after = self._chain.next()
+            said = replace(
+                said,
+                chain=after.chain,
+                seq=after.seq,
+                prev=after.prev,
+                before=after.before,
+                follows=after.follows,
+            )
+            seal, digest = make_seal(said, self._signer)
+            self._disk.write(fd, [seal])
+            self._disk.sync(fd)
+            place = self.lane.segment(said.seq)
+            make_folders(self._disk, self.lane.sealed, place.parent)
+            self._disk.rename(path, place)
+            self._disk.sync_dir(place.parent)
+            self._disk.sync_dir(path.parent)
+            folder = folder_inode(self.lane)
+            self._chain.advance(Head(said.chain, after.first, said.seq, digest, said.after, folder))
+        return said

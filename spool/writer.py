@@ -1,0 +1,293 @@
+"""The public way in: records become durable, in groups, by any number of threads and processes.
+
+:meth:`Writer.append` returns when its records are on disk, bytes and name; until then nothing is
+acknowledged. Callers that come while a sync is running share the next one. A write or sync that
+failed ends its file for good: the group goes to a new file before anybody is told, and the old file
+counts up to its last acknowledged byte. Sealing holds up no append.
+"""
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from keys.ed25519 import SigningKey
+from spool.chain import begin_lane
+from spool.clock import MS, SYSTEM_CLOCK, Clock
+from spool.durable import OS_DISK, Disk, explained
+from spool.errors import SpoolError
+from spool.frames import MIB, FrameEncoder
+from spool.group import LARGE, Group, Unit, frames_of, units_of
+from spool.keeper import Keeper
+from spool.lane import Lane, check_node
+from spool.secrets import NO_SECRETS, SecretGuard
+from spool.streams import stream_named
+from spool.tail import Tail
+
+SEAL_SIZE = 32 * MIB
+"""Raw bytes at which a file is sealed unless told otherwise."""
+
+_writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
+
+
+class Ticket:
+    """What was appended and is not yet known to be durable."""
+
+    def __init__(self, group: Group | None) -> None:
+        self._group = group
+
+    def wait(self) -> None:
+        """Return when it is durable; raises :class:`SpoolError` if it could not be made so."""
+        if self._group is not None:
+            self._group.wait()
+
+
+class Writer:
+    """Appends records of one stream to a spool.
+
+    Thread-safe, a context manager, usable after a ``fork`` (the child begins a file of its own).
+    Without ``signer`` its files are closed unsealed, for the daemon or ``export`` to seal.
+    ``seal_size`` is in raw bytes; ``seal_age_ms`` None means: soon while data leaves, else late.
+    ``guard`` knows values that no record may hold.
+
+    Raises :class:`RecordError` ``stream.unknown``, :class:`ConfigError` ``node.name``, or
+    :class:`SpoolError` ``disk.*`` where the spool cannot be written.
+    """
+
+    def __init__(  # noqa: PLR0913 - the defaults are right for nearly everybody
+        self,
+        spool: Path | str,
+        stream: str,
+        *,
+        node: str,
+        signer: SigningKey | None = None,
+        seal_size: int = SEAL_SIZE,
+        seal_age_ms: int | None = None,
+        guard: SecretGuard = NO_SECRETS,
+        disk: Disk = OS_DISK,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.stream = stream_named(stream)
+        self.lane = Lane(Path(spool).absolute(), check_node(node), self.stream.name)
+        self._signer = signer
+        self._guard = guard
+        self._seal_size = seal_size
+        self._seal_age_ms = seal_age_ms
+        self._disk = disk
+        self._clock = clock
+        self._closed = False
+        try:
+            begin_lane(disk, self.lane)
+        except OSError as error:
+            raise explained(error, "make the folders of the spool") from error
+        self._begin()
+        _writers.add(self)
+
+    def _begin(self) -> None:
+        """What each process needs of its own: locks, threads, a file."""
+        self._tail: Tail | None = None
+        self._group = Group()
+        # Held for moments: what is appended goes into the group of the next commit.
+        self._queue_lock = threading.Lock()
+        self._work = threading.Condition(self._queue_lock)
+        # Held while a group is committed or the file is changed for the next.
+        self._commit_lock = threading.Lock()
+        self._committer: threading.Thread | None = None
+        self._commit_encoder = FrameEncoder()
+        self._caller = threading.local()
+        self._keeper = Keeper(
+            self.lane, self._signer, self._seal_age_ms, self._disk, self._clock, self._roll_if_older
+        )
+
+    def append(self, records: Iterable[bytes]) -> int:
+        """Judge and append ``records``, each one JSON object; how many lines, when they are durable.
+
+        Raises :class:`RecordError` if one of them cannot be taken (none is stored then), or
+        :class:`SpoolError` if they cannot be made durable (some may be; none is acknowledged).
+        """
+        lines = self.judge(records)
+        self.submit_lines(lines, inline=True).wait()
+        return len(lines)
+
+    async def append_async(self, records: Iterable[bytes]) -> int:
+        """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
+        lines = self.judge(records)
+        await self.append_lines_async(lines)
+        return len(lines)
+
+    def judge(self, records: Iterable[bytes]) -> list[bytes]:
+        """The lines that ``records`` become, or :class:`RecordError`; nothing is stored."""
+        to_lines, guard = self.stream.to_lines, self._guard
+        return [line for record in records for line in to_lines(record, guard).lines]
+
+    async def append_lines_async(self, lines: Sequence[bytes]) -> None:
+        """Append lines that :meth:`judge` made; returns when they are durable."""
+        if not lines:
+            return
+        if sum(map(len, lines)) >= LARGE:
+            await asyncio.to_thread(lambda: self.submit_lines(lines, inline=True).wait())
+            return
+        units = units_of(lines, self._encoder())
+        with self._queue_lock:
+            waiter = self._enqueue(units, len(lines)).waiter()
+            self._wake()
+        await waiter
+
+    def submit_lines(self, lines: Sequence[bytes], *, inline: bool = False) -> Ticket:
+        """Append lines that :meth:`judge` made; any number of tickets may be waited for later.
+
+        With ``inline`` the caller commits by itself if nobody else is at it, which saves two
+        thread switches; it would wait anyhow.
+        """
+        if not lines:
+            return Ticket(None)
+        units = units_of(lines, self._encoder())
+        with self._queue_lock:
+            group = self._enqueue(units, len(lines))
+            if not (inline and self._commit_lock.acquire(blocking=False)):
+                self._wake()
+                return Ticket(group)
+        try:
+            self._commit_waiting()
+        finally:
+            self._commit_lock.release()
+        return Ticket(group)
+
+    def close(self) -> None:
+        """Commit what waits, seal the file in use (``shutdown``), stop. Twice is once.
+
+        Raises :class:`SpoolError` if it could not be sealed; what was acknowledged is durable then
+        too, and the next recovery seals it.
+        """
+        with self._queue_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._work.notify_all()
+        if self._committer is not None:
+            self._committer.join()
+        with self._commit_lock:
+            self._commit_waiting()
+            self._roll("shutdown")
+        self._keeper.finish()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def problem(self) -> SpoolError | None:
+        """What kept a complete file from being sealed, the last time that happened."""
+        return self._keeper.problem
+
+    def _encoder(self) -> FrameEncoder:
+        """The calling thread's own encoder."""
+        try:
+            encoder: FrameEncoder = self._caller.encoder
+        except AttributeError:
+            encoder = self._caller.encoder = FrameEncoder()
+        return encoder
+
+    def _enqueue(self, units: list[Unit], records: int) -> Group:
+        if self._closed:
+            raise SpoolError(
+                "writer.closed", "This writer was closed.", "Open a new one for further records."
+            )
+        self._group.add(units, records)
+        return self._group
+
+    def _wake(self) -> None:
+        """Let the committer look at the group; the caller holds the queue lock."""
+        if self._committer is None:
+            self._committer = threading.Thread(target=self._commit_all, name="committer")
+            self._committer.daemon = True
+            self._committer.start()
+        self._work.notify()
+
+    def _commit_all(self) -> None:
+        while True:
+            with self._queue_lock:
+                while not self._group.records and not self._closed:
+                    self._work.wait()
+                if not self._group.records:
+                    return
+            with self._commit_lock:
+                self._commit_waiting()
+
+    def _commit_waiting(self) -> None:
+        """Commit the group that waits and tell its callers; the caller holds the commit lock."""
+        with self._queue_lock:
+            if not self._group.records:
+                return
+            group, self._group = self._group, Group()
+        outcome: BaseException | None = None
+        try:
+            self._write(frames_of(group.units, self._commit_encoder), group.records)
+        except OSError as error:
+            outcome = explained(error, "append records")
+        except BaseException as error:
+            outcome = error
+            raise
+        finally:
+            group.settle(outcome)
+
+    def _write(self, frames: list[Unit], records: int) -> None:
+        try:
+            self._write_once(frames, records)
+        except OSError:
+            # The descriptor is finished: a second sync of it would say "done" of bytes that are
+            # gone. The group goes to a new file, and only then is anybody told.
+            self._give_up_tail()
+            self._write_once(frames, records)
+        tail = self._tail
+        if tail is not None and tail.totals.raw_size >= self._seal_size:
+            self._roll("size")
+
+    def _write_once(self, frames: list[Unit], records: int) -> None:
+        if self._tail is None:
+            self._tail = Tail.begin(self._disk, self.lane, self._clock)
+            self._keeper.start()
+        self._tail.commit(frames, records)
+
+    def _give_up_tail(self) -> None:
+        tail, self._tail = self._tail, None
+        if tail is None:
+            return
+        if tail.size:
+            self._keeper.take(tail, "recovered", failed=True)
+        else:
+            tail.remove()
+
+    def _roll(self, reason: str) -> None:
+        """Hand the file in use to the keeper; the next append begins a new one first."""
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            self._keeper.take(tail, reason)
+
+    def _roll_if_older(self, reason: str, age_ms: int) -> None:
+        with self._commit_lock:
+            tail = self._tail
+            if tail is not None and (self._clock.monotonic() - tail.begun) * MS >= age_ms:
+                self._roll(reason)
+
+
+def _after_fork() -> None:
+    for writer in list(_writers):
+        # The parent's file, locks and threads are the parent's.
+        writer._begin()  # noqa: SLF001 - the same module
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,263 @@
+"""A disk that forgets what was not synced.
+
+It stands behind :class:`spool.durable.Disk`. Every operation is really done, below a real folder, so
+that the code under test reads, locks and lists real files; beside that the disk keeps a model of what
+a power cut would leave. :meth:`SimDisk.settle` puts the folder into one of the states that are legal
+after a crash:
+
+- bytes of a file: what was there at its last sync, then any prefix of what was written since, whole
+  or with a tail of NULs (the size reached the disk before the data did);
+- names: as at the last sync of their folder, then any subset of the changes since; a rename is one
+  change, as on every journaling file system: both its names change, or none;
+- after a failed sync the unsynced bytes stay readable until the crash, and no later sync saves them.
+
+Folders stay the same folders (their inode numbers count) as long as they are durable.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from random import Random
+from threading import RLock
+
+from spool.durable import OsDisk
+
+
+class Crash(BaseException):
+    """The power is cut: no error, for nothing of ours may catch it and go on."""
+
+
+class Keep(Enum):
+    """Which unsynced changes a crash keeps."""
+
+    NOTHING = "nothing"
+    EVERYTHING = "everything"
+    SOME = "some"
+
+
+@dataclass(eq=False)
+class _File:
+    content: bytearray = field(default_factory=bytearray)
+    durable: bytes = b""
+    doomed: bool = False
+    """A sync failed: what is not durable by now never will be."""
+    foreign: bool = False
+    """Never written through this disk: somebody else (SQLite) answers for its bytes."""
+
+
+@dataclass(eq=False)
+class _Folder:
+    entries: dict[str, "_File | _Folder"] = field(default_factory=dict)
+    durable: dict[str, "_File | _Folder"] = field(default_factory=dict)
+
+
+_Change = list[tuple[_Folder, str, _File | _Folder | None]]
+"""Names that change together: the folder, the name, what it leads to from then on."""
+
+
+class SimDisk:
+    """See the module. ``crash_at`` and ``fail_at`` count operations from 0."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        crash_at: int | None = None,
+        fail_at: Mapping[int, int] | None = None,
+    ) -> None:
+        self.root = root
+        self._real = OsDisk()
+        self._crash_at = crash_at
+        self._fail_at = dict(fail_at or {})
+        self._tree = self._scan(root)
+        self._open: dict[int, _File] = {}
+        self._changes: list[_Change] = []
+        self._lock = RLock()
+        self._dead = False
+        self.operations: list[str] = []
+
+    def _scan(self, folder: Path) -> _Folder:
+        """What lies there at the start is durable."""
+        found = _Folder()
+        for path in folder.iterdir():
+            if path.is_dir():
+                found.entries[path.name] = self._scan(path)
+            else:
+                data = path.read_bytes()
+                found.entries[path.name] = _File(bytearray(data), data, foreign=True)
+        found.durable = dict(found.entries)
+        return found
+
+    def _folder(self, path: Path) -> _Folder:
+        node: _File | _Folder = self._tree
+        for part in path.relative_to(self.root).parts:
+            assert isinstance(node, _Folder)
+            node = node.entries[part]
+        assert isinstance(node, _Folder)
+        return node
+
+    def _step(self, operation: str) -> None:
+        number = len(self.operations)
+        if self._dead or number == self._crash_at:
+            self._dead = True
+            raise Crash(operation)
+        self.operations.append(operation)
+        if number in self._fail_at:
+            raise OSError(self._fail_at[number], os.strerror(self._fail_at[number]))
+
+    def _change(self, *names: tuple[Path, "_File | _Folder | None"]) -> None:
+        change = [(self._folder(path.parent), path.name, node) for path, node in names]
+        self._changes.append(change)
+        for folder, name, node in change:
+            _point(folder.entries, name, node)
+
+    def create(self, path: Path) -> int:
+        with self._lock:
+            self._step(f"create {path.name}")
+            fd = self._real.create(path)
+            self._open[fd] = _File()
+            self._change((path, self._open[fd]))
+            return fd
+
+    def open_append(self, path: Path) -> int:
+        with self._lock:
+            self._step(f"open {path.name}")
+            fd = self._real.open_append(path)
+            node = self._folder(path.parent).entries[path.name]
+            assert isinstance(node, _File)
+            node.foreign = False
+            self._open[fd] = node
+            return fd
+
+    def write(self, fd: int, pieces: Sequence[bytes]) -> None:
+        data = b"".join(pieces)
+        with self._lock:
+            try:
+                self._step(f"write {len(data)}")
+            except OSError as error:
+                if error.errno == errno.ENOSPC:  # the disk filled up in the middle of it
+                    self._put(fd, data[: len(data) // 2])
+                raise
+            self._put(fd, data)
+
+    def _put(self, fd: int, data: bytes) -> None:
+        self._real.write(fd, [data])
+        self._open[fd].content += data
+
+    def sync(self, fd: int) -> None:
+        with self._lock:
+            file = self._open[fd]
+            try:
+                self._step("sync")
+            except OSError:
+                file.doomed = True
+                raise
+            if not file.doomed:
+                file.durable = bytes(file.content)
+
+    def close(self, fd: int) -> None:
+        with self._lock:
+            if self._open.pop(fd, None) is not None:
+                self._real.close(fd)
+
+    def rename(self, source: Path, target: Path) -> None:
+        with self._lock:
+            self._step(f"rename {source.name} {target.name}")
+            self._real.rename(source, target)
+            node = self._folder(source.parent).entries[source.name]
+            self._change((source, None), (target, node))
+
+    def unlink(self, path: Path) -> None:
+        with self._lock:
+            self._step(f"unlink {path.name}")
+            self._real.unlink(path)
+            self._change((path, None))
+
+    def mkdir(self, path: Path) -> None:
+        with self._lock:
+            self._step(f"mkdir {path.name}")
+            self._real.mkdir(path)
+            self._change((path, _Folder()))
+
+    def sync_dir(self, path: Path) -> None:
+        with self._lock:
+            self._step(f"sync_dir {path.name}")
+            folder = self._folder(path)
+            waiting = []
+            for change in self._changes:
+                if any(changed is folder for changed, _, _ in change):
+                    _make_durable(change)
+                else:
+                    waiting.append(change)
+            self._changes = waiting
+
+    def settle(self, keep: Keep, random: Random) -> None:
+        """Cut the power, if it is not yet, and leave one of the states that are legal then."""
+        with self._lock:
+            self._dead = True
+            for fd in list(self._open):
+                self.close(fd)
+            for change in self._changes:
+                if _kept(keep, random):
+                    _make_durable(change)
+            _settle_folder(self.root, self._tree, keep, random)
+
+
+def _point(names: dict[str, "_File | _Folder"], name: str, node: "_File | _Folder | None") -> None:
+    if node is None:
+        names.pop(name, None)
+    else:
+        names[name] = node
+
+
+def _make_durable(change: _Change) -> None:
+    for folder, name, node in change:
+        _point(folder.durable, name, node)
+
+
+def _settle_folder(path: Path, node: _Folder, keep: Keep, random: Random) -> None:
+    for name in node.entries.keys() - node.durable.keys():
+        _remove(path / name)
+    for name, child in node.durable.items():
+        if isinstance(child, _Folder):
+            _as_folder(path / name)
+            _settle_folder(path / name, child, keep, random)
+        else:
+            if child.foreign and (path / name).is_file():
+                continue
+            data = _bytes_left(child, keep, random)
+            if not (path / name).is_file() or (path / name).read_bytes() != data:
+                _remove(path / name)
+                (path / name).write_bytes(data)
+                (path / name).chmod(0o600)
+
+
+def _kept(keep: Keep, random: Random) -> bool:
+    return keep is Keep.EVERYTHING or (keep is Keep.SOME and random.random() < 0.5)
+
+
+def _bytes_left(file: _File, keep: Keep, random: Random) -> bytes:
+    if keep is Keep.NOTHING or file.doomed:
+        return file.durable
+    unsynced = bytes(file.content[len(file.durable) :])
+    if keep is Keep.EVERYTHING:
+        return file.durable + unsynced
+    size = random.randint(0, len(unsynced))
+    written = random.choice([size, random.randint(0, size), 0])
+    return file.durable + unsynced[:written] + b"\0" * (size - written)
+
+
+def _as_folder(path: Path) -> None:
+    if not path.is_dir():
+        path.mkdir(0o700)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+import pytest
+
+from spool.errors import RecordError
+from spool.jsonbytes import (
+    DEPTH_MAX,
+    ELEMENTS_MAX,
+    check_depth,
+    check_utf8,
+    cut_at,
+    elements,
+    members,
+    on_one_line,
+    value_of,
+)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a\\"]":', '["}]",{"[":"","a\\\\":'])
+def test_depth_is_counted_exactly_and_brackets_in_strings_do_not_count(opening: str) -> None:
+    pairs = {"[": "]", "{": "}"}
+    plain = opening.replace('"a\\"]"', "").replace('"}]"', "").replace('"["', "")
+    levels = [pairs[mark] for mark in plain if mark in pairs]
+    closing = "".join(reversed(levels))
+
+    def nested(times: int, rest: int) -> bytes:
+        inner = "[" * rest + "]" * rest if rest else "0"
+        return (opening * times + inner + closing * times).encode()
+
+    fits = DEPTH_MAX // len(levels)
+    value_of(nested(fits, DEPTH_MAX - fits * len(levels)))
+    with pytest.raises(RecordError) as caught:
+        value_of(nested(fits, DEPTH_MAX - fits * len(levels) + 1))
+    assert caught.value.id == "record.depth"
+
+
+@pytest.mark.parametrize("depth", [65, 1025, 100_000])
+def test_too_deep_is_said_as_such_by_every_reader(depth: int) -> None:
+    array = b"[" * depth + b"]" * depth
+    with pytest.raises(RecordError) as caught:
+        value_of(array)
+    assert caught.value.id == "record.depth"
+
+
+def test_objects_alone_can_be_too_deep() -> None:
+    value_of(b'{"a":' * 63 + b"{}" + b"}" * 63)
+    with pytest.raises(RecordError) as caught:
+        value_of(b'{"a":' * 64 + b"{}" + b"}" * 64)
+    assert caught.value.id == "record.depth"
+
+
+def test_the_depth_that_a_parser_cannot_follow_is_refused() -> None:
+    array = b"[" * 100_000 + b"]" * 100_000
+    for read in (elements, lambda data: members(b'{"a":%b}' % data)):
+        with pytest.raises(RecordError) as caught:
+            read(array)
+        assert caught.value.id == "record.depth"
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    check_depth(b"[" + b",".join([b'[{"a":"["}]'] * 1000) + b"]")
+
+
+def test_members_keep_their_order_and_bytes() -> None:
+    found = members(b' { "b" : [1.0, 1e5 ] ,"a":{"x":12345678901234567890123}, "\\u0063":"\\/"} ')
+    assert {name: bytes(value) for name, value in found.items()} == {
+        "b": b"[1.0, 1e5 ]",
+        "a": b'{"x":12345678901234567890123}',
+        "c": b'"\\/"',
+    }
+
+
+@pytest.mark.parametrize("data", [b'{"a":1,"a":1}', b'{"a":1,"b":2,"\\u0061":3}'])
+def test_a_repeated_member_is_refused(data: bytes) -> None:
+    with pytest.raises(RecordError) as caught:
+        members(data)
+    assert caught.value.id == "record.repeated_key"
+
+
+def test_elements_keep_their_bytes() -> None:
+    assert [bytes(each) for each in elements(b'[ 1.0,{"a": 1} , []]')] == [
+        b"1.0",
+        b'{"a": 1}',
+        b"[]",
+    ]
+
+
+def test_a_list_beyond_the_limit_is_refused() -> None:
+    assert len(elements(b"[0%b]" % (b",0" * (ELEMENTS_MAX - 1)))) == ELEMENTS_MAX
+    with pytest.raises(RecordError) as caught:
+        elements(b"[0%b]" % (b",0" * ELEMENTS_MAX))
+    assert caught.value.id == "record.too_large"
+
+
+@pytest.mark.parametrize("data", [b"{}", b"1", b'"a"', b"null"])
+def test_what_is_no_array_has_no_elements(data: bytes) -> None:
+    with pytest.raises(RecordError) as caught:
+        elements(data)
+    assert caught.value.id == "record.form"
+
+
+def test_a_cut_keeps_every_byte() -> None:
+    data = b' { "x,\\"" : {"a":[1]}\n,  "a" : [ 1 , 2 ] , "z":"}" } '
+    cut = cut_at(data, "a")
+    assert cut is not None
+    before, value, after = cut
+    assert bytes(value) == b"[ 1 , 2 ]"
+    assert before + bytes(value) + after == data
+    assert cut_at(data, "b") is None
+
+
+def test_bad_utf8_is_found_across_the_pieces_it_is_read_in() -> None:
+    step = 1024 * 1024
+    check_utf8(b"x" * (step - 1) + "漢".encode() + b"x" * step)
+    for bad in (b"\xff", b"\xe6\xbc", b"\xed\xa0\x80", b"\xc0\xaf"):
+        for pad in (0, step - 1, step):
+            with pytest.raises(RecordError) as caught:
+                check_utf8(b"x" * pad + bad)
+            assert caught.value.id == "record.json"
+
+
+def test_each_line_break_becomes_one_space() -> None:
+    assert on_one_line(b'{\r\n"a":\r1,\n\n"b":2}') == b'{ "a": 1,  "b":2}'

@@ -1,0 +1,317 @@
+"""What one request carries, from the row before its first attempt to its answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spool.clock import SYSTEM_CLOCK
+from spool.lane import Lane
+from spool.ledger import (
+    Answer,
+    Bounds,
+    By,
+    Ledger,
+    LedgerError,
+    RecordException,
+    SegmentSums,
+    State,
+)
+from spool.totals import NOTHING
+from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals, whole
+
+P, E, D, Q, L = State
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as opened:
+        fill(opened, lane(tmp_path), 1, 10)
+        yield opened
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Lane:
+    return lane(tmp_path)
+
+
+def rows(ledger: Ledger, of: Lane) -> list[tuple[int, int, State]]:
+    return [(span.first, span.last, span.state) for span in ledger.spans(of)]
+
+
+def refusal(seq: int, line: int) -> RecordException:
+    return RecordException(seq, line, 1_000, "refused", 422, "no such field")
+
+
+def test_a_batch_outlives_its_process_with_bounds_and_key(tmp_path: Path) -> None:
+    here = lane(tmp_path)
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        fill(ledger, here, 1, 10)
+        made = ledger.open_batch(here, whole(1, 3), "key-1")
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        assert not ledger.fresh
+        assert ledger.open_batches(here) == [made]
+
+
+def test_an_answer_delivers_the_segments_it_covers(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 3), "key-1")
+    ledger.attempt(batch.id, at=5)
+    ledger.settle(batch.id, answer(30), sums(1, 3))
+    assert rows(ledger, here) == [(1, 3, D), (4, 10, P)]
+    assert ledger.open_batches(here) == []
+    (row,) = ledger.audit()
+    assert (row.bounds, row.key, row.node, row.stream) == (whole(1, 3), "key-1", "n1", "logs")
+    assert (row.answer, row.in_doubt) == (answer(30), False)
+
+
+def test_a_segment_is_delivered_when_all_its_lines_have_an_answer(
+    ledger: Ledger, here: Lane
+) -> None:
+    first = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 2, 4), "a")
+    second = ledger.open_batch(here, Bounds(CHAIN, 2, 4, 2, 7), "b")
+    third = ledger.open_batch(here, Bounds(CHAIN, 2, 7, 4, LINES), "c")
+    ledger.settle(third.id, answer(23), sums(2, 4))
+    assert rows(ledger, here) == [(1, 2, P), (3, 4, D), (5, 10, P)]
+    ledger.settle(first.id, answer(14), sums(1, 2))
+    assert rows(ledger, here) == [(1, 1, D), (2, 2, P), (3, 4, D), (5, 10, P)]
+    ledger.settle(second.id, answer(3), sums(2, 2))
+    assert rows(ledger, here) == [(1, 4, D), (5, 10, P)]
+
+
+def test_segments_without_records_go_with_their_batch(ledger: Ledger, here: Lane) -> None:
+    ledger.extend(here, CHAIN, 11, 12, before=totals(10), totals=NOTHING)
+    bare = [SegmentSums(seq, totals(10), NOTHING) for seq in (11, 12)]
+    batch = ledger.open_batch(here, Bounds(CHAIN, 10, 0, 12, 0), "a")
+    ledger.settle(batch.id, answer(10), [*sums(10, 10), *bare])
+    assert rows(ledger, here) == [(1, 9, P), (10, 12, D)]
+
+
+def test_what_no_route_carries_is_delivered_with_a_row_in_the_audit(
+    ledger: Ledger, here: Lane
+) -> None:
+    ledger.extend(here, CHAIN, 11, 11, before=totals(10), totals=NOTHING)
+    note = answer(0, status=200)
+    ledger.settle_unsent(
+        here, Bounds(CHAIN, 11, 0, 11, 0), note, [SegmentSums(11, totals(10), NOTHING)]
+    )
+    assert rows(ledger, here) == [(1, 10, P), (11, 11, D)]
+    assert [(row.key, row.bounds.first_seq) for row in ledger.audit()] == [(None, 11)]
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        Bounds(CHAIN, 3, 5, 4, 2),
+        Bounds(CHAIN, 3, 0, 3, 1),
+        Bounds(CHAIN, 1, 0, 9, LINES),
+    ],
+)
+def test_no_line_is_in_two_batches(ledger: Ledger, here: Lane, bounds: Bounds) -> None:
+    ledger.open_batch(here, whole(2, 3), "a")
+    with pytest.raises(LedgerError) as caught:
+        ledger.open_batch(here, bounds, "b")
+    assert caught.value.id == "ledger.batch_overlap"
+
+
+def test_answered_lines_are_not_put_into_a_batch_again(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 1, 4), "a")
+    ledger.settle(batch.id, answer(4), sums(1, 1))
+    with pytest.raises(LedgerError) as caught:
+        ledger.open_batch(here, whole(1, 1), "b")
+    assert caught.value.id == "ledger.batch_overlap"
+    assert ledger.unbatched(here) == [(CHAIN, (1, 4), (11, 0))]
+
+
+def test_what_is_in_no_batch_is_known_line_by_line(ledger: Ledger, here: Lane) -> None:
+    ledger.open_batch(here, Bounds(CHAIN, 2, 0, 4, 6), "a")
+    move(ledger, here, (7, 8), (P, E), By.EXPORT)
+    assert ledger.unbatched(here) == [
+        (CHAIN, (1, 0), (2, 0)),
+        (CHAIN, (4, 6), (7, 0)),
+        (CHAIN, (9, 0), (11, 0)),
+    ]
+
+
+@pytest.mark.parametrize("bounds", [whole(9, 11), whole(11, 11), Bounds("e" * 32, 1, 0, 1, 1)])
+def test_only_pending_segments_of_one_chain_make_a_batch(
+    ledger: Ledger, here: Lane, bounds: Bounds
+) -> None:
+    with pytest.raises(LedgerError) as caught:
+        ledger.open_batch(here, bounds, "a")
+    assert caught.value.id == "ledger.state"
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(CHAIN, 2, 3, 2, 3), Bounds(CHAIN, 3, 0, 2, 9), Bounds(CHAIN, 2, -1, 2, 3)]
+)
+def test_bounds_without_lines_are_refused(ledger: Ledger, here: Lane, bounds: Bounds) -> None:
+    with pytest.raises(LedgerError) as caught:
+        ledger.open_batch(here, bounds, "a")
+    assert caught.value.id == "ledger.bounds"
+
+
+def test_a_batch_is_split_into_exactly_its_parts(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 2), "a")
+    ledger.attempt(batch.id, at=1)
+    parts = [
+        Bounds(CHAIN, 1, 0, 1, LINES),
+        Bounds(CHAIN, 2, 0, 2, 1),
+        Bounds(CHAIN, 2, 1, 2, LINES),
+    ]
+    for wrong in (parts[:2], parts[1:], [parts[0], parts[2]], [whole(1, 2)]):
+        with pytest.raises(LedgerError) as caught:
+            ledger.split(batch.id, answer(20, 413), wrong, ["b", "c", "d"][: len(wrong)])
+        assert caught.value.id == "ledger.bounds"
+    made = ledger.split(batch.id, answer(20, 413), parts, ["b", "c", "d"])
+    assert ledger.open_batches(here) == made
+    assert [(part.bounds, part.key, part.in_doubt) for part in made] == [
+        (bounds, key, False) for bounds, key in zip(parts, "bcd", strict=True)
+    ]
+    assert [row.answer.status for row in ledger.audit()] == [413]
+
+
+def test_an_attempt_that_nobody_reported_on_is_in_doubt(tmp_path: Path, here: Lane) -> None:
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        fill(ledger, here, 1, 10)
+        batch = ledger.open_batch(here, whole(1, 1), "a")
+        assert not ledger.attempt(batch.id, at=1).in_doubt
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        again = ledger.attempt(batch.id, at=2)
+        assert (again.in_doubt, again.attempts, again.attempted_at) == (True, 2, 2)
+
+
+def test_an_attempt_that_never_left_is_not_in_doubt(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 1), "a")
+    ledger.attempt(batch.id, at=1)
+    ledger.unsent(batch.id)
+    ledger.attempt(batch.id, at=2)
+    ledger.answered(batch.id, answer(10, 429), doubt=False)
+    assert not ledger.attempt(batch.id, at=3).in_doubt
+    ledger.doubt(batch.id)
+    assert ledger.open_batches(here)[0].in_doubt
+    assert [row.answer.status for row in ledger.audit()] == [429]
+
+
+def test_records_in_doubt_and_partial_counts_are_summed_apart(ledger: Ledger, here: Lane) -> None:
+    doubtful = ledger.open_batch(here, whole(1, 1), "a")
+    ledger.attempt(doubtful.id, at=1)
+    ledger.doubt(doubtful.id)
+    ledger.settle(doubtful.id, answer(10, accepted=0), sums(1, 1))
+    partial = ledger.open_batch(here, whole(2, 2), "b")
+    ledger.settle(partial.id, answer(10, accepted=7), sums(2, 2))
+    (counts,) = ledger.counts()
+    assert (counts.in_doubt, counts.partial) == (10, 3)
+    assert [(row.in_doubt, row.answer.accepted) for row in ledger.audit()] == [
+        (True, 0),
+        (False, 7),
+    ]
+
+
+def test_the_parts_of_a_batch_in_doubt_are_in_doubt(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 2), "a")
+    ledger.attempt(batch.id, at=1)
+    ledger.doubt(batch.id)
+    parts = ledger.split(batch.id, answer(20, 400), [whole(1, 1), whole(2, 2)], ["b", "c"])
+    assert [part.in_doubt for part in parts] == [True, True]
+
+
+def test_an_exception_is_counted_once_wherever_its_segment_stands(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 2, 5), "a")
+    ledger.settle(batch.id, answer(15, 400), sums(1, 2), [refusal(1, 0), refusal(2, 4)])
+    assert ledger.exceptions(here) == [refusal(1, 0), refusal(2, 4)]
+    (counts,) = ledger.counts()
+    assert (counts.records[D], counts.records[P], counts.records[Q]) == (9, 89, 2)
+    assert (counts.exceptions, sum(counts.records.values())) == (2, 100)
+    assert counts.segments[Q] == 0
+
+
+def test_an_exception_outside_its_batch_changes_nothing(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 1, 5), "a")
+    with pytest.raises(LedgerError) as caught:
+        ledger.settle(batch.id, answer(5), sums(1, 1), [refusal(1, 5)])
+    assert caught.value.id == "ledger.exception"
+    assert ledger.open_batches(here) == [batch]
+    assert list(ledger.audit()) == []
+    assert ledger.exceptions(here) == []
+
+
+def test_a_replayed_segment_starts_without_answers(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 2, 5), "a")
+    ledger.settle(batch.id, answer(15, 400), sums(1, 2), [refusal(1, 0), refusal(2, 4)])
+    move(ledger, here, (1, 1), (D, P), By.REPLAY)
+    assert ledger.exceptions(here) == [refusal(2, 4)]
+    assert ledger.unbatched(here) == [(CHAIN, (1, 0), (2, 0)), (CHAIN, (2, 5), (11, 0))]
+    ledger.open_batch(here, whole(1, 1), "b")
+
+
+def test_a_segment_that_comes_back_from_quarantine_starts_without_answers(
+    ledger: Ledger, here: Lane
+) -> None:
+    early = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 1, 4), "a")
+    late = ledger.open_batch(here, Bounds(CHAIN, 1, 4, 1, 8), "b")
+    ledger.settle(early.id, answer(4), sums(1, 1))
+    move(ledger, here, (1, 1), (P, Q), By.RECEIPT)
+    ledger.settle(late.id, answer(4), sums(1, 1))
+    move(ledger, here, (1, 1), (Q, P), By.REPLAY)
+    assert ledger.unbatched(here) == [(CHAIN, (1, 0), (11, 0))]
+
+
+def test_answers_to_some_lines_end_with_the_receipt_for_all(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 1, 4), "a")
+    ledger.settle(batch.id, answer(4), sums(1, 1))
+    move(ledger, here, (1, 1), (P, D), By.RECEIPT)
+    move(ledger, here, (1, 1), (D, P), By.REPLAY)
+    assert ledger.unbatched(here) == [(CHAIN, (1, 0), (11, 0))]
+
+
+def test_an_answer_counts_for_what_was_exported_or_lost_meanwhile(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 5), "a")
+    move(ledger, here, (1, 2), (P, E), By.EXPORT)
+    move(ledger, here, (3, 3), (P, L), By.LOSS)
+    move(ledger, here, (4, 4), (P, Q), By.RECEIPT)
+    ledger.settle(batch.id, answer(50), sums(1, 5))
+    assert rows(ledger, here) == [(1, 3, D), (4, 4, Q), (5, 5, D), (6, 10, P)]
+
+
+def test_a_batch_that_cannot_be_repeated_is_withdrawn(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 2), "a")
+    move(ledger, here, (1, 1), (P, L), By.LOSS)
+    ledger.withdraw(batch.id)
+    assert ledger.unbatched(here) == [(CHAIN, (2, 0), (11, 0))]
+
+
+def test_a_batch_is_answered_once(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 1), "a")
+    ledger.settle(batch.id, answer(10), sums(1, 1))
+    for again in (
+        lambda: ledger.settle(batch.id, answer(10), sums(1, 1)),
+        lambda: ledger.attempt(batch.id, at=1),
+        lambda: ledger.doubt(batch.id),
+        lambda: ledger.withdraw(batch.id),
+    ):
+        with pytest.raises(LedgerError) as caught:
+            again()
+        assert caught.value.id == "ledger.no_batch"
+
+
+def test_sums_of_other_segments_are_refused(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 3), "a")
+    for wrong in (sums(1, 2), sums(2, 4), []):
+        with pytest.raises(LedgerError) as caught:
+            ledger.settle(batch.id, answer(30), wrong)
+        assert caught.value.id == "ledger.bounds"
+
+
+def test_the_audit_is_read_from_a_time_on_and_answers_are_capped(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 1), "a")
+    for at in range(10):
+        long = Answer(at, "/x", totals(1), 503, "retry", None, "é" * 1000)
+        ledger.answered(batch.id, long, doubt=True)
+    assert [row.answer.at for row in ledger.audit(since=7)] == [7, 8, 9]
+    assert {len(row.answer.text) for row in ledger.audit()} == {500}
