@@ -1,0 +1,1 @@
+"""The process that runs: wires intake, sealing and sending together; nothing else does."""

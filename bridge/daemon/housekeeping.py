@@ -1,0 +1,92 @@
+"""Keeps this node's own lanes in order: recovers, seals for those who cannot, shows silence.
+
+Once a second it takes care of files whose writer is gone. A billing lane that sealed nothing for a
+day gets a heartbeat, so that silence is a fact and not a guess.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.egress.engine import Event
+from keys.ed25519 import SigningKey
+from spool.chain import begin_lane
+from spool.clock import Clock
+from spool.durable import Disk
+from spool.lane import Lane
+from spool.recovery import Recovered, Recovery
+from spool.sealing import Sealer
+from spool.streams import STREAMS
+
+HEARTBEAT_MS = 24 * 3600 * 1000
+"""A billing lane that sealed nothing for so long gets a heartbeat."""
+
+
+class Housekeeping:
+    """The lanes that this node seals itself."""
+
+    def __init__(
+        self,
+        spool: Path,
+        node: str,
+        signer: SigningKey,
+        *,
+        disk: Disk,
+        clock: Clock,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._clock = clock
+        self._disk = disk
+        self._tell = tell
+        self.sealers = {
+            name: Sealer(disk, Lane(spool, node, name), signer, clock) for name in STREAMS
+        }
+
+    def begin(self) -> None:
+        """Make the lanes and bring their heads in order. Raises :class:`OSError`."""
+        for sealer in self.sealers.values():
+            begin_lane(self._disk, sealer.lane)
+            said = sealer.settle_head()
+            if said is not None:
+                self._tell(
+                    Event(
+                        "chain.began",
+                        f"The lane {sealer.lane.node}/{sealer.lane.stream} begins a new chain.",
+                        {"stream": sealer.lane.stream, "seq": said.seq, "chain": said.chain},
+                    )
+                )
+
+    def look(self) -> None:
+        """Recover what lies in ``open/`` without a writer; seal the heartbeats that are due.
+
+        Raises :class:`OSError`.
+        """
+        for sealer in self.sealers.values():
+            for done in Recovery(self._disk, sealer, self._clock).recover():
+                self._tell(_event(sealer.lane, done))
+            if STREAMS[sealer.lane.stream].kind == "billing" and self._silent(sealer.lane):
+                sealer.heartbeat()
+
+    def _silent(self, lane: Lane) -> bool:
+        try:
+            sealed_at = os.stat(lane.head).st_mtime_ns // 1_000_000  # noqa: PTH116 - the time alone
+        except FileNotFoundError:
+            return True
+        # A clock that was set back shows an age below zero; then, too, a heartbeat is due.
+        return not 0 <= self._clock.wall_ms() - sealed_at < HEARTBEAT_MS
+
+
+def _event(lane: Lane, done: Recovered) -> Event:
+    fields: dict[str, object] = {
+        "stream": lane.stream,
+        "file": done.name,
+        "seq": None if done.sealed is None else done.sealed.seq,
+        "torn_bytes": done.torn,
+        "bad_bytes": done.bad,
+        "kept": None if done.kept is None else str(done.kept),
+    }
+    if done.kept is not None:
+        return Event("spool.quarantined", "A damaged or foreign file is in quarantine.", fields)
+    if done.sealed is None:
+        return Event("spool.cleared", "An open file held nothing that was acknowledged.", fields)
+    return Event("spool.recovered", "A file whose writer is gone was sealed.", fields)

@@ -1,0 +1,73 @@
+"""Puts an engine together: a sender for each lane, with its route, its keys, its license."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from bridge.egress.backoff import Backoff
+from bridge.egress.cargo import Hold
+from bridge.egress.circuits import Circuits
+from bridge.egress.client import BeaconClient
+from bridge.egress.cursor import Opener
+from bridge.egress.engine import Engine, Event
+from bridge.egress.mending import Mender
+from bridge.egress.routes import ROUTES
+from bridge.egress.sender import Sender
+from keys.ed25519 import SigningKey
+from spool.clock import Clock
+from spool.durable import Disk
+from spool.lane import Lane
+from spool.ledger import Ledger
+from spool.sealing import Sealer
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What sending needs of the outside: the beacon, each node's license key, the request's size.
+
+    ``license_of`` gives the key to send a node's records with, None where there is none.
+    """
+
+    client: BeaconClient
+    license_of: Callable[[str], str | None]
+    raw_max: int
+
+
+def make_engine(
+    spool: Path,
+    signer: SigningKey,
+    ledger: Ledger,
+    outside: Outside,
+    *,
+    disk: Disk,
+    clock: Clock,
+    random: Random,
+    tell: Callable[[Event], None],
+) -> Engine:
+    """An engine for the lanes of ``spool``, which ``signer`` has sealed."""
+    own = {signer.public.id: signer.public}
+
+    def new_sender(lane: Lane) -> Sender:
+        sealer = Sealer(disk, lane, signer, clock)
+        return Sender(
+            lane,
+            ROUTES[lane.stream],
+            ledger,
+            outside.client,
+            hold=Hold(Opener(lane, lambda: own)),
+            mender=Mender(disk, sealer, ledger, clock),
+            license_key=lambda: outside.license_of(lane.node),
+            clock=clock,
+            raw_max=outside.raw_max,
+        )
+
+    return Engine(
+        spool,
+        ledger,
+        new_sender,
+        Circuits(clock.monotonic, lambda: Backoff(random)),
+        disk=disk,
+        clock=clock,
+        tell=tell,
+    )

@@ -1,0 +1,101 @@
+"""Circuits: what is closed to requests for a while, and who may try again first.
+
+A circuit is open for everything, for a route, for a node's license, or for both together. While it is
+open one request at a time probes it, after each step of back-off; the first answer that is not of the
+kind that opened it closes it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from bridge.egress.backoff import Backoff
+
+Scope = tuple[str, ...]
+"""``()`` for everything, ``("route", path)``, ``("license", node)``, or all four words."""
+
+EVERYTHING: Scope = ()
+
+
+@dataclass(slots=True)
+class Circuit:
+    """An open circuit: why, when the next probe may go (monotonic seconds), how many failed."""
+
+    backoff: Backoff
+    reason: str
+    next_try: float
+    failures: int = 0
+    probing: bool = field(default=False)
+
+
+class Circuits:
+    """The circuits of one process; the caller's lock guards them."""
+
+    def __init__(self, monotonic: Callable[[], float], new_backoff: Callable[[], Backoff]) -> None:
+        self._monotonic = monotonic
+        self._new_backoff = new_backoff
+        self._open: dict[Scope, Circuit] = {}
+
+    @property
+    def state(self) -> str | None:
+        """``down`` if something heals by itself, ``paused`` if a person has to act, else None."""
+        if not self._open:
+            return None
+        by_hand = all(len(scope) == len(("license", "node")) for scope in self._open)
+        return "paused" if by_hand else "down"
+
+    def hopeless(self, scopes: Iterable[Scope], failures: int) -> str | None:
+        """Why a request under ``scopes`` cannot go, after so many failed probes of its circuit."""
+        for scope in scopes:
+            circuit = self._open.get(scope)
+            if circuit is not None and circuit.failures >= failures:
+                return circuit.reason
+        return None
+
+    @property
+    def reasons(self) -> dict[Scope, str]:
+        """Why each open circuit is open."""
+        return {scope: circuit.reason for scope, circuit in self._open.items()}
+
+    def wait(self, scopes: Iterable[Scope]) -> float | None:
+        """Seconds until a request under ``scopes`` may try; None while another one probes."""
+        found = [self._open[scope] for scope in scopes if scope in self._open]
+        if any(circuit.probing for circuit in found):
+            return None
+        now = self._monotonic()
+        return max((circuit.next_try - now for circuit in found), default=0.0)
+
+    def begin(self, scopes: Iterable[Scope]) -> None:
+        """A request under ``scopes`` goes: it probes the open circuits among them."""
+        for scope in scopes:
+            if scope in self._open:
+                self._open[scope].probing = True
+
+    def end(self, scopes: Iterable[Scope]) -> None:
+        """That request is over; what it found is said by :meth:`trip` and :meth:`close`."""
+        for scope in scopes:
+            if scope in self._open:
+                self._open[scope].probing = False
+
+    def trip(self, scope: Scope, reason: str, floor_s: float | None) -> float:
+        """Open ``scope``, or keep it open for the next step; seconds until the next probe.
+
+        ``floor_s`` is what the other side asked for (``Retry-After``).
+        """
+        circuit = self._open.get(scope)
+        if circuit is None:
+            circuit = self._open[scope] = Circuit(self._new_backoff(), reason, self._monotonic())
+        delay = circuit.backoff.failed(floor_s)
+        circuit.reason = reason
+        circuit.failures += 1
+        circuit.next_try = self._monotonic() + delay
+        return delay
+
+    def close(self, scopes: Iterable[Scope]) -> None:
+        """A request under ``scopes`` was taken: nothing of this is closed any more."""
+        for scope in scopes:
+            self._open.pop(scope, None)
+
+    def wake(self) -> None:
+        """Let every open circuit be probed now."""
+        for circuit in self._open.values():
+            circuit.next_try = self._monotonic()

@@ -1,0 +1,146 @@
+"""A place in a segment that is being sent, verified before a byte of it leaves.
+
+Place, digest, signature and the link to its predecessor are checked when a segment is opened, each
+frame's checksum and size when it is read.
+"""
+
+from collections.abc import Callable, Mapping
+
+from keys.ed25519 import PublicKey
+from keys.errors import BridgeError, VerificationError
+from spool.frames import FrameDecoder
+from spool.lane import Lane
+from spool.ledger import Position, SegmentSums
+from spool.segment import Segment, check_link
+from spool.statement import Statement
+
+
+class DamagedSegmentError(BridgeError):
+    """A segment up to the head is missing, or is not what was sealed; its number is ``seq``."""
+
+    exit_code = 5
+
+    def __init__(self, seq: int, cause: Exception) -> None:
+        """``cause`` is what was found where it should be."""
+        super().__init__(
+            "spool.gap",
+            f"Segment {seq} cannot be sent: {cause}",
+            "Look at quarantine/ and at bridge status; what follows it is sent.",
+        )
+        self.seq = seq
+
+
+class Cursor:
+    """The next line of an open segment; ``sums`` and ``digest`` are what its seal says."""
+
+    def __init__(self, segment: Segment, decoder: FrameDecoder) -> None:
+        said = segment.statement
+        self.sums = SegmentSums(said.seq, said.before, said.totals)
+        self.digest = segment.digest
+        self.line = 0
+        self._segment = segment
+        self._frames = segment.raw_frames(decoder)
+        self._rest = b""
+
+    @property
+    def position(self) -> Position:
+        """The segment's number and the next line."""
+        return self.sums.seq, self.line
+
+    def take(
+        self, room: int | None, lines: int | None, limit: int, *, at_least_one: bool
+    ) -> list[bytes]:
+        """Whole lines before line ``limit``: at most ``room`` bytes and ``lines`` lines of them.
+
+        With ``at_least_one`` the first line is taken however large it is. Raises
+        :class:`DamagedSegmentError`.
+        """
+        taken: list[bytes] = []
+        while self.line < limit:
+            raw = self._rest or self._next_frame()
+            count = limit - self.line if lines is None else min(limit - self.line, lines)
+            size = _fitting(raw, room, count, at_least_one=at_least_one and not taken)
+            if not size:
+                self._rest = raw
+                break
+            piece, self._rest = (raw, b"") if size == len(raw) else (raw[:size], raw[size:])
+            taken.append(piece)
+            found = piece.count(b"\n")
+            self.line += found
+            room = None if room is None else room - size
+            lines = None if lines is None else lines - found
+        return taken
+
+    def skip_to(self, line: int) -> None:
+        """Go forward to ``line``. Raises :class:`DamagedSegmentError`."""
+        while self.line < line:
+            raw = self._rest or self._next_frame()
+            size = _fitting(raw, None, line - self.line, at_least_one=True)
+            self.line += raw.count(b"\n", 0, size)
+            self._rest = raw[size:]
+
+    def close(self) -> None:
+        """Close the segment."""
+        self._segment.close()
+
+    def _next_frame(self) -> bytes:
+        try:
+            return next(self._frames)
+        except (VerificationError, StopIteration) as error:
+            raise DamagedSegmentError(self.sums.seq, error) from error
+
+
+def _fitting(raw: bytes, room: int | None, lines: int, *, at_least_one: bool) -> int:
+    """Bytes of the first whole lines of ``raw``: at most ``room`` bytes and ``lines`` lines."""
+    if (room is None or len(raw) <= room) and raw.count(b"\n") <= lines:
+        return len(raw)
+    end = 0
+    for _ in range(lines):
+        after = raw.find(b"\n", end) + 1
+        if not after or (room is not None and after > room):
+            break
+        end = after
+    return end or (raw.find(b"\n") + 1 if at_least_one and lines else 0)
+
+
+class Opener:
+    """Opens the segments of one lane at a line; ``keys`` may have signed them, by id."""
+
+    def __init__(self, lane: Lane, keys: Callable[[], Mapping[str, PublicKey]]) -> None:
+        self._lane = lane
+        self._keys = keys
+        self._decoder = FrameDecoder()
+        self._previous: tuple[Statement, str] | None = None
+
+    def open(self, seq: int, line: int) -> Cursor:
+        """A cursor at ``line`` of segment ``seq``.
+
+        Raises :class:`DamagedSegmentError`; :class:`VerificationError` ``key.untrusted``, which
+        says nothing of the segment (a key file was exchanged), or :class:`OSError`.
+        """
+        try:
+            segment = Segment.open(self._lane.segment(seq))
+        except (FileNotFoundError, NotADirectoryError, VerificationError) as error:
+            raise DamagedSegmentError(seq, error) from error
+        try:
+            self._check(segment, seq)
+            cursor = Cursor(segment, self._decoder)
+            cursor.skip_to(line)
+        except VerificationError as error:
+            segment.close()
+            if error.id == "key.untrusted":
+                raise
+            raise DamagedSegmentError(seq, error) from error
+        except BaseException:
+            segment.close()
+            raise
+        return cursor
+
+    def _check(self, segment: Segment, seq: int) -> None:
+        segment.check_place(self._lane.node, self._lane.stream, seq)
+        segment.check_digest()
+        segment.check_signature(self._keys())
+        said, previous = segment.statement, self._previous
+        if previous is not None and (previous[0].chain, previous[0].seq + 1) == (said.chain, seq):
+            check_link(*previous, said)
+        self._previous = (said, segment.digest)

@@ -1,0 +1,265 @@
+"""Sends what is pending, lanes side by side, as long as there is egress.
+
+A few threads, one request in flight a lane. Whatever tells of news only wakes the engine; a
+periodic look at the durable heads finds what nobody told. What the spool, the ledger or the beacon
+say of one lane never stops the others.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.egress.circuits import Circuits
+from bridge.egress.lanes import Lanes, LaneState
+from bridge.egress.sender import Sender, Step
+from keys.errors import BridgeError
+from spool.clock import Clock
+from spool.discovery import discover
+from spool.durable import Disk
+from spool.egressfile import write_egress_state
+from spool.frontier import write_frontier
+from spool.lane import Lane, lanes
+from spool.ledger import Ledger, State
+from spool.streams import STREAMS
+
+WORKERS = 4
+"""Requests in flight at most: enough to hide a round trip, few enough to bound memory."""
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks at the durable heads."""
+RETRY_S = 5.0
+"""Seconds until a lane is tried again whose spool or ledger failed."""
+GIVE_UP_AFTER = 3
+"""Failed probes after which a drain stops waiting for the beacon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person may want to know; ``name`` is stable."""
+
+    name: str
+    message: str
+    fields: dict[str, object] = field(default_factory=dict)
+
+
+class Engine:
+    """Sends the lanes of one spool; only the holder of its sender lock runs one.
+
+    ``new_sender`` makes the sender of a lane; ``tell`` gets events, from any thread.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        ledger: Ledger,
+        new_sender: Callable[[Lane], Sender],
+        circuits: Circuits,
+        *,
+        disk: Disk,
+        clock: Clock,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._new_sender = new_sender
+        self._circuits = circuits
+        self._disk = disk
+        self._clock = clock
+        self._tell = tell
+        self._lanes = Lanes(circuits, clock.monotonic)
+        self._known: dict[Lane, LaneState] = {}
+        self._changed = threading.Condition()
+        self._looking = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._dirty: set[Lane] = set()
+        self._threads: list[threading.Thread] = []
+        self._said = ""
+        self.broken: BaseException | None = None
+        """What ended one of the threads; the process must say so and stop."""
+
+    def start(self) -> None:
+        """Look once, then send in the background until :meth:`stop`."""
+        self._look()
+        jobs = [self._watch] + [self._work] * WORKERS
+        self._threads = [threading.Thread(target=self._guarded, args=(job,)) for job in jobs]
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """There is news; never waits."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish the requests in flight, and stop."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._woken.set()
+        for thread in self._threads:
+            thread.join()
+        for state in self._lanes.states:
+            state.sender.close()
+        self._write_frontiers()
+
+    def drain(self) -> str | None:
+        """Send until nothing is left or nothing moves; None, or why something is left.
+
+        To be called between :meth:`start` and :meth:`stop`.
+        """
+        while True:
+            self._look()
+            with self._changed:
+                if self.broken is not None:
+                    raise self.broken
+                if self._lanes.all_idle():
+                    return None
+                stuck = self._stuck()
+                if stuck is not None:
+                    return stuck
+                self._changed.wait(LOOK_EVERY_S)
+
+    def _stuck(self) -> str | None:
+        """Why no lane moves any more; None while one does, or may soon."""
+        reasons = []
+        for state in self._lanes.states:
+            if state.busy:
+                return None
+            if state.idle:
+                continue
+            reason = state.blocked or self._circuits.hopeless(state.sender.scopes, GIVE_UP_AFTER)
+            if reason is None and state.failures >= GIVE_UP_AFTER:
+                reason = state.failed
+            if reason is None:
+                return None
+            reasons.append(reason)
+        return reasons[0] if reasons else None
+
+    def _guarded(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
+            with self._changed:
+                self.broken = error
+                self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (state := self._lanes.choose()) is None and not self._stopping:
+                    self._changed.wait(self._lanes.next_in())
+                if state is None or self._stopping:
+                    return
+                news = state.news
+            step, failure = Step(), None
+            try:
+                step = state.sender.step()
+            except (BridgeError, OSError) as error:
+                failure = error
+            with self._changed:
+                self._after(state, step, failure, news)
+                self._changed.notify_all()
+
+    def _after(self, state: LaneState, step: Step, failure: Exception | None, news: int) -> None:
+        state.busy = False
+        lane, scopes = state.sender.lane, state.sender.scopes
+        self._circuits.end(scopes)
+        if failure is not None:
+            state.retry_at = self._clock.monotonic() + RETRY_S
+            state.failures += 1
+            if state.failed != str(failure):
+                state.failed = str(failure)
+                self._tell(Event("lane.failed", state.failed, _names(lane)))
+            return
+        state.failed, state.failures = None, 0
+        if step.idle and news == state.news:
+            state.idle = True
+        else:
+            self._dirty.add(lane)
+        state.blocked = step.blocked
+        if step.reached:
+            self._circuits.close(scopes)
+        if step.trip is not None:
+            self._circuits.trip(*step.trip)
+        if step.mended is not None:
+            numbers = {"first": step.mended[0], "last": step.mended[1]}
+            message = "Segments are missing or damaged; the loss is declared."
+            self._tell(Event("spool.gap", message, _names(lane) | numbers))
+        if step.refused:
+            message = "The beacon refused a record; it is kept as an exception."
+            self._tell(Event("record.refused", message, _names(lane)))
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            self._woken.wait(LOOK_EVERY_S)
+            self._woken.clear()
+            self._look()
+
+    def _look(self) -> None:
+        """Find what is new, by the durable heads and the ledger alone."""
+        with self._looking:
+            self._find_news()
+            self._write_frontiers()
+            self._say_state()
+
+    def _find_news(self) -> None:
+        news = []
+        for lane in lanes(self._spool):
+            if lane not in self._known and lane.stream in STREAMS:
+                state = LaneState(self._new_sender(lane), STREAMS[lane.stream].rank)
+                with self._changed:
+                    self._known[lane] = state
+                    self._lanes.states.append(state)
+            try:
+                if discover(self._ledger, lane):
+                    news.append(lane)
+            except (BridgeError, OSError) as error:
+                self._failed_look(lane, error)
+        news += [
+            Lane(self._spool, counts.node, counts.stream)
+            for counts in self._ledger.counts()
+            if counts.segments[State.PENDING]
+        ]
+        with self._changed:
+            for lane in news:
+                if lane in self._known:
+                    self._known[lane].idle = False
+                    self._known[lane].news += 1
+            for state in self._lanes.states:
+                state.blocked = None
+            self._changed.notify_all()
+
+    def _failed_look(self, lane: Lane, error: Exception) -> None:
+        state = self._known.get(lane)
+        if state is not None and state.failed != str(error):
+            state.failed = str(error)
+            self._tell(Event("lane.failed", state.failed, _names(lane)))
+
+    def _write_frontiers(self) -> None:
+        with self._changed:
+            dirty, self._dirty = self._dirty, set()
+        for lane in dirty:
+            try:
+                write_frontier(self._disk, lane, self._ledger.delivered_ranges(lane))
+            except OSError as error:
+                # It only saves duplicates on the day the ledger is lost; the next one is written.
+                self._tell(Event("lane.frontier", str(error), _names(lane)))
+
+    def _say_state(self) -> None:
+        """Tell the writers, and people once, whether anything leaves."""
+        with self._changed:
+            state = self._circuits.state or ("idle" if self._lanes.all_idle() else "up")
+            reasons = sorted(set(self._circuits.reasons.values()))
+        if state == self._said:
+            return
+        self._said = state
+        try:
+            write_egress_state(self._disk, self._spool, state, self._clock.wall_ms())
+        except OSError as error:
+            self._tell(Event("egress.state", str(error)))
+        message = f"Egress is {state}" + (f": {'; '.join(reasons)}." if reasons else ".")
+        self._tell(Event(f"egress.{state}", message))
+
+
+def _names(lane: Lane) -> dict[str, object]:
+    return {"node": lane.node, "stream": lane.stream}

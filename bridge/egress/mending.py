@@ -1,0 +1,86 @@
+"""What becomes of a number whose segment is missing or damaged: named, counted, stepped over.
+
+In a lane of our own the loss is declared by a signed loss record, good frames are rescued into a new
+segment, and the original is kept in quarantine. Then the ledger says lost, and the lane goes on.
+"""
+
+import os
+
+from keys.errors import VerificationError
+from spool.clock import Clock
+from spool.discovery import totals_before
+from spool.durable import Disk
+from spool.head import read_head
+from spool.lane import Lane
+from spool.ledger import By, Ledger, State
+from spool.quarantine import set_aside
+from spool.recovery import Recovery
+from spool.sealing import Sealer
+from spool.statement import Lost
+
+
+class Mender:
+    """Mends one lane that this node seals."""
+
+    def __init__(self, disk: Disk, sealer: Sealer, ledger: Ledger, clock: Clock) -> None:
+        self._disk = disk
+        self._sealer = sealer
+        self._lane: Lane = sealer.lane
+        self._ledger = ledger
+        self._clock = clock
+
+    def mend(self, seq: int) -> tuple[int, int]:
+        """Take ``seq``, and what is missing right after it, out of the lane's way; first and last.
+
+        Raises :class:`OSError`, :class:`LedgerError` or :class:`SpoolError`; what was done is done
+        again then.
+        """
+        head = read_head(self._lane)
+        if head is None:
+            raise VerificationError(
+                "spool.head_lost",
+                f"The lane {self._lane.node}/{self._lane.stream} has lost its head.",
+                "Start the daemon anew; it begins a new chain.",
+            )
+        for batch in self._ledger.open_batches(self._lane):
+            if batch.bounds.first_seq <= seq <= batch.bounds.last_seq:
+                self._ledger.withdraw(batch.id)
+        last = self._last_missing(seq)
+        before = totals_before(self._lane, head, seq)
+        after = head.after if last == head.seq else totals_before(self._lane, head, last + 1)
+        path = self._lane.segment(seq)
+        if os.path.lexists(path):
+            self._rescue(seq)
+        else:
+            held = after - before
+            numbers = str(seq) if seq == last else f"{seq}-{last}"
+            self._sealer.declare_lost(Lost(numbers, held.records, held.raw_size, "missing"))
+        self._ledger.move(
+            self._lane,
+            seq,
+            last,
+            source=State.PENDING,
+            target=State.LOST,
+            by=By.LOSS,
+            before_first=before,
+            after_last=after,
+        )
+        return seq, last
+
+    def _last_missing(self, seq: int) -> int:
+        """The end of the stretch of missing files that begins at ``seq``, within its span."""
+        if os.path.lexists(self._lane.segment(seq)):
+            return seq
+        span = next(s for s in self._ledger.spans(self._lane) if s.first <= seq <= s.last)
+        while seq < span.last and not os.path.lexists(self._lane.segment(seq + 1)):
+            seq += 1
+        return seq
+
+    def _rescue(self, seq: int) -> None:
+        try:
+            Recovery(self._disk, self._sealer, self._clock).rescue(seq)
+        except VerificationError as error:
+            # A link, a FIFO, another user's file: not even opened.
+            path = self._lane.segment(seq)
+            set_aside(self._disk, self._lane, path, error.message, self._clock)
+            self._sealer.declare_lost(Lost(str(seq), None, None, "replaced"))

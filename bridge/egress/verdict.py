@@ -1,0 +1,132 @@
+"""What an answer means: one pure function, one table.
+
+Success is a 2xx with the shape that the route's success has; anything else with a 2xx or 3xx is not
+the beacon (a captive portal, a proxy), and the data stays. Nothing is ever dropped by a verdict.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from bridge.egress.answers import Answer, Failure
+from bridge.egress.routes import Route
+
+RETRY_AFTER_MAX_S = 3600.0
+"""Seconds: a server that asks for more is asked again after an hour all the same."""
+EXCERPT_MAX = 200
+"""Characters of an answer that are kept for people."""
+
+
+class Kind(StrEnum):
+    """What follows."""
+
+    DELIVERED = "delivered"
+    NOT_BEACON = "not_beacon"
+    """Something else answered: keep, back off, say what."""
+    BISECT = "bisect"
+    """Some record is refused: halve until it stands alone."""
+    SPLIT = "split"
+    """The request is too large: halve."""
+    PAUSE_LICENSE = "pause_license"
+    PAUSE_ROUTE = "pause_route"
+    PAUSE_ALL = "pause_all"
+    RETRY = "retry"
+
+
+_BY_STATUS: Mapping[int, Kind] = MappingProxyType(
+    {
+        400: Kind.BISECT,
+        422: Kind.BISECT,
+        413: Kind.SPLIT,
+        401: Kind.PAUSE_LICENSE,
+        403: Kind.PAUSE_LICENSE,
+        407: Kind.PAUSE_ALL,
+        404: Kind.PAUSE_ROUTE,
+        405: Kind.PAUSE_ROUTE,
+        501: Kind.PAUSE_ROUTE,
+        408: Kind.RETRY,
+        429: Kind.RETRY,
+    }
+)
+"""The statuses that have a row of their own; the others go by their hundred."""
+_BY_HUNDRED: Mapping[int, Kind] = MappingProxyType(
+    {
+        1: Kind.NOT_BEACON,
+        2: Kind.NOT_BEACON,  # for a success has been told apart before
+        3: Kind.NOT_BEACON,
+        4: Kind.PAUSE_ROUTE,  # a refusal that no page tells of: a person has to look
+        5: Kind.RETRY,
+    }
+)
+_STORED_PERHAPS = frozenset({408, 500, 502, 504})
+"""Answers after which the beacon may have the records all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows from an answer.
+
+    ``accepted`` is the beacon's own count, if it gave one. ``retry_after_s`` is a floor under the
+    back-off. ``reason`` says in a few words what answered. ``outcome_unknown``: the beacon may have
+    the records although it did not say so. ``excerpt`` is what of the answer is kept, printable.
+    """
+
+    kind: Kind
+    reason: str
+    accepted: int | None = None
+    retry_after_s: float | None = None
+    outcome_unknown: bool = False
+    excerpt: str = ""
+
+
+def judge(route: Route, sent: int, reply: Answer | Failure, *, now_ms: int) -> Verdict:
+    """What ``reply`` to a request with ``sent`` records means; never raises."""
+    if isinstance(reply, Failure):
+        return Verdict(Kind.RETRY, reply.reason, outcome_unknown=reply.outcome_unknown)
+    excerpt = _excerpt(reply.body)
+    if 200 <= reply.status < 300:  # noqa: PLR2004 - a success, RFC 9110 section 15.3
+        taken = route.taken(reply, sent)
+        if taken is not None:
+            return Verdict(Kind.DELIVERED, "taken", taken.accepted, excerpt=excerpt)
+    kind = _BY_STATUS.get(reply.status) or _BY_HUNDRED.get(reply.status // 100, Kind.NOT_BEACON)
+    return Verdict(
+        kind,
+        _reason(kind, reply),
+        retry_after_s=_retry_after(reply.retry_after, now_ms),
+        outcome_unknown=reply.status in _STORED_PERHAPS,
+        excerpt=excerpt,
+    )
+
+
+def _reason(kind: Kind, answer: Answer) -> str:
+    if kind is Kind.NOT_BEACON:
+        form = answer.content_type.partition(";")[0].strip().lower() or "no content type"
+        form = form if re.fullmatch(r"[a-z0-9/+. -]{1,64}", form) else "an odd content type"
+        return f"not the beacon: status {answer.status} with {form}"
+    return f"status {answer.status}"
+
+
+def _retry_after(text: str | None, now_ms: int) -> float | None:
+    """Seconds to wait, from whole seconds or an HTTP date (RFC 9110, section 10.2.3)."""
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+        return min(float(text), RETRY_AFTER_MAX_S)
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    wait = (when - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds()
+    return min(wait, RETRY_AFTER_MAX_S) if wait > 0 else None
+
+
+def _excerpt(body: bytes) -> str:
+    text = body[: EXCERPT_MAX * 4].decode("utf-8", "replace")
+    plain = "".join(mark if " " <= mark <= "~" else " " for mark in text)
+    return " ".join(plain.split())[:EXCERPT_MAX]

@@ -1,0 +1,230 @@
+"""Sealed records reach a real beacon, whatever it answers meanwhile."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bridge.daemon.sending import Outside, make_engine
+from bridge.egress.client import BeaconClient
+from bridge.egress.engine import Engine, Event
+from keys.ed25519 import SigningKey
+from spool.chain import begin_lane
+from spool.clock import SYSTEM_CLOCK
+from spool.durable import OS_DISK
+from spool.lane import Lane
+from spool.ledger import Ledger, State
+from spool.sealing import Sealer
+from spool.streams import STREAMS
+from spool.writer import Writer
+from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
+
+pytestmark = pytest.mark.enable_socket
+KEY = SigningKey.generate()
+
+RECORDS = {
+    "transactions": b'{"id":"%d","trace_count":1}',
+    "langgraph": b'{"from_timestamp":"a%d","to_timestamp":"b","measures":{"runs":1}}',
+    "snapshots": b'{"from_timestamp":"a%d","to_timestamp":"b","measures":{"users":1}}',
+    "logs": b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":13,"x":%d}]}]}]}',
+    "metrics": b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m%d","gauge":{"dataPoints":[{"asInt":1}]}}]}]}]}',
+    "traces": b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"s%d"}]}]}]}',
+}
+
+
+def fill(spool: Path, stream: str, count: int, *, begin: int = 0, files: int = 3) -> None:
+    """Append and seal ``count`` records in so many files."""
+    per = count // files
+    for first in range(begin, begin + count, per):
+        with Writer(spool, stream, node="n", signer=KEY) as writer:
+            for number in range(first, min(first + per, begin + count)):
+                writer.append([RECORDS[stream] % number])
+
+
+@contextmanager
+def engine_on(
+    spool: Path, url: str, *, license_key: str | None = LICENSE, raw_max: int = 4096
+) -> Iterator[tuple[Engine, Ledger, list[Event]]]:
+    events: list[Event] = []
+    client = BeaconClient(url, deadline_s=5.0)
+    with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
+        engine = make_engine(
+            spool,
+            KEY,
+            ledger,
+            Outside(client, lambda _: license_key, raw_max),
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            random=Random(1),
+            tell=events.append,
+        )
+        engine.start()
+        try:
+            yield engine, ledger, events
+        finally:
+            engine.stop()
+            client.close()
+
+
+def delivered(ledger: Ledger) -> dict[str, int]:
+    return {found.stream: found.records[State.DELIVERED] for found in ledger.counts()}
+
+
+@pytest.fixture
+def beacon(tmp_path: Path) -> Iterator[RunningBeacon]:
+    with running_beacon(tmp_path / "beacon") as running:
+        yield running
+
+
+def test_every_stream_is_delivered_once_and_in_the_books(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    spool = tmp_path / "spool"
+    for stream in STREAMS:
+        fill(spool, stream, 12)
+    with engine_on(spool, beacon.url) as (engine, ledger, _):
+        assert engine.drain() is None
+        assert delivered(ledger) == dict.fromkeys(STREAMS, 12)
+    received = beacon.received()
+    assert {name: received[name]["records"] for name in STREAMS} == dict.fromkeys(STREAMS, 12)
+    assert {name: received[name]["distinct"] for name in STREAMS} == dict.fromkeys(STREAMS, 12)
+
+
+def test_small_segments_are_joined_into_one_request(tmp_path: Path, beacon: RunningBeacon) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "transactions", 30, files=10)
+    with engine_on(spool, beacon.url, raw_max=1 << 20) as (engine, _, _):
+        assert engine.drain() is None
+    assert beacon.received()["transactions"]["requests"] == 1
+
+
+def test_a_segment_larger_than_a_request_goes_in_several(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "transactions", 100, files=1)
+    with engine_on(spool, beacon.url, raw_max=300) as (engine, ledger, _):
+        assert engine.drain() is None
+        assert delivered(ledger)["transactions"] == 100
+        assert not ledger.open_batches(Lane(spool, "n", "transactions"))
+    assert beacon.received()["transactions"]["distinct"] == 100
+    assert beacon.received()["transactions"]["requests"] > 5
+
+
+def test_a_refused_record_becomes_an_exception_and_the_rest_is_delivered(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "langgraph", 3)
+    with Writer(spool, "langgraph", node="n", signer=KEY) as writer:
+        writer.append([b'{"from_timestamp":"p","to_timestamp":"q","measures":{"runs":"poison"}}'])
+    fill(spool, "langgraph", 3, begin=10)
+    with engine_on(spool, beacon.url) as (engine, ledger, events):
+        assert engine.drain() is None
+        (refused,) = ledger.exceptions(Lane(spool, "n", "langgraph"))
+        assert refused.status == 400
+        assert ledger.counts()[0].records[State.QUARANTINED] == 1
+        assert ledger.counts()[0].records[State.DELIVERED] == 6
+    assert [event.name for event in events].count("record.refused") == 1
+    assert beacon.received()["langgraph"]["records"] == 6
+
+
+def test_an_outage_is_survived_and_said_once(tmp_path: Path, beacon: RunningBeacon) -> None:
+    spool = tmp_path / "spool"
+    beacon.set_faults({"path": "*", "times": 2, "status": 503})
+    fill(spool, "transactions", 9)
+    with engine_on(spool, beacon.url) as (engine, ledger, events):
+        until = time.monotonic() + 20
+        while delivered(ledger).get("transactions") != 9 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert delivered(ledger)["transactions"] == 9
+    assert [event.name for event in events].count("egress.down") == 1
+    assert beacon.received()["transactions"]["distinct"] == 9
+
+
+def test_a_repeat_after_an_unknown_outcome_is_in_doubt(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    spool = tmp_path / "spool"
+    beacon.set_faults({"path": "/v1/beacon/metadata/submit", "times": 1, "drop": "after"})
+    fill(spool, "langgraph", 3)
+    with engine_on(spool, beacon.url) as (engine, ledger, _):
+        until = time.monotonic() + 20
+        while delivered(ledger).get("langgraph") != 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert ledger.counts()[0].in_doubt == beacon.received()["langgraph"]["records"] - 3 == 1
+
+
+def test_a_wrong_license_pauses_and_drops_nothing(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "transactions", 3)
+    with running_beacon(tmp_path / "b", licenses=["another-license-key"]) as beacon:
+        with engine_on(spool, beacon.url) as (engine, ledger, _):
+            assert engine.drain() == "status 403"
+            assert ledger.counts()[0].records[State.PENDING] == 3
+
+
+def test_without_a_license_key_nothing_is_sent(tmp_path: Path, beacon: RunningBeacon) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "transactions", 3)
+    with engine_on(spool, beacon.url, license_key=None) as (engine, ledger, _):
+        assert engine.drain() == "no license key for this node"
+        assert ledger.counts()[0].records[State.PENDING] == 3
+    assert beacon.received()["transactions"]["requests"] == 0
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+def test_a_gap_is_declared_and_stepped_over(
+    tmp_path: Path, beacon: RunningBeacon, damage: str
+) -> None:
+    spool = tmp_path / "spool"
+    lane = Lane(spool, "n", "transactions")
+    fill(spool, "transactions", 9)
+    victim = lane.segment(2)
+    if damage == "missing":
+        victim.unlink()
+    else:
+        data = bytearray(victim.read_bytes())
+        data[12] ^= 1
+        victim.write_bytes(bytes(data))
+    with engine_on(spool, beacon.url) as (engine, ledger, events):
+        assert engine.drain() is None
+        assert ledger.counts()[0].segments[State.LOST] == 1
+        assert ledger.counts()[0].records[State.LOST] == 3
+    assert [event.name for event in events].count("spool.gap") == 1
+    assert beacon.received()["transactions"]["distinct"] == 6
+
+
+def test_a_lost_ledger_is_rebuilt_and_nothing_is_lost(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "transactions", 9)
+    with engine_on(spool, beacon.url) as (engine, _, _):
+        assert engine.drain() is None
+    for path in spool.glob("ledger.db*"):
+        path.unlink()
+    fill(spool, "transactions", 3, begin=100)
+    with engine_on(spool, beacon.url) as (engine, ledger, _):
+        assert engine.drain() is None
+        assert delivered(ledger)["transactions"] == 12
+    received = beacon.received()["transactions"]
+    assert (received["records"], received["distinct"]) == (12, 12)
+
+
+def test_heartbeats_and_loss_records_need_no_request(tmp_path: Path, beacon: RunningBeacon) -> None:
+    spool = tmp_path / "spool"
+    lane = Lane(spool, "n", "transactions")
+    begin_lane(OS_DISK, lane)
+    Sealer(OS_DISK, lane, KEY, SYSTEM_CLOCK).heartbeat()
+    fill(spool, "transactions", 3)
+    Sealer(OS_DISK, lane, KEY, SYSTEM_CLOCK).heartbeat()
+    with engine_on(spool, beacon.url) as (engine, ledger, _):
+        assert engine.drain() is None
+        assert ledger.counts()[0].segments[State.DELIVERED] == 5
+        verdicts = [row.answer.verdict for row in ledger.audit()]
+    assert verdicts.count("not_carried") == 2
+    assert beacon.received()["transactions"]["records"] == 3
