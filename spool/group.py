@@ -79,7 +79,9 @@ class Group:
     def __init__(self) -> None:
         self.units: list[Unit] = []
         self.records = 0
-        self._done = threading.Event()
+        # One lock serves as the event: held until the group is settled.
+        self._unsettled = threading.Lock()
+        self._unsettled.acquire()
         self._error: BaseException | None = None
         self._waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
 
@@ -91,7 +93,7 @@ class Group:
     def settle(self, error: BaseException | None) -> None:
         """Tell everybody who waits: durable (None), or why not."""
         self._error = error
-        self._done.set()
+        self._unsettled.release()
         for loop, futures in self._waiters.items():
             # One call for all that wait in one loop: waking it costs more than a future. A loop
             # that was closed meanwhile has nobody left who waits.
@@ -100,7 +102,8 @@ class Group:
 
     def wait(self) -> None:
         """Wait until it is durable; raises what kept it from it."""
-        self._done.wait()
+        with self._unsettled:
+            pass
         if self._error is not None:
             raise self._error
 

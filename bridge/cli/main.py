@@ -1,0 +1,107 @@
+"""``bridge``: finds the command, runs it, shows what went wrong, and sets the exit code."""
+
+import importlib
+import os
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from bridge.cli.session import Session
+from keys.errors import BridgeError
+
+COMMANDS = {
+    "append": "Append records from a file or stdin; returns when they are durable.",
+    "demo": "The whole journey on this machine, with kills and an outage.",
+    "init": "Make a node: configuration, keys, spool.",
+    "inspect": "Show what a file holds, exactly as it will leave.",
+    "run": "Run the daemon: take, seal, send.",
+    "status": "Say how things stand.",
+    "testbeacon": "Run the reference beacon, for trials.",
+    "verify": "Verify signatures, digests and chains.",
+}
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the number of SIGINT."""
+PIPE_CLOSED = 141
+"""Exit code when nobody reads the output any more: 128 and the number of SIGPIPE."""
+
+
+class _Commands(click.Group):
+    """Imports a command's file when it is called, so that ``bridge append`` starts quickly."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"bridge.cli.{cmd_name}").command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration; else ./bridge.yaml, ~/.config/bridge, /etc/bridge.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log more; show where an error came from.")
+@click.option("-q", "--quiet", is_flag=True, help="Errors only.")
+@click.version_option(version("airgap-bridge"), prog_name="bridge")
+@click.pass_obj
+def bridge(session: Session, config_file: Path | None, *, verbose: bool, quiet: bool) -> None:
+    """Carry LangSmith's billing and telemetry to the beacon, across outages and air gaps."""
+    session.config_file = config_file
+    session.verbosity = -1 if quiet else int(verbose)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; its exit code."""
+    session = Session()
+    try:
+        code = bridge.main(arguments, prog_name="bridge", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BridgeError as error:
+        session.show_error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read us has gone; the interpreter would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001 - people get a sentence, and the way to the rest
+        session.show_error(
+            BridgeError(
+                "internal",
+                f"This is a fault of the program ({type(error).__name__}).",
+                "Run the command again with `bridge -v` before it, and report what it prints.",
+            )
+        )
+        if session.verbosity > 0:
+            traceback.print_exception(error)
+        return BridgeError.exit_code
+    # An option like --help ends with a code of its own.
+    return code if isinstance(code, int) and code else session.exit_code
+
+
+if __name__ == "__main__":
+    main()

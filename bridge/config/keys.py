@@ -1,0 +1,239 @@
+"""The table of configuration keys: what each may be, what it is by default, an example.
+
+One row a key; the file, the environment and the flags are all judged by it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from bridge.config.units import duration_ms, host_port, is_loopback, size
+from keys.errors import ConfigError
+from spool.frames import FRAME_RAW_MAX, MIB
+from spool.lane import check_node
+
+REQUEST_MIN = 64 * 1024
+"""Bytes: a smaller request would send every frame in pieces."""
+SEAL_SIZE_MAX = 256 * MIB
+"""Bytes of records in a segment: what one damaged file may put at risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row; ``parse`` raises :class:`ValueError` or :class:`TypeError` for what is not allowed."""
+
+    default: object
+    parse: Callable[[object], object]
+    allowed: str
+    example: str
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError(value)
+
+
+def _among(*words: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        raise ValueError(value)
+
+    return parse
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value and value.isprintable():
+        return value
+    raise ValueError(value)
+
+
+def _or(word: object, parse: Callable[[object], object]) -> Callable[[object], object]:
+    """``parse``, or the one ``word`` that means None."""
+    return lambda value: None if value == word else parse(value)
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        raise ValueError(value)
+
+    return parse
+
+
+def _size(low: int, high: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        found = value if isinstance(value, int) and not isinstance(value, bool) else size(value)
+        if low <= found <= high:
+            return found
+        raise ValueError(value)
+
+    return parse
+
+
+def _duration(low: str, high: str) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        found = duration_ms(value)
+        if duration_ms(low) <= found <= duration_ms(high):
+            return found
+        raise ValueError(value)
+
+    return parse
+
+
+def _node(value: object) -> str:
+    try:
+        return check_node(_text(value))
+    except ConfigError as error:
+        raise ValueError(value) from error
+
+
+def _url(value: object) -> str:
+    """Encrypted to anywhere, plain only to an address of this machine."""
+    text = _text(value)
+    parts = urlsplit(text)
+    port = parts.port  # raises ValueError for a port that is none
+    del port
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    secure = parts.scheme == "https" or (
+        parts.scheme == "http" and is_loopback(parts.hostname or "")
+    )
+    if plain and secure and parts.hostname and parts.path in ("", "/"):
+        return text.rstrip("/")
+    raise ValueError(value)
+
+
+def _proxy(value: object) -> str:
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/"):
+        return text
+    raise ValueError(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(_text(item) for item in value)
+    raise ValueError(value)
+
+
+def _windows(value: object) -> tuple[str, ...]:
+    found = _texts(value)
+    clock = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+    if all(re.fullmatch(f"{clock}-{clock}", item, re.ASCII) for item in found):
+        return found
+    raise ValueError(value)
+
+
+def _licenses(value: object) -> Mapping[str, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return MappingProxyType({_node(name): _texts(files) for name, files in value.items()})
+
+
+def _rate(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,9}(B|KiB|MiB|GiB)?/s", value):
+        return value
+    raise ValueError(value)
+
+
+_ADDRESS = "an address and a port"
+_FLAG = "true or false"
+_ON, _OFF = True, False
+_PATH = "the path of a file or folder"
+_YEARS = "3650d"
+
+KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        "node": Key("node", _node, "1 to 63 of a-z, 0-9 and -, not beginning with -", "prod-1"),
+        "keys.path": Key("keys", _text, _PATH, "keys"),
+        "license_key_file": Key(None, _or(None, _text), _PATH, "/run/secrets/license_key"),
+        "licenses": Key(
+            MappingProxyType({}),
+            _licenses,
+            "node names, each with a list of files",
+            "{prod-1: [license_key]}",
+        ),
+        "beacon.url": Key(
+            "https://beacon.langchain.com",
+            _url,
+            "https://HOST, or http:// with a loopback address like 127.0.0.1; nothing after it",
+            "https://beacon.langchain.com",
+        ),
+        "beacon.addresses": Key((), _texts, "a list of addresses", "[192.0.2.1]"),
+        "beacon.ca_file": Key(None, _or(None, _text), _PATH, "/etc/ssl/company-ca.pem"),
+        "beacon.proxy": Key(None, _or(None, _proxy), "the URL of a proxy", "http://proxy:3128"),
+        "egress.mode": Key("online", _among("online", "offline"), "online or offline", "offline"),
+        "egress.max_request": Key(
+            4 * MIB,
+            _size(REQUEST_MIN, FRAME_RAW_MAX),
+            "a size from 64KiB to 8MiB",
+            "4MiB",
+        ),
+        "egress.deadline": Key(60_000, _duration("1s", "1h"), "a duration from 1s to 1h", "60s"),
+        "egress.compression": Key("none", _among("none"), "none", "none"),
+        "egress.rate": Key(None, _or(None, _rate), "records or bytes a second", "500KiB/s"),
+        "egress.windows": Key((), _windows, "a list of HH:MM-HH:MM, UTC", '["22:00-04:00"]'),
+        "intake.listen": Key(("127.0.0.1", 8480), host_port, _ADDRESS, "127.0.0.1:8480"),
+        "intake.require_license": Key(None, _or("auto", _flag), "auto, true or false", "auto"),
+        "intake.tls.cert": Key(None, _or(None, _text), _PATH, "tls/cert.pem"),
+        "intake.tls.key": Key(None, _or(None, _text), _PATH, "tls/key.pem"),
+        "admin.listen": Key(("127.0.0.1", 8481), host_port, _ADDRESS, "127.0.0.1:8481"),
+        "spool.path": Key("spool", _text, _PATH, "spool"),
+        "spool.max_size": Key(5 * 1024 * MIB, _size(MIB, 2**50), "a size from 1MiB", "5GiB"),
+        "spool.min_free": Key(256 * MIB, _size(0, 2**50), "a size", "256MiB"),
+        "spool.ballast": Key(16 * MIB, _size(0, 2**40), "a size", "16MiB"),
+        "spool.allow_network_fs": Key(_OFF, _flag, _FLAG, "false"),
+        "spool.seal.size": Key(
+            32 * MIB, _size(1, SEAL_SIZE_MAX), "a size up to 256MiB, of records", "32MiB"
+        ),
+        "spool.seal.age": Key(
+            None, _or("auto", _duration("100ms", "1d")), "auto, or a duration up to 1d", "auto"
+        ),
+        "spool.retention.keep.billing": Key(
+            400 * 86_400_000, _duration("1d", _YEARS), "a duration from 1d", "400d"
+        ),
+        "spool.retention.keep.other": Key(
+            30 * 86_400_000, _duration("1h", _YEARS), "a duration from 1h", "30d"
+        ),
+        "spool.retention.audit": Key(
+            400 * 86_400_000, _duration("1d", _YEARS), "a duration from 1d", "400d"
+        ),
+        "config.telemetry.logs": Key(_ON, _flag, _FLAG, "false"),
+        "config.telemetry.metrics": Key(_ON, _flag, _FLAG, "false"),
+        "config.telemetry.traces": Key(_ON, _flag, _FLAG, "false"),
+        "snapshots.enabled": Key(_ON, _flag, _FLAG, "false"),
+        "license.jwks_file": Key(None, _or(None, _text), _PATH, "vendor-jwks.json"),
+        "license.issuer": Key(None, _or(None, _text), "a text", "https://beacon.langchain.com"),
+        "license.audience": Key(None, _or(None, _text), "a text", "langsmith"),
+        "license.leeway": Key(300_000, _duration("0s", "1h"), "a duration up to 1h", "300s"),
+        "license.grace": Key(14 * 86_400_000, _duration("0s", "90d"), "a duration", "14d"),
+        "license.max_life": Key(400 * 86_400_000, _duration("1h", _YEARS), "a duration", "400d"),
+        "transfer.receipts": Key(
+            "expected", _among("expected", "none"), "expected or none", "expected"
+        ),
+        "transfer.overdue": Key(14 * 86_400_000, _duration("1h", _YEARS), "a duration", "14d"),
+        "transfer.copies": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
+        "transfer.inbox": Key(None, _or(None, _text), _PATH, "/media/inbox"),
+        "transfer.outbox": Key(None, _or(None, _text), _PATH, "/media/outbox"),
+        "transfer.every": Key(86_400_000, _duration("1m", _YEARS), "a duration", "24h"),
+        "transfer.after": Key(3 * 86_400_000, _duration("1m", _YEARS), "a duration", "3d"),
+        "transfer.repeat": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
+        "transfer.return_text": Key(0, _whole(0, 10_000), "a whole number of characters", "0"),
+        "log.format": Key("auto", _among("auto", "text", "json"), "auto, text or json", "auto"),
+    }
+)
+"""Every key there is. Sizes in bytes, durations in milliseconds."""
+
+SECTIONS = frozenset(
+    ".".join(parts[:depth])
+    for parts in (key.split(".") for key in KEYS)
+    for depth in range(1, len(parts))
+)
+"""Every key that holds others."""

@@ -1,0 +1,110 @@
+"""License keys: read from files, compared in constant time, never shown.
+
+Each configured key belongs to one node name. The first of a node's keys is sent with its records, the
+others are accepted too, so that a key can be exchanged without a gap.
+"""
+
+import hmac
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bridge.config.model import Config
+from keys.errors import ConfigError, shown
+from spool.secrets import SECRET_MIN, SecretGuard
+
+KEY_MAX = 4096
+"""Bytes of a license key: the vendor's offline keys are long, but not this long."""
+CREDENTIAL = "license_key"
+
+
+class LicenseKey:
+    """One key; only :meth:`reveal` gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The key itself, for the moment of sending."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "LicenseKey(…)"
+
+
+class LicenseKeys:
+    """The keys of each node."""
+
+    def __init__(self, keys: Mapping[str, tuple[LicenseKey, ...]]) -> None:
+        self._keys = keys
+
+    def to_send(self, node: str) -> str | None:
+        """The key that goes with the node's records; None where there is none."""
+        keys = self._keys.get(node, ())
+        return keys[0].reveal() if keys else None
+
+    def known(self, node: str) -> bool:
+        """Whether the node has a key."""
+        return bool(self._keys.get(node))
+
+    def accepts(self, node: str, presented: str) -> bool:
+        """Whether ``presented`` is one of the node's keys; takes as long whichever it is."""
+        given = presented.encode("utf-8", "surrogatepass")
+        found = [
+            hmac.compare_digest(key.reveal().encode(), given) for key in self._keys.get(node, ())
+        ]
+        return any(found)
+
+    def guard(self) -> SecretGuard:
+        """Knows every key, so that none is ever stored."""
+        return SecretGuard(key.reveal() for keys in self._keys.values() for key in keys)
+
+
+def load_license_keys(config: Config, environment: Mapping[str, str]) -> LicenseKeys:
+    """The keys that ``config`` names, and the systemd credential where it names none.
+
+    Raises :class:`ConfigError` ``license.file`` or ``license.form``; messages hold no key.
+    """
+    folder = config.source.parent
+    keys = {
+        node: tuple(_read(folder / name) for name in names)
+        for node, names in config.licenses.items()
+    }
+    own = []
+    credentials = environment.get("CREDENTIALS_DIRECTORY")
+    if config.license_key_file is not None:
+        own.append(_read(config.license_key_file))
+    elif credentials and (Path(credentials) / CREDENTIAL).is_file():
+        own.append(_read(Path(credentials) / CREDENTIAL))
+    elif environment.get("BRIDGE_LICENSE_KEY"):
+        own.append(_judged(environment["BRIDGE_LICENSE_KEY"], "BRIDGE_LICENSE_KEY"))
+    if own:
+        keys[config.node] = (*own, *keys.get(config.node, ()))
+    return LicenseKeys(keys)
+
+
+def _read(path: Path) -> LicenseKey:
+    try:
+        with path.open("rb") as file:
+            data = file.read(KEY_MAX + 2)
+    except OSError as error:
+        raise ConfigError(
+            "license.file",
+            f"The license key file {shown(str(path))} cannot be read: "
+            f"{os.strerror(error.errno or 0)}.",
+            "Put the key there, readable for this user alone, or correct the path.",
+        ) from error
+    return _judged(data.decode("latin-1").removesuffix("\n").removesuffix("\r"), str(path))
+
+
+def _judged(text: str, where: str) -> LicenseKey:
+    if SECRET_MIN <= len(text) <= KEY_MAX and text.isascii() and text.isprintable():
+        return LicenseKey(text)
+    raise ConfigError(
+        "license.form",
+        f"What {shown(where)} holds is no license key: {SECRET_MIN} to {KEY_MAX} printable "
+        "characters on one line.",
+        "Store the key alone, as the vendor gave it.",
+    )

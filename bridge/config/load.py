@@ -1,0 +1,173 @@
+"""Loads the configuration: the file, then the environment, then the flags; all judged by one table.
+
+Raises :class:`ConfigError` ``config.*`` that names where, which key, what is allowed, an example.
+"""
+
+import dataclasses
+import os
+import stat
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bridge.config.keys import KEYS, SECTIONS
+from bridge.config.model import Config
+from bridge.config.yamlfile import FILE_MAX, Setting, read_settings, value_of
+from keys.errors import ConfigError, shown
+
+PREFIX = "BRIDGE_"
+FILE_NAME = "bridge.yaml"
+_OWN_VARIABLES = frozenset({"BRIDGE_LICENSE_KEY"})
+"""Variables with our prefix that are no configuration keys."""
+_VENDOR_SWITCHES = {
+    "BEACON_LOGGING_ENABLED": "config.telemetry.logs",
+    "BEACON_METRICS_ENABLED": "config.telemetry.metrics",
+    "BEACON_TRACING_ENABLED": "config.telemetry.traces",
+    "PHONE_HOME_USAGE_REPORTING_ENABLED": "snapshots.enabled",
+}
+"""The vendor's own words in the environment, and the keys that say the same."""
+_BILLING = ("billing", "transactions", "langgraph", "usage", "ingest")
+_NOT_BUILT = frozenset(
+    {
+        "beacon.addresses", "egress.rate", "egress.windows", "intake.tls.cert", "intake.tls.key",
+        "config.telemetry.logs", "config.telemetry.metrics", "config.telemetry.traces",
+        "snapshots.enabled", "license.jwks_file", "transfer.receipts", "transfer.inbox",
+        "transfer.outbox",
+    }
+)  # fmt: skip
+"""Keys of the format that this version does not act on yet: silence would be a broken promise."""
+
+
+def find_file(explicit: Path | None, environment: Mapping[str, str]) -> Path:
+    """The configuration file to use; see ``bridge --help`` for where it is looked for."""
+    if explicit is not None:
+        return explicit.absolute()
+    here = Path.cwd() / FILE_NAME
+    base = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for path in (here, base / "bridge" / FILE_NAME, Path("/etc/bridge") / FILE_NAME):
+        if path.is_file() and (path != here or _safe_here(path)):
+            return path
+    raise ConfigError(
+        "config.missing",
+        "There is no bridge.yaml here, in ~/.config/bridge or in /etc/bridge.",
+        "Make one with `bridge init`, or name one with --config FILE.",
+    )
+
+
+def _safe_here(path: Path) -> bool:
+    """Whether a file in the working folder may speak: only its owner, us or root, can write it."""
+    status = path.stat()
+    if status.st_uid in (os.geteuid(), 0) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return True
+    raise ConfigError(
+        "config.unsafe",
+        f"{shown(str(path))} belongs to another user, or others may write it.",
+        "Name it with --config if you trust it, or: chmod go-w bridge.yaml.",
+    )
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Config:
+    """The configuration in ``path`` and ``environment``."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_MAX + 1)
+    except OSError as error:
+        raise ConfigError(
+            "config.missing",
+            f"The configuration {shown(str(path))} cannot be read: {os.strerror(error.errno or 0)}.",
+            "Name another with --config FILE, or make one with `bridge init`.",
+        ) from error
+    settings = dict(read_settings(data, path.name, SECTIONS.__contains__))
+    settings.update(_from_environment(environment))
+    return parse(settings, path.absolute())
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Setting]:
+    found: dict[str, Setting] = {}
+    for name, text in sorted(environment.items()):
+        where = f"environment {name}"
+        if name in _VENDOR_SWITCHES:
+            found[_VENDOR_SWITCHES[name]] = Setting(text, where)
+        elif name.startswith(PREFIX) and name not in _OWN_VARIABLES:
+            key = name.removeprefix(PREFIX).lower().replace("__", ".")
+            found[key] = Setting(value_of(text, where), where)
+    return found
+
+
+def parse(settings: Mapping[str, Setting], source: Path) -> Config:
+    """The configuration that ``settings`` make, with defaults for the rest; nothing is read."""
+    for key, setting in settings.items():
+        if key not in KEYS:
+            raise _unknown(key, setting)
+    if "node" not in settings:
+        raise ConfigError(
+            "config.node",
+            f"{source.name}: `node` is missing; each machine needs a name of its own.",
+            "Write e.g. `node: prod-1`.",
+        )
+    values = {key: _judged(key, settings.get(key)) for key in KEYS}
+    values["source"] = source
+    config = _build(Config, "", values, source.parent)
+    assert isinstance(config, Config)  # noqa: S101 - the type that was asked for
+    return config
+
+
+def _judged(key: str, setting: Setting | None) -> object:
+    row = KEYS[key]
+    if setting is None:
+        return row.default
+    try:
+        value = row.parse(setting.value)
+    except (ValueError, TypeError):
+        raise ConfigError(
+            "config.value",
+            f"{setting.where}: `{key}` must be {row.allowed}; it is {shown(setting.value)}.",
+            f"Write e.g. `{key.rpartition('.')[2]}: {row.example}`.",
+        ) from None
+    if key in _NOT_BUILT and value != row.default:
+        raise ConfigError(
+            "config.not_built",
+            f"{setting.where}: this version does not act on `{key}` yet.",
+            "Leave it out, or wait for the version whose CHANGELOG names it.",
+        )
+    return value
+
+
+def _unknown(key: str, setting: Setting) -> ConfigError:
+    last = key.rpartition(".")[2]
+    if any(word in last for word in _BILLING):
+        return ConfigError(
+            "config.billing",
+            f"{setting.where}: `{key}` would switch billing off, and there is no such switch.",
+            "Leave it out: usage reporting is part of the license, and it is never dropped.",
+        )
+    section = key.rpartition(".")[0]
+    near = sorted(k for k in KEYS if k.rpartition(".")[0] == section) or sorted(KEYS)
+    return ConfigError(
+        "config.unknown_key",
+        f"{setting.where}: {shown(key)} is no key of the configuration.",
+        f"Use one of: {', '.join(near)}.",
+    )
+
+
+def _build(kind: type[Any], prefix: str, values: Mapping[str, object], folder: Path) -> object:
+    """An instance of the dataclass ``kind`` from the flat ``values`` below ``prefix``."""
+    given: dict[str, object] = {}
+    for field in dataclasses.fields(kind):
+        key = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(field.type):
+            assert isinstance(field.type, type)  # noqa: S101 - a class, not an instance
+            given[field.name] = _build(field.type, f"{key}.", values, folder)
+        else:
+            value = values[key]
+            is_path = Path in _kinds(field.type) and isinstance(value, str)
+            given[field.name] = folder / str(value) if is_path else value
+    return kind(**given)
+
+
+def _kinds(annotation: object) -> tuple[object, ...]:
+    if isinstance(annotation, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
