@@ -21,24 +21,29 @@ AGE_FLOWING_MS = 10_000
 """A segment's age while the lane is being uploaded."""
 AGE_WAITING_MS = 600_000
 """A segment's age while nothing leaves."""
+REASON_MAX = 200
+"""Characters of a reason."""
 _FILE_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class EgressState:
-    """A state of egress, and since when (RFC 3339)."""
+    """A state of egress, since when (RFC 3339), and why, in a few words of ours (empty if well)."""
 
     state: str
     since: str
+    reason: str
 
 
 def _path(spool: Path) -> Path:
     return spool / "egress.json"
 
 
-def write_egress_state(disk: Disk, spool: Path, state: str, since_ms: int) -> None:
+def write_egress_state(
+    disk: Disk, spool: Path, state: str, since_ms: int, reason: str = ""
+) -> None:
     """Say that egress is in ``state`` since then. Raises :class:`OSError`."""
-    said = {"v": 1, "state": state, "since": rfc3339(since_ms)}
+    said = {"v": 1, "state": state, "since": rfc3339(since_ms), "reason": reason[:REASON_MAX]}
     replace_file(disk, _path(spool), orjson.dumps(said))
 
 
@@ -49,7 +54,11 @@ def read_egress_state(spool: Path) -> EgressState | None:
             loads(read_whole(_path(spool), _FILE_MAX, own=True), limit=_FILE_MAX), "egress"
         )
         fields.integer("v", 1, 1)
-        said = EgressState(fields.choice("state", STATES), fields.text("since", r"[0-9T:.Z-]{24}"))
+        said = EgressState(
+            fields.choice("state", STATES),
+            fields.text("since", r"[0-9T:.Z-]{24}"),
+            fields.text("reason", r"[ -~]{0,200}"),
+        )
         fields.done()
     except (FileNotFoundError, VerificationError):
         return None

@@ -57,9 +57,13 @@ class LicenseKeys:
         ]
         return any(found)
 
+    def revealed(self) -> list[str]:
+        """Every key, for whoever has to keep them out of something."""
+        return [key.reveal() for keys in self._keys.values() for key in keys]
+
     def guard(self) -> SecretGuard:
         """Knows every key, so that none is ever stored."""
-        return SecretGuard(key.reveal() for keys in self._keys.values() for key in keys)
+        return SecretGuard(self.revealed())
 
 
 def load_license_keys(config: Config, environment: Mapping[str, str]) -> LicenseKeys:

@@ -16,6 +16,14 @@ Scope = tuple[str, ...]
 EVERYTHING: Scope = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Why something is left to send, and whether a person has to act."""
+
+    reason: str
+    needs_person: bool
+
+
 @dataclass(slots=True)
 class Circuit:
     """An open circuit: why, when the next probe may go (monotonic seconds), how many failed."""
@@ -40,15 +48,14 @@ class Circuits:
         """``down`` if something heals by itself, ``paused`` if a person has to act, else None."""
         if not self._open:
             return None
-        by_hand = all(len(scope) == len(("license", "node")) for scope in self._open)
-        return "paused" if by_hand else "down"
+        return "paused" if all(map(_by_hand, self._open)) else "down"
 
-    def hopeless(self, scopes: Iterable[Scope], failures: int) -> str | None:
+    def hopeless(self, scopes: Iterable[Scope], failures: int) -> Stuck | None:
         """Why a request under ``scopes`` cannot go, after so many failed probes of its circuit."""
         for scope in scopes:
             circuit = self._open.get(scope)
             if circuit is not None and circuit.failures >= failures:
-                return circuit.reason
+                return Stuck(circuit.reason, _by_hand(scope))
         return None
 
     @property
@@ -99,3 +106,8 @@ class Circuits:
         """Let every open circuit be probed now."""
         for circuit in self._open.values():
             circuit.next_try = self._monotonic()
+
+
+def _by_hand(scope: Scope) -> bool:
+    """Whether a person has to act: one route or one license is refused."""
+    return len(scope) == len(("license", "node"))

@@ -2,13 +2,17 @@
 
 Nothing of the environment has a say: no proxy, certificate or netrc of its. No redirect is followed,
 no cookie kept, no content decoded. The whole request has one deadline, and an answer is read up to a
-limit. A request is sent once; whether to repeat it is for others to decide.
+limit. A request is sent once; whether to repeat it is for others to decide. Only a name look-up is
+bounded by the system's resolver instead; nothing is sent after one that came too late.
 """
 
+import re
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +24,24 @@ from bridge.egress.answers import ANSWER_MAX, Answer, Failure
 
 CONNECT_S = 10.0
 """Seconds for a connection, within the deadline: a firewall that drops is told apart early."""
-_SENT_NOTHING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+WRITE_MAX = 16 * 1024
+"""Bytes of one write, the most that a TLS record holds: the library's own limit starts anew after
+each part of a write that a slow reader takes, ours is looked at before each."""
+_SENT_NOTHING = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.LocalProtocolError,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+)
+_PROXY_WANTS_LOGIN = 407
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """Verifies servers against ``ca_file``, or against the bundled public authorities.
 
     Made by hand: the usual constructor obeys ``SSLKEYLOGFILE`` and OpenSSL's own variables.
+    Raises :class:`OSError` where the file cannot be read or holds no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -39,11 +54,14 @@ class _Deadline(threading.local):
 
     end = 0.0
 
-    def left(self, timeout: float | None) -> float:
-        """Seconds that an operation may take; the library's own limit starts anew at each byte."""
+    def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
+        """Seconds that an operation may take; the library's own limit starts anew at each byte.
+
+        Raises ``late`` where there are none.
+        """
         left = self.end - time.monotonic()
         if left <= 0:
-            raise httpcore.ReadTimeout
+            raise late
         return left if timeout is None else min(left, timeout)
 
 
@@ -55,10 +73,12 @@ class _Stream(httpcore.NetworkStream):
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left(timeout))
+        return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.left(timeout))
+        for begin in range(0, len(buffer), WRITE_MAX):
+            left = self._deadline.left(timeout, httpcore.WriteTimeout)
+            self._stream.write(buffer[begin : begin + WRITE_MAX], left)
 
     def close(self) -> None:
         self._stream.close()
@@ -69,7 +89,7 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        left = self._deadline.left(timeout)
+        left = self._deadline.left(timeout, httpcore.ConnectTimeout)
         inner = self._stream.start_tls(ssl_context, server_hostname, left)
         return _Stream(inner, self._deadline)
 
@@ -92,9 +112,22 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        left = self._deadline.left(timeout)
-        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
-        return _Stream(stream, self._deadline)
+        # The name is looked up here, for the library gives each of its addresses all of the time.
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError from error
+        options = list(socket_options or ())
+        failure: Exception | None = None
+        for address in dict.fromkeys(str(entry[4][0]) for entry in found):
+            left = self._deadline.left(timeout, httpcore.ConnectTimeout)
+            try:
+                stream = self._backend.connect_tcp(address, port, left, local_address, options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _Stream(stream, self._deadline)
+        raise failure or httpcore.ConnectError
 
 
 class BeaconClient:
@@ -115,9 +148,13 @@ class BeaconClient:
         self._url = url.rstrip("/")
         self._deadline_s = deadline_s
         self._deadline = _Deadline()
-        transport = httpx.HTTPTransport(
-            verify=trusting(ca_file), trust_env=False, http2=False, proxy=proxy
-        )
+        trust = trusting(ca_file)
+        through = None
+        if proxy is not None:
+            # A proxy's own TLS would get the library's usual context.
+            to_proxy = trusting(ca_file) if proxy.lower().startswith("https:") else None
+            through = httpx.Proxy(proxy, ssl_context=to_proxy)
+        transport = httpx.HTTPTransport(verify=trust, trust_env=False, http2=False, proxy=through)
         # httpx has no name for this; a test with a server that drips proves that it works.
         pool = transport._pool  # noqa: SLF001
         pool._network_backend = _Backend(pool._network_backend, self._deadline)  # noqa: SLF001
@@ -126,6 +163,8 @@ class BeaconClient:
             trust_env=False,
             follow_redirects=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "airgap-bridge"},
+            # What a server sets is not ours to send back, from any thread at any time.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     def close(self) -> None:
@@ -145,8 +184,8 @@ class BeaconClient:
                 return _read(response)
             finally:
                 response.close()
-                # What a server sets is not ours to send back.
-                self._client.cookies.clear()
+        except httpx.ProxyError as error:
+            return _from_proxy(error)
         except _SENT_NOTHING as error:
             return Failure(_why(error), outcome_unknown=False)
         except httpx.HTTPError as error:
@@ -170,15 +209,42 @@ def _read(response: httpx.Response) -> Answer:
     )
 
 
+def _from_proxy(error: httpx.ProxyError) -> Answer | Failure:
+    """A proxy did not make the tunnel; the library's words begin with its status, if it gave one."""
+    found = re.match(r"[0-9]{3}(?= |$)", str(error))
+    if found is None:
+        return Failure("the proxy refused", outcome_unknown=False)
+    if int(found[0]) == _PROXY_WANTS_LOGIN:
+        return Answer(_PROXY_WANTS_LOGIN, "", b"")
+    return Failure(f"the proxy refused with status {found[0]}", outcome_unknown=False)
+
+
 def _why(error: httpx.HTTPError) -> str:
     """A few words; the library's own may hold whatever the server sent."""
-    return {
-        "ConnectError": "no connection",
-        "ConnectTimeout": "no connection in time",
-        "ReadTimeout": "no answer in time",
-        "WriteTimeout": "the request could not be sent in time",
-        "ProxyError": "the proxy refused",
-        "RemoteProtocolError": "the answer was broken off, or is not HTTP",
-        "ReadError": "the connection broke while reading",
-        "WriteError": "the connection broke while writing",
-    }.get(type(error).__name__, type(error).__name__)
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    for kind, words in _CAUSES:
+        if isinstance(error, httpx.ConnectError) and isinstance(cause, kind):
+            return words
+    return _FAILURES.get(type(error), type(error).__name__)
+
+
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "the name was not found"),
+    (UnicodeError, "the name was not found"),
+    (ssl.SSLCertVerificationError, "the certificate is not trusted"),
+    (ssl.SSLError, "TLS failed"),
+    (ConnectionRefusedError, "connection refused"),
+)
+"""Why there was no connection."""
+_FAILURES: Mapping[type[httpx.HTTPError], str] = {
+    httpx.ConnectError: "no connection",
+    httpx.ConnectTimeout: "no connection in time",
+    httpx.LocalProtocolError: "the request could not be made",
+    httpx.ReadTimeout: "no answer in time",
+    httpx.WriteTimeout: "the request could not be sent in time",
+    httpx.RemoteProtocolError: "the answer was broken off, or is not HTTP",
+    httpx.ReadError: "the connection broke while reading",
+    httpx.WriteError: "the connection broke while writing",
+}

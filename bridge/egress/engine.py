@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.egress.circuits import Circuits
+from bridge.egress.circuits import Circuits, Stuck
 from bridge.egress.lanes import Lanes, LaneState
 from bridge.egress.sender import Sender, Step
 from keys.errors import BridgeError
@@ -102,7 +102,7 @@ class Engine:
             state.sender.close()
         self._write_frontiers()
 
-    def drain(self) -> str | None:
+    def drain(self) -> Stuck | None:
         """Send until nothing is left or nothing moves; None, or why something is left.
 
         To be called between :meth:`start` and :meth:`stop`.
@@ -119,17 +119,19 @@ class Engine:
                     return stuck
                 self._changed.wait(LOOK_EVERY_S)
 
-    def _stuck(self) -> str | None:
+    def _stuck(self) -> Stuck | None:
         """Why no lane moves any more; None while one does, or may soon."""
-        reasons = []
+        reasons: list[Stuck] = []
         for state in self._lanes.states:
             if state.busy:
                 return None
             if state.idle:
                 continue
-            reason = state.blocked or self._circuits.hopeless(state.sender.scopes, GIVE_UP_AFTER)
-            if reason is None and state.failures >= GIVE_UP_AFTER:
-                reason = state.failed
+            reason = self._circuits.hopeless(state.sender.scopes, GIVE_UP_AFTER)
+            if state.blocked is not None:
+                reason = Stuck(state.blocked, needs_person=True)
+            elif state.failed is not None and state.failures >= GIVE_UP_AFTER:
+                reason = Stuck(state.failed, needs_person=True)
             if reason is None:
                 return None
             reasons.append(reason)
@@ -254,7 +256,8 @@ class Engine:
             return
         self._said = state
         try:
-            write_egress_state(self._disk, self._spool, state, self._clock.wall_ms())
+            now = self._clock.wall_ms()
+            write_egress_state(self._disk, self._spool, state, now, "; ".join(reasons))
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
         message = f"Egress is {state}" + (f": {'; '.join(reasons)}." if reasons else ".")

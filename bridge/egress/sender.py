@@ -122,7 +122,7 @@ class Sender:
         batch = self._ledger.attempt(batch.id, self._clock.wall_ms())
         reply = self._client.post(self.route.path, headers, body)
         sent = cargo.sent
-        verdict = judge(self.route, sent.records, reply, now_ms=self._clock.wall_ms())
+        verdict = judge(self.route, sent.records, reply, now_ms=self._clock.wall_ms(), secret=key)
         if isinstance(reply, Failure):
             if reply.outcome_unknown:
                 self._ledger.doubt(batch.id)

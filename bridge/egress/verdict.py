@@ -7,10 +7,11 @@ the beacon (a captive portal, a proxy), and the data stays. Nothing is ever drop
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from types import MappingProxyType
+
+import orjson
 
 from bridge.egress.answers import Answer, Failure
 from bridge.egress.routes import Route
@@ -19,6 +20,13 @@ RETRY_AFTER_MAX_S = 3600.0
 """Seconds: a server that asks for more is asked again after an hour all the same."""
 EXCERPT_MAX = 200
 """Characters of an answer that are kept for people."""
+SECRET_SHOWN = "[license]"
+"""What stands in an excerpt for a license key."""
+_HTTP_DATE = (
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} "
+    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} "
+    r"[0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+)
 
 
 class Kind(StrEnum):
@@ -62,7 +70,7 @@ _BY_HUNDRED: Mapping[int, Kind] = MappingProxyType(
         5: Kind.RETRY,
     }
 )
-_STORED_PERHAPS = frozenset({408, 500, 502, 504})
+_STORED_PERHAPS = frozenset({408, *range(500, 600)} - {501, 503})
 """Answers after which the beacon may have the records all the same."""
 
 
@@ -83,11 +91,16 @@ class Verdict:
     excerpt: str = ""
 
 
-def judge(route: Route, sent: int, reply: Answer | Failure, *, now_ms: int) -> Verdict:
-    """What ``reply`` to a request with ``sent`` records means; never raises."""
+def judge(
+    route: Route, sent: int, reply: Answer | Failure, *, now_ms: int, secret: str = ""
+) -> Verdict:
+    """What ``reply`` to a request with ``sent`` records means; never raises.
+
+    ``secret`` is the license key that it was sent with: an answer may repeat it, the excerpt never.
+    """
     if isinstance(reply, Failure):
         return Verdict(Kind.RETRY, reply.reason, outcome_unknown=reply.outcome_unknown)
-    excerpt = _excerpt(reply.body)
+    excerpt = _excerpt(reply.body, secret)
     if 200 <= reply.status < 300:  # noqa: PLR2004 - a success, RFC 9110 section 15.3
         taken = route.taken(reply, sent)
         if taken is not None:
@@ -114,19 +127,23 @@ def _retry_after(text: str | None, now_ms: int) -> float | None:
     """Seconds to wait, from whole seconds or an HTTP date (RFC 9110, section 10.2.3)."""
     if text is None:
         return None
-    if re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+    if re.fullmatch(r"[0-9]+", text):
         return min(float(text), RETRY_AFTER_MAX_S)
+    # The form that all senders must use; the library's parser guesses at anything.
+    if not re.fullmatch(_HTTP_DATE, text):
+        return None
     try:
         when = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except ValueError:
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    wait = (when - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds()
+    wait = when.timestamp() - now_ms / 1000
     return min(wait, RETRY_AFTER_MAX_S) if wait > 0 else None
 
 
-def _excerpt(body: bytes) -> str:
-    text = body[: EXCERPT_MAX * 4].decode("utf-8", "replace")
-    plain = "".join(mark if " " <= mark <= "~" else " " for mark in text)
+def _excerpt(body: bytes, secret: str) -> str:
+    text = body.decode("utf-8", "replace")
+    if secret:
+        for form in (secret, orjson.dumps(secret).decode()[1:-1]):
+            text = text.replace(form, SECRET_SHOWN)
+    plain = "".join(mark if " " <= mark <= "~" else " " for mark in text[: EXCERPT_MAX * 4])
     return " ".join(plain.split())[:EXCERPT_MAX]

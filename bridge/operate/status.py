@@ -7,7 +7,7 @@ nothing needs a person; an outage with room in the spool is healthy.
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +89,9 @@ def look(
     mode: str,
     bytes_max: int,
     at: int,
-    unlicensed: Sequence[str],
+    licensed: Callable[[str], bool],
 ) -> Status:
-    """How things stand in ``spool``; ``unlicensed`` are nodes without a license key.
+    """How things stand in ``spool``; ``licensed`` tells whether a node has a license key.
 
     What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
     :class:`OSError`.
@@ -111,7 +111,7 @@ def look(
         bytes_max=bytes_max,
         bytes_free=shutil.disk_usage(spool).free,
         lanes=found,
-        problems=list(_problems(found, egress, unlicensed if mode == "online" else ())),
+        problems=list(_problems(found, egress, licensed if mode == "online" else lambda _: True)),
     )
 
 
@@ -143,7 +143,7 @@ def _bytes_below(folder: Path) -> int:
 
 
 def _problems(
-    found: Sequence[LaneStatus], egress: EgressState | None, unlicensed: Sequence[str]
+    found: Sequence[LaneStatus], egress: EgressState | None, licensed: Callable[[str], bool]
 ) -> Iterator[Problem]:
     for lane in found:
         name = f"{lane.lane.node}/{lane.lane.stream}"
@@ -165,7 +165,7 @@ def _problems(
                 f"The beacon counted {lane.counts.partial} records of {name} less than it was sent.",
                 "Compare with the vendor; nothing was sent again.",
             )
-        if lane.lane.node in unlicensed and lane.segments(State.PENDING):
+        if not licensed(lane.lane.node) and lane.segments(State.PENDING):
             yield Problem(
                 "license.missing",
                 f"There is no license key for node {lane.lane.node}; {name} waits.",

@@ -1,0 +1,172 @@
+"""The daemon's life: take the spool, bring it in order, serve until told to stop.
+
+What ends one of its threads ends the daemon: a process that lives while nothing flows is worse than
+one that a supervisor starts anew.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import version
+from random import Random
+
+from bridge.config import Config
+from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.housekeeping import Housekeeping
+from bridge.daemon.sending import Outside, make_engine
+from bridge.egress.circuits import Stuck
+from bridge.egress.client import BeaconClient
+from bridge.egress.engine import Engine, Event
+from bridge.egress.watcher import HeadWatcher
+from bridge.operate.logs import log
+from keys.ed25519 import SigningKey
+from spool.asking import ask_and_wait
+from spool.clock import MS, SYSTEM_CLOCK
+from spool.durable import OS_DISK, explained, make_folders
+from spool.egressfile import write_egress_state
+from spool.ledger import Ledger
+from spool.sender_lock import SenderLock
+
+KEEP_HOUSE_EVERY_S = 1.0
+"""Seconds between two looks at ``open/``."""
+_LEVELS = {
+    "spool.gap": logging.ERROR,
+    "spool.quarantined": logging.ERROR,
+    "record.refused": logging.ERROR,
+    "egress.down": logging.WARNING,
+    "egress.paused": logging.ERROR,
+    "lane.failed": logging.ERROR,
+    "house.failed": logging.ERROR,
+}
+
+
+def tell(event: Event) -> None:
+    """An event as a line of the log."""
+    log(event.name, event.message, event.fields, level=_LEVELS.get(event.name, logging.INFO))
+
+
+class Daemon:
+    """Holds a spool from construction to :meth:`close`; a context manager.
+
+    Raises :class:`SpoolError` ``spool.locked`` where another daemon has it, ``disk.*`` or
+    ``ledger.*``, or :class:`ConfigError`.
+    """
+
+    def __init__(self, config: Config, signer: SigningKey, licenses: LicenseKeys) -> None:
+        self._config = config
+        self._signer = signer
+        self._licenses = licenses
+        self._spool = config.spool.path
+        self._stop = threading.Event()
+        self._said_failed = ""
+        with ExitStack() as held:
+            try:
+                make_folders(OS_DISK, self._spool, self._spool)
+                lock = SenderLock(
+                    self._spool,
+                    version=version("airgap-bridge"),
+                    config=str(config.source),
+                    now_ms=SYSTEM_CLOCK.wall_ms(),
+                )
+                held.callback(lock.release)
+                self.house = Housekeeping(
+                    self._spool, config.node, signer, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
+                )
+                self.house.begin()
+            except OSError as error:
+                raise explained(error, "bring the spool in order") from error
+            self.ledger = held.enter_context(Ledger.open(self._spool, clock=SYSTEM_CLOCK))
+            self._held = held.pop_all()
+
+    def close(self) -> None:
+        """Let go of the spool."""
+        self._held.close()
+
+    def stop(self) -> None:
+        """Ask :meth:`serve` to end; callable from a signal handler."""
+        self._stop.set()
+
+    def drain(self) -> Stuck | None:
+        """Seal what is open, send what is pending; None, or why something is left.
+
+        Offline it only seals. Raises :class:`SpoolError`.
+        """
+        try:
+            lanes = [sealer.lane for sealer in self.house.sealers.values()]
+            for path in ask_and_wait(lanes, self.house.look):
+                tell(Event("spool.open", "A writer keeps a file open.", {"file": path.name}))
+        except OSError as error:
+            raise explained(error, "seal what is open") from error
+        if self._config.egress.mode == "offline":
+            return None
+        with ExitStack() as held:
+            engine = self._engine(held)
+            engine.start()
+            held.callback(engine.stop)
+            return engine.drain()
+
+    def serve(self, serve_intake: Callable[[ExitStack], None]) -> None:
+        """Take, seal and send until :meth:`stop`; ``serve_intake`` begins to take.
+
+        Raises what ended a thread.
+        """
+        with ExitStack() as held:
+            engine = None
+            if self._config.egress.mode == "offline":
+                self._say_offline()
+            else:
+                engine = self._engine(held)
+                engine.start()
+                held.callback(engine.stop)
+                watcher = HeadWatcher(engine.wake)
+                watcher.start()
+                held.callback(watcher.stop)
+                for sealer in self.house.sealers.values():
+                    watcher.follow(sealer.lane.folder)
+            serve_intake(held)
+            tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
+            while not self._stop.wait(KEEP_HOUSE_EVERY_S):
+                self._keep_house()
+                if engine is not None and engine.broken is not None:
+                    raise engine.broken
+        tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
+
+    def _keep_house(self) -> None:
+        try:
+            self.house.look()
+            self._said_failed = ""
+        except OSError as error:
+            problem = explained(error, "look after open files")
+            if problem.message != self._said_failed:
+                self._said_failed = problem.message
+                tell(Event("house.failed", problem.message))
+
+    def _say_offline(self) -> None:
+        """One line, and no socket."""
+        try:
+            write_egress_state(OS_DISK, self._spool, "offline", SYSTEM_CLOCK.wall_ms())
+        except OSError as error:
+            raise explained(error, "say that egress is offline") from error
+        tell(Event("egress.offline", "Egress is offline; records are sealed and kept."))
+
+    def _engine(self, held: ExitStack) -> Engine:
+        config = self._config
+        client = BeaconClient(
+            config.beacon.url,
+            deadline_s=config.egress.deadline / MS,
+            ca_file=config.beacon.ca_file,
+            proxy=config.beacon.proxy,
+        )
+        held.callback(client.close)
+        outside = Outside(client, self._licenses.to_send, config.egress.max_request)
+        return make_engine(
+            self._spool,
+            self._signer,
+            self.ledger,
+            outside,
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            random=Random(),  # noqa: S311 - jitter, not a secret
+            tell=tell,
+        )
