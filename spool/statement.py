@@ -14,7 +14,7 @@ from keys.errors import VerificationError
 from keys.strictjson import Fields, loads
 from spool.clock import parse_rfc3339, rfc3339
 from spool.errors import RecordError
-from spool.lane import NODE_NAME, SEQ_MAX, STREAM_NAME
+from spool.lane import NODE_NAME, RESERVED_NAMES, SEQ_MAX, STREAM_NAME
 from spool.ranges import parse_ranges
 from spool.totals import NOTHING, Totals
 
@@ -241,10 +241,27 @@ def _check_sense(statement: Statement) -> None:
         raise _senseless("it replaces a segment but was not recovered")
     if statement.of is not None and statement.of >= statement.seq:
         raise _senseless("it replaces a segment that comes after it")
+    first_at, last_at = times
+    if first_at is not None and last_at is not None and first_at > last_at:
+        raise _senseless("its last record came before its first")
+    if statement.node in RESERVED_NAMES:
+        raise _senseless("no node can have its name")
+    _check_link(statement)
+
+
+def _check_link(statement: Statement) -> None:
+    follows = statement.follows
     if statement.prev == NO_DIGEST:
         if statement.before != NOTHING:
             raise _senseless("the first of a chain has something before it")
-        if (statement.follows is None) != (statement.seq == 1):
+        if (follows is None) != (statement.seq == 1):
             raise _senseless("a first number other than 1 must follow a chain, and 1 none")
-    elif statement.follows is not None:
+    elif follows is not None:
         raise _senseless("it follows another chain but is not the first of its own")
+    elif statement.seq == 1:
+        raise _senseless("number 1 has a predecessor")
+    if follows is not None:
+        if follows.seq >= statement.seq:
+            raise _senseless("it follows a number that comes after it")
+        if follows.chain == statement.chain:
+            raise _senseless("its chain follows itself")

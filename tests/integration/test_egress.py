@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from bridge.daemon.sending import Outside, make_engine
+from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
 from keys.ed25519 import SigningKey
@@ -163,7 +164,7 @@ def test_a_wrong_license_pauses_and_drops_nothing(tmp_path: Path) -> None:
     fill(spool, "transactions", 3)
     with running_beacon(tmp_path / "b", licenses=["another-license-key"]) as beacon:
         with engine_on(spool, beacon.url) as (engine, ledger, _):
-            assert engine.drain() == "status 403"
+            assert engine.drain() == Stuck("status 403", needs_person=True)
             assert ledger.counts()[0].records[State.PENDING] == 3
 
 
@@ -171,7 +172,7 @@ def test_without_a_license_key_nothing_is_sent(tmp_path: Path, beacon: RunningBe
     spool = tmp_path / "spool"
     fill(spool, "transactions", 3)
     with engine_on(spool, beacon.url, license_key=None) as (engine, ledger, _):
-        assert engine.drain() == "no license key for this node"
+        assert engine.drain() == Stuck("no license key for this node", needs_person=True)
         assert ledger.counts()[0].records[State.PENDING] == 3
     assert beacon.received()["transactions"]["requests"] == 0
 

@@ -1,0 +1,62 @@
+"""``bridge demo``: the whole journey on this machine, under a minute."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from random import Random
+
+import click
+
+from bridge.cli.session import Session
+from keys.errors import ConfigError
+
+INCOMPLETE = 1
+"""Exit code where a single record is missing."""
+
+
+@click.command("demo")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Leave everything in this new folder, to look at.",
+)
+@click.pass_obj
+def command(session: Session, keep: Path | None) -> None:
+    """Show the bridge at work: real requests, kills, an outage, and the books at the end."""
+    from bridge.demo.journey import Journey, Outcome
+
+    session.begin("demo")
+    if keep is not None and keep.exists():
+        raise ConfigError(
+            "demo.exists", "The folder to keep is there already.", "Name a new one with --keep."
+        )
+    folder = Path(tempfile.mkdtemp(prefix="bridge-demo-")) if keep is None else keep.absolute()
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+
+    def show(outcome: Outcome) -> None:
+        session.say()
+        session.say(f"{'stream':14}{'produced':>10}{'delivered':>11}{'distinct':>10}{'lost':>6}")
+        for line in outcome.lines:
+            numbers = (line.produced, line.delivered, line.distinct, line.lost)
+            session.say("{:14}{:>10}{:>11}{:>10}{:>6}".format(line.stream, *numbers))
+        session.say()
+        lost = sum(line.lost for line in outcome.lines)
+        session.say(
+            f"{lost} records lost in {outcome.kills} kills and one outage, {outcome.seconds:.0f} s."
+        )
+
+    try:
+        journey = Journey(folder, Random(), lambda act: session.note(f"… {act}"))  # noqa: S311
+        outcome = journey.run()
+        show(outcome)
+        session.finish(0 if outcome.complete else INCOMPLETE)
+        if keep is None:
+            session.say("Look for yourself: bridge demo --keep demo-folder")
+        else:
+            session.say(
+                f"Look for yourself: bridge verify {folder / 'node' / 'spool'} "
+                f"--key {folder / 'node' / 'keys' / 'node.pub.pem'}"
+            )
+    finally:
+        if keep is None:
+            shutil.rmtree(folder)

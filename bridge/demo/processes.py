@@ -1,0 +1,113 @@
+"""The demo's processes: real ones, that can really be killed.
+
+Each runs the installed command line in a process of its own, its words in a log file of its own.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from keys.errors import BridgeError
+
+READY_S = 15.0
+"""Seconds that a process may take to listen."""
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def run_bridge(*arguments: str) -> str:
+    """Run a command to its end; what it said. Raises :class:`BridgeError` if it failed."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "bridge.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environment(),
+    )
+    if done.returncode:
+        raise BridgeError(
+            "demo.command",
+            f"bridge {' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}",
+            "Look at what it says; the demo cannot go on without it.",
+        )
+    return done.stdout
+
+
+class Service:
+    """A process that listens on a port: started, killed and started anew, as often as one likes."""
+
+    def __init__(self, port: int, log: Path, arguments: Sequence[str]) -> None:
+        self.port = port
+        self._log = log
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "bridge.cli.main", *self._arguments],
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+            )
+        end = time.monotonic() + READY_S
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise BridgeError(
+                    "demo.start",
+                    f"bridge {self._arguments[-1]} did not begin to listen.",
+                    f"Look at {self._log}.",
+                )
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it by SIGKILL: nothing of it gets to run any more."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ask it to end, and wait."""
+        self._end(signal.SIGTERM)
+
+    def post(self, path: str, body: bytes, *, method: str = "POST", timeout: float = 10.0) -> int:
+        """Send a JSON body; the status of the answer. Raises :class:`OSError` where none comes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
+        return answer.status
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would configure another bridge."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("BRIDGE_")}

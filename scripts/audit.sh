@@ -1,0 +1,469 @@
+#!/usr/bin/env bash
+# Verifies sealed segments with stock tools alone: bash, coreutils, jq, zstd, openssl.
+#
+#     scripts/audit.sh PUB.pem PATH...
+#
+# PATH is a segment, a folder of segments, a lane or a whole spool. One line a file:
+#
+#     ok PATH: NODE/STREAM SEQ, N records
+#     BAD PATH: why
+#     gap LANE: FROM-TO are not here        pruned, taken away, or BAD above; no error by itself
+#
+# Exit: 0 good, 4 something is BAD, 2 usage. docs/formats.md says what is checked and why; this
+# script is that page in shell. It is stricter than the page in one way: envelope, statement and head
+# must have exactly the bytes that our writer gives them (order of members, no spaces), because jq does
+# not see repeated names and hides how a number was spelled. Nothing is written outside a folder of
+# its own, no file is followed, and no name out of a file becomes a path or a command.
+set -euo pipefail
+export LC_ALL=C
+shopt -s nullglob dotglob globstar
+
+readonly TYPE=application/vnd.airgap-bridge.segment.v1+json
+readonly SEAL_MAGIC=$((0x184D2A5B)) SEAL_MAX=65536 SEGMENT_STORED_MAX=1073741824
+readonly FRAME_RAW_MAX=8388608 WINDOW_MAX=8388608 BLOCK_MAX=131072 FRAME_STORED_MAX=8519680
+ZEROS=$(printf '%064d' 0)
+readonly ZEROS SHARD=4096 HEAD_MAX=1024 SUFFIX=.ndjson.zst
+
+usage() {
+    echo "usage: scripts/audit.sh PUB.pem PATH..." >&2
+    [[ $# -eq 0 ]] || echo "error: $1" >&2
+    exit 2
+}
+
+[[ $# -ge 2 ]] || usage
+for tool in jq zstd openssl sha256sum od stat; do
+    command -v "$tool" >/dev/null || usage "this machine has no $tool"
+done
+
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+
+# The key, once: its id is the SHA-256 of its DER, and it must be an Ed25519 key.
+[[ -f $1 ]] || usage "there is no key file $(printf %q "$1")"
+head -c 4096 <"$1" >"$work/key.pem"
+shift
+openssl pkey -pubin -in "$work/key.pem" -outform DER -out "$work/key.der" 2>/dev/null ||
+    usage "the first argument is no public key in PEM"
+key_der=$(od -An -v -tx1 "$work/key.der")
+[[ ${key_der//[[:space:]]/} =~ ^302a300506032b6570032100[0-9a-f]{64}$ ]] || usage "it is no Ed25519 key"
+read -r key_id _ < <(sha256sum <"$work/key.der")
+
+# What is to be looked at. Paths are kept as they were given, and made absolute for their places.
+paths=() absolutes=() problems=()
+
+add_file() { # SHOWN ABSOLUTE
+    paths+=("$1") absolutes+=("$2") problems+=("")
+}
+
+add_folder() { # SHOWN
+    local shown=${1%/} folder file before=${#paths[@]}
+    folder=$(cd -P -- "$1" && printf '%s/' "$PWD")
+    folder=${folder%/}
+    for file in "$folder"/**/*"$SUFFIX"; do
+        # What is still open has no seal, and what was set aside was judged already.
+        [[ $file == */open/* && -d ${file%/open/*}/sealed ]] && continue
+        [[ $file == "$folder"/quarantine/* ]] && continue
+        add_file "${shown:-/}${file#"$folder"}" "$file"
+    done
+    if [[ ${#paths[@]} -eq $before ]]; then
+        add_file "$1" "$folder"
+        problems[-1]="there is no segment in it"
+    fi
+}
+
+for path in "$@"; do
+    if [[ -d $path && ! -L $path ]]; then
+        add_folder "$path"
+    elif [[ -e $path || -L $path ]]; then
+        folder=.
+        [[ $path != */* ]] || folder=${path%/*}/
+        add_file "$path" "$(cd -P -- "$folder" && printf '%s' "$PWD")/${path##*/}"
+    else
+        usage "there is no $(printf %q "$path")"
+    fi
+done
+
+# First look: the seal of each file, found by the length at its end; one envelope a line for jq.
+sizes=() totals=()
+
+find_seal() { # INDEX; prints the envelope, or sets problems[INDEX]
+    local i=$1 file=${absolutes[$1]} size total magic inner text
+    if [[ -L $file || ! -f $file ]]; then
+        problems[i]="it is no regular file, and was not read"
+        return
+    fi
+    size=$(stat -c %s -- "$file")
+    sizes[i]=$size totals[i]=0
+    if ((size > SEGMENT_STORED_MAX)); then
+        problems[i]="it is larger than any segment"
+        return
+    fi
+    problems[i]="it does not end with a seal"
+    ((size >= 12)) || return 0
+    read -r total < <(od -An -v -tu4 --endian=little -j $((size - 4)) -N 4 -- "$file")
+    ((total >= 12 && total <= size && total <= SEAL_MAX)) || return 0
+    read -r magic inner < <(od -An -v -tu4 --endian=little -j $((size - total)) -N 8 -- "$file")
+    ((magic == SEAL_MAGIC && inner == total - 8)) || return 0
+    { text=$(tail -c $((total - 8)) -- "$file" | head -c $((total - 12))); } 2>/dev/null
+    # Shorter than it was: bash took NULs or line ends away, and an envelope has neither.
+    problems[i]="its envelope is not in the one form"
+    [[ ${#text} -eq $((total - 12)) && $text != *$'\n'* ]] || return 0
+    problems[i]="" totals[i]=$total envelope=$text
+}
+
+for i in "${!paths[@]}"; do
+    envelope=""
+    [[ -n ${problems[i]} ]] || find_seal "$i"
+    printf '%s\n' "$envelope"
+done >"$work/envelopes"
+
+# Second look: all envelopes and statements in one jq. What it lets through is plain ASCII without |.
+jq -R -r --arg type "$TYPE" --arg zeros "$ZEROS" '
+def need(good; $why): if good then . else error("!" + $why) end;
+def hex($n): type == "string" and test("\\A[0-9a-f]{\($n)}\\z");
+def word($form): type == "string" and test("\\A(?:" + $form + ")\\z");
+def count: type == "number" and (tojson | test("\\A(?:0|[1-9][0-9]{0,15})\\z")) and . <= 9007199254740991;
+def number: count and . >= 1 and . <= 999999999999;
+def time: word("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
+    and ((.[:19] + "Z") as $s | ($s | fromdateiso8601 | todateiso8601) == $s);
+def nullable(good): . == null or good;
+def ranges: type == "string" and (. == "" or (
+    word("[1-9][0-9]{0,11}(?:-[1-9][0-9]{0,11})?(?:,[1-9][0-9]{0,11}(?:-[1-9][0-9]{0,11})?)*")
+    and (split(",") | length <= 1000 and
+        (map(split("-") | map(tonumber)) | . as $r | all(range(length);
+            ($r[.] | length == 1 or .[0] < .[1]) and (. == 0 or $r[.][0] > $r[. - 1][-1] + 1))))));
+def statement_again: . as $s
+    | {v, node, stream, chain, seq, prev, records, size, raw_size, sha256,
+       before: (.before | {records, raw_size}), first_at, last_at, reason, policy}
+    + (if has("follows") then {follows: (.follows | {chain, seq, digest, why})} else {} end)
+    + (if has("lost") then {lost: (.lost | {ranges, records, raw_size, why})} else {} end)
+    + (if has("of") then {of} else {} end);
+def fields: need(.v == 1; "its version is unknown")
+    | need((.node | word("[a-z0-9][a-z0-9-]{0,62}")) and (.stream | word("[a-z][a-z0-9-]{0,31}")) and
+        (.chain | hex(32)) and (.seq | number) and (.prev | hex(64)) and (.sha256 | hex(64)) and
+        (.policy | hex(64)) and (.records | count) and (.size | count) and (.raw_size | count) and
+        (.before.records | count) and (.before.raw_size | count) and
+        (.first_at | nullable(time)) and (.last_at | nullable(time)) and
+        (.reason | word("size|age|shutdown|handover|recovered|heartbeat|loss")); "a field is not what it may be")
+    | need((has("follows") | not) or (.follows | (.chain | hex(32)) and (.seq | . == 0 or number) and
+        (.digest | hex(64)) and (.why | word("head_lost|moved|fork"))); "what it follows is not what it may be")
+    | need((has("lost") | not) or (.lost | (.ranges | ranges) and (.records | nullable(count)) and
+        (.raw_size | nullable(count)) and (.why | word("[a-z_]{1,32}"))); "what it lost is not what it may be")
+    | need((has("of") | not) or (.of | number); "what it replaces is not what it may be");
+def sense: (.reason == "heartbeat" or .reason == "loss") as $bare
+    | need(if $bare then .records == 0 and .raw_size == 0 and .size == 0 and .first_at == null and .last_at == null
+        else .records > 0 and .size > 0 and .first_at != null and .last_at != null and .first_at <= .last_at end;
+        "its counts, times and reason do not go together")
+    | need(.raw_size >= 2 * .records; "it holds more records than bytes for them")
+    | need(has("lost") == (.reason == "loss"); "a loss and its reason do not go together")
+    | need((has("of") | not) or (.reason == "recovered" and .of < .seq); "it replaces what it cannot")
+    | need(.node != "quarantine" and .node != "license"; "no node can have its name")
+    | need(if .prev == $zeros
+        then .before.records == 0 and .before.raw_size == 0 and (has("follows") == (.seq != 1))
+        else (has("follows") | not) and .seq != 1 end; "its link contradicts itself")
+    | need((has("follows") | not) or (.follows.seq < .seq and .follows.chain != .chain); "it follows what it cannot");
+# Collected before it goes on: the try of jq 1.6 also catches what comes after it.
+def parsed($what): [fromjson?] | if length == 1 then .[0] else error("!its \($what) is no JSON") end;
+def judged: . as $text
+    | parsed("envelope") as $e
+    | need(($e | type) == "object" and ($e.signatures | type) == "array" and
+        ({payload: $e.payload, payloadType: $e.payloadType,
+          signatures: [$e.signatures[] | {keyid, sig}]} | tojson) == $text; "its envelope is not in the one form")
+    | need($e.payloadType == $type; "it is signed as something else than a segment")
+    | need(($e.signatures | length) == 1; "it has not exactly one signature")
+    | $e.signatures[0] as $by
+    | need(($by.keyid | hex(64)) and ($by.sig | word("[A-Za-z0-9+/]{85}[AQgw]==")); "its signature is no Ed25519 signature")
+    | ($e.payload | need(word("[A-Za-z0-9+/]*={0,2}"); "its payload is no base64") | @base64d) as $payload
+    | need(($payload | @base64) == $e.payload and ($payload | utf8bytelength) <= 32768; "its payload is not in the one form")
+    | ($payload | parsed("statement"))
+    | need(type == "object" and (statement_again | tojson) == $payload; "its statement is not in the one form")
+    | fields | sense
+    | [.node, .stream, .chain, .seq, .prev, .records, .size, .raw_size, .sha256, .before.records,
+       .before.raw_size, .follows.chain // "-", .follows.seq // "-", .follows.digest // "-",
+       $by.keyid, $by.sig, $payload] | map(tostring) | join("|");
+if . == "" then "" else
+    try judged catch (if type == "string" and startswith("!") then . else "!its seal is no seal of ours" end)
+end' <"$work/envelopes" >"$work/said" || {
+    echo "error: jq failed; nothing was verified" >&2
+    exit 1
+}
+
+# Third look: signature, digest, and only then the frames, walked by their headers.
+nodes=() streams=() chains=() seqs=() prevs=() records=() raws=() befores=() digests=()
+follow_chains=() follow_seqs=() follow_digests=()
+
+# Headers lie far apart: what is read at a time is a few frames of a slow producer, or one block header.
+readonly WINDOW=4096
+window="" window_from=0 window_to=0
+take() { # OFFSET: sets byte
+    if (($1 < window_from || $1 >= window_to)); then
+        window_from=$1 window_to=$(($1 + WINDOW))
+        window=$(od -An -v -tx1 -j "$1" -N $WINDOW -- "$file")
+    fi
+    local at=$(($1 - window_from))
+    # od writes sixteen bytes a line, three characters each, and a line end.
+    byte=$((16#${window:at / 16 * 49 + at % 16 * 3 + 1:2}))
+}
+
+walk() { # END RAW_SIZE: sets why, and ends (where each frame's lines end)
+    local end=$1 raw_size=$2 at=0 sum=0 p n size flags block value last magic
+    window_from=0 window_to=0 ends=()
+    while ((at < end)); do
+        why="the frame at byte $at is cut short"
+        ((at + 6 <= end)) || return 0
+        for ((magic = 0, n = 3; n >= 0; n--)); do
+            take $((at + n))
+            magic=$((magic << 8 | byte))
+        done
+        why="the frame at byte $at does not begin like a zstd data frame"
+        ((magic == 0xFD2FB528)) || return 0
+        take $((at + 4))
+        flags=$byte p=$((at + 5))
+        why="the frame at byte $at asks for a dictionary, has no checksum, or is not for this zstd"
+        (((flags & 3) == 0 && (flags & 4) != 0 && (flags & 8) == 0)) || return 0
+        if ((flags & 32)); then
+            n=$((flags >> 6 ? 1 << (flags >> 6) : 1))
+        else
+            take $p
+            p=$((p + 1)) n=$((flags >> 6 ? 1 << (flags >> 6) : 0))
+            why="the frame at byte $at needs too large a window"
+            value=$((1 << (7 + (byte >> 3))))
+            ((value * (8 + (byte & 7)) <= WINDOW_MAX)) || return 0
+        fi
+        why="the frame at byte $at does not state how much it holds"
+        ((n > 0)) || return 0
+        why="the frame at byte $at is cut short"
+        ((p + n <= end)) || return 0
+        for ((size = 0, value = n - 1; value >= 0; value--)); do
+            take $((p + value))
+            why="the frame at byte $at claims to hold more than a frame may"
+            ((size <= FRAME_RAW_MAX)) || return 0
+            size=$((size << 8 | byte))
+        done
+        ((n != 2)) || size=$((size + 256))
+        ((size <= FRAME_RAW_MAX)) || return 0
+        why="the frame at byte $at holds nothing"
+        ((size > 0)) || return 0
+        p=$((p + n)) last=0
+        while ((!last)); do
+            why="the frame at byte $at is cut short"
+            ((p + 3 <= end)) || return 0
+            take $p
+            block=$byte
+            take $((p + 1))
+            block=$((block | byte << 8))
+            take $((p + 2))
+            block=$((block | byte << 16))
+            last=$((block & 1)) value=$((block >> 3))
+            why="the frame at byte $at has a block that zstd does not allow"
+            (((block >> 1 & 3) != 3 && value <= BLOCK_MAX)) || return 0
+            (((block >> 1 & 3) != 1)) || value=1
+            p=$((p + 3 + value))
+            ((p - at <= FRAME_STORED_MAX)) || return 0
+        done
+        p=$((p + 4))
+        why="the frame at byte $at is cut short"
+        ((p <= end)) || return 0
+        sum=$((sum + size))
+        why="it holds more bytes than were sealed"
+        ((sum <= raw_size)) || return 0
+        ends+=("$sum") at=$p
+    done
+    why="it does not hold as many bytes as were sealed"
+    ((sum != raw_size)) || why=""
+}
+
+check_lines() { # END RECORDS RAW_SIZE: sets why; everything is bounded by now
+    local lines bytes first last e
+    why="its frames do not decompress to what they state"
+    head -c "$1" -- "$file" | zstd -dcq --memory=8MiB 2>/dev/null | head -c $(($3 + 1)) >"$work/lines" || return 0
+    read -r lines bytes < <(wc -lc <"$work/lines")
+    ((bytes == $3)) || return 0
+    why="it does not hold as many records as were sealed"
+    ((lines == $2)) || return 0
+    why="it does not hold whole, non-empty lines"
+    IFS= read -r -N 1 first <"$work/lines"
+    [[ $first != $'\n' && $(tr -s '\n' <"$work/lines" | wc -c) -eq $bytes ]] || return 0
+    for e in "${ends[@]}"; do
+        read -r last < <(od -An -tx1 -j $((e - 1)) -N 1 "$work/lines")
+        [[ $last == 0a ]] || return 0
+    done
+    why=""
+}
+
+check_place() { # INDEX: sets why; a file that lies in a lane must be the one of that place
+    local i=$1 lane=${absolutes[$1]} name=${absolutes[$1]##*/} shard
+    why=""
+    if [[ $lane =~ ^(.*/)([^/]+)/([^/]+)/sealed/([0-9]{8})/([0-9]{12})\.ndjson\.zst$ ]]; then
+        shard=$((10#${BASH_REMATCH[5]} / SHARD))
+        ((10#${BASH_REMATCH[4]} == shard && 10#${BASH_REMATCH[5]} == seqs[i])) || why="it lies in another number's place"
+    elif [[ $lane =~ ^(.*/)([^/]+)/([^/]+)/forks/([0-9]{12})-([0-9a-f]{16})\.ndjson\.zst$ ]]; then
+        [[ $((10#${BASH_REMATCH[4]})) -eq ${seqs[i]} && ${digests[i]} == "${BASH_REMATCH[5]}"* ]] ||
+            why="it is not the fork that its name says"
+    else
+        [[ ! $name =~ ^([0-9]{12})\.ndjson\.zst$ ]] || ((10#${BASH_REMATCH[1]} == seqs[i])) ||
+            why="it has another number's name"
+        return 0
+    fi
+    [[ ${BASH_REMATCH[2]:-${nodes[i]}}/${BASH_REMATCH[3]:-${streams[i]}} == "${nodes[i]}/${streams[i]}" ]] ||
+        why="it lies in another lane"
+}
+
+check_file() { # INDEX LINE-OF-JQ: sets why
+    local i=$1 size sha data_sum digest keyid sig payload brecords braw
+    local file=${absolutes[$1]}
+    if [[ $2 == !* ]]; then
+        why=${2#!}
+        return
+    fi
+    IFS='|' read -r "nodes[i]" "streams[i]" "chains[i]" "seqs[i]" "prevs[i]" "records[i]" size "raws[i]" \
+        sha brecords braw "follow_chains[i]" "follow_seqs[i]" "follow_digests[i]" keyid sig payload <<<"$2"
+    befores[i]="$brecords $braw"
+    why="its seal states another size than it has"
+    ((size == sizes[i] - totals[i])) || return 0
+    printf '%s' "$payload" >"$work/payload"
+    printf 'DSSEv1 %d %s %d %s' ${#TYPE} "$TYPE" ${#payload} "$payload" >"$work/pae"
+    { read -r data_sum _ && read -r digest _; } < <(head -c "$size" -- "$file" | sha256sum - "$work/payload")
+    digests[i]=$digest
+    why="its bytes are not the ones that were sealed"
+    [[ $data_sum == "$sha" ]] || return 0
+    why="it is signed by key ${keyid:0:16}, not by this one"
+    [[ $keyid == "$key_id" ]] || return 0
+    why="its signature was not made by this key over these bytes"
+    base64 -d <<<"$sig" >"$work/sig"
+    openssl pkeyutl -verify -pubin -inkey "$work/key.pem" -rawin -in "$work/pae" -sigfile "$work/sig" \
+        >/dev/null 2>&1 || return 0
+    check_place "$i"
+    [[ -z $why ]] || return 0
+    walk "$size" "${raws[i]}"
+    [[ -z $why ]] || return 0
+    ((size == 0)) || check_lines "$size" "${records[i]}" "${raws[i]}"
+}
+
+i=0
+declare -A groups=() lane_of=()
+while IFS= read -r line; do
+    if [[ -z ${problems[i]} ]]; then
+        why=""
+        check_file "$i" "$line"
+        problems[i]=$why
+    fi
+    if [[ -z ${problems[i]} && ${absolutes[i]} != */forks/* ]]; then
+        lane=${absolutes[i]%/*}
+        [[ ! $lane =~ ^(.+)/sealed/[0-9]{8}$ ]] || lane=${BASH_REMATCH[1]}
+        group="$lane|${nodes[i]}|${streams[i]}"
+        [[ -n ${groups[$group]-} ]] || groups[$group]=${#groups[@]}
+        lane_of[${groups[$group]}]=$lane
+        printf '%d %d %d\n' "${groups[$group]}" "${seqs[i]}" "$i"
+    fi
+    i=$((i + 1))
+done <"$work/said" >"$work/order"
+((i == ${#paths[@]})) || {
+    echo "error: jq lost a line; nothing was verified" >&2
+    exit 1
+}
+
+# Fourth look: within each lane every segment links to the one before it.
+gaps=() heads=() last_group=""
+declare -A digest_at=() chain_at=()
+
+gap() { # GROUP FROM TO
+    ((10#$2 > 10#$3)) || gaps+=("gap $(printf %q "${lane_of[$1]}"): $2-$3 are not here")
+}
+
+after() { # INDEX
+    local before
+    read -r -a before <<<"${befores[$1]}"
+    echo "$((before[0] + records[$1])) $((before[1] + raws[$1]))"
+}
+
+link() { # GROUP PREVIOUS INDEX: sets why
+    local g=$1 p=$2 i=$3 was now key
+    key="$g ${follow_seqs[i]}"
+    why="it does not follow what it says it follows"
+    if [[ ${follow_seqs[i]} != - && -n ${digest_at[$key]-} && ${follow_chains[i]} != "${ZEROS:0:32}" ]]; then
+        [[ ${digest_at[$key]} == "${follow_digests[i]}" && ${chain_at[$key]} == "${follow_chains[i]}" ]] || return 0
+    fi
+    if [[ ${seqs[p]} -eq ${seqs[i]} ]]; then
+        why="another segment has its number"
+        [[ ${digests[p]} != "${digests[i]}" ]] || why=""
+    elif [[ ${chains[p]} != "${chains[i]}" ]]; then
+        why="a new chain begins in it without saying what it follows"
+        [[ ${prevs[i]} != "$ZEROS" && $((seqs[p] + 1)) -eq ${seqs[i]} ]] || why=""
+    elif [[ $((seqs[p] + 1)) -eq ${seqs[i]} ]]; then
+        why="it does not link to the segment before it"
+        [[ ${prevs[i]} == "${digests[p]}" && ${befores[i]} == "$(after "$p")" ]] || return 0
+        why=""
+    else
+        read -r -a was <<<"$(after "$p")"
+        read -r -a now <<<"${befores[i]}"
+        why="its chain had more records before than it has now"
+        ((now[0] >= was[0] && now[1] >= was[1])) || return 0
+        why=""
+        gap "$g" $((seqs[p] + 1)) $((seqs[i] - 1))
+    fi
+}
+
+check_head() { # GROUP LAST-INDEX ONE-BEFORE: the head must agree with the segments
+    local head=${lane_of[$1]}/head text said chain seq digest sums i=$2
+    [[ ${lane_of[$1]}/sealed/ == "${absolutes[i]%/*/*}/" ]] || return 0
+    [[ -e $head || -L $head ]] || return 0
+    why="it is no regular file of at most $HEAD_MAX bytes"
+    if [[ ! -L $head && -f $head && $(stat -c %s -- "$head") -le $HEAD_MAX ]]; then
+        { text=$(cat -- "$head"); } 2>/dev/null
+        why="it is not in the one form"
+        said=$(jq -R -r '. as $t | fromjson | select(({v, chain, first, seq, digest, records, raw_size, folder} | tojson) == $t)
+            | select(.v == 1 and ([.chain, .digest] | all(type == "string" and test("\\A[0-9a-f]+\\z"))))
+            | select([.first, .seq, .records, .raw_size] | all(type == "number" and (tojson | test("\\A[0-9]{1,16}\\z"))))
+            | select(.folder | type == "string" and test("\\A[0-9]{1,20}\\z"))
+            | "\(.chain) \(.seq) \(.digest) \(.records) \(.raw_size)"' <<<"$text" 2>/dev/null) || said=""
+        if [[ -n $said && ${#text} -eq $(stat -c %s -- "$head") ]]; then
+            read -r chain seq digest sums <<<"$said"
+            why="more than one segment lies above number $seq, which it names"
+            # One may: a crash between its rename and the head leaves it there.
+            ((seqs[i] <= seq + 1)) || seq=""
+            ((${seq:-0} != seqs[i] - 1)) || i=$3
+            if [[ -n $seq && -n $i && ${seqs[i]} -lt $seq ]]; then
+                gap "$1" $((seqs[i] + 1)) "$seq"
+                why=""
+            elif [[ -n $seq ]]; then
+                why="it does not agree with segment $seq"
+                [[ -n $i && ${seqs[i]} -eq $seq && ${chains[i]} == "$chain" && ${digests[i]} == "$digest" &&
+                    $(after "$i") == "$sums" ]] && why=""
+            fi
+        fi
+    fi
+    if [[ -n $why ]]; then
+        heads+=("BAD $(printf %q "$head"): $why")
+        bad=1
+    else
+        heads+=("ok $(printf %q "$head"): segment $seq")
+    fi
+}
+
+bad=0 previous="" earlier=""
+while read -r group _ i; do
+    if [[ $group != "$last_group" ]]; then
+        [[ -z $last_group ]] || check_head "$last_group" "$previous" "$earlier"
+        last_group=$group earlier="" previous=""
+    fi
+    why=""
+    [[ -z $previous ]] || link "$group" "$previous" "$i"
+    problems[i]=$why
+    digest_at["$group ${seqs[i]}"]=${digests[i]}
+    chain_at["$group ${seqs[i]}"]=${chains[i]}
+    earlier=$previous previous=$i
+done < <(sort -n -k1,1 -k2,2 -k3,3 "$work/order")
+[[ -z $last_group ]] || check_head "$last_group" "$previous" "$earlier"
+
+for i in "${!paths[@]}"; do
+    if [[ -n ${problems[i]} ]]; then
+        bad=1
+        printf 'BAD %q: %s\n' "${paths[i]}" "${problems[i]}"
+    else
+        printf 'ok %q: %s/%s %d, %d records\n' "${paths[i]}" "${nodes[i]}" "${streams[i]}" "${seqs[i]}" "${records[i]}"
+    fi
+done
+[[ ${#heads[@]} -eq 0 ]] || printf '%s\n' "${heads[@]}"
+[[ ${#gaps[@]} -eq 0 ]] || printf '%s\n' "${gaps[@]}"
+((bad == 0)) || exit 4
