@@ -33,11 +33,9 @@ def command(session: Session, *, once: bool) -> None:
         if once:
             _drain(session, daemon)
             return
-        from bridge.daemon.serving import Serving
-
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: daemon.stop())
-        daemon.serve(Serving(config, signer, licenses).start)
+        daemon.serve()
 
 
 def _drain(session: Session, daemon: "Daemon") -> None:

@@ -6,7 +6,6 @@ one that a supervisor starts anew.
 
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import version
 from random import Random
@@ -15,6 +14,7 @@ from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.sending import Outside, make_engine
+from bridge.daemon.serving import start_intake
 from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
@@ -106,10 +106,10 @@ class Daemon:
             held.callback(engine.stop)
             return engine.drain()
 
-    def serve(self, serve_intake: Callable[[ExitStack], None]) -> None:
-        """Take, seal and send until :meth:`stop`; ``serve_intake`` begins to take.
+    def serve(self) -> None:
+        """Take, seal and send until :meth:`stop`.
 
-        Raises what ended a thread.
+        Raises what ended a thread, :class:`ConfigError` ``intake.listen``, or :class:`SpoolError`.
         """
         with ExitStack() as held:
             engine = None
@@ -124,12 +124,13 @@ class Daemon:
                 held.callback(watcher.stop)
                 for sealer in self.house.sealers.values():
                     watcher.follow(sealer.lane.folder)
-            serve_intake(held)
+            intake = start_intake(self._config, self._signer, self._licenses, held)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             while not self._stop.wait(KEEP_HOUSE_EVERY_S):
                 self._keep_house()
-                if engine is not None and engine.broken is not None:
-                    raise engine.broken
+                broken = intake.broken or (None if engine is None else engine.broken)
+                if broken is not None:
+                    raise broken
         tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
 
     def _keep_house(self) -> None:

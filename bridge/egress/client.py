@@ -221,12 +221,14 @@ def _from_proxy(error: httpx.ProxyError) -> Answer | Failure:
 
 def _why(error: httpx.HTTPError) -> str:
     """A few words; the library's own may hold whatever the server sent."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    for kind, words in _CAUSES:
-        if isinstance(error, httpx.ConnectError) and isinstance(cause, kind):
-            return words
+    if isinstance(error, httpx.ConnectError):
+        # The library hides where its error comes from, but keeps it.
+        cause: BaseException | None = error
+        while cause is not None:
+            for kind, words in _CAUSES:
+                if isinstance(cause, kind):
+                    return words
+            cause = cause.__cause__ or cause.__context__
     return _FAILURES.get(type(error), type(error).__name__)
 
 

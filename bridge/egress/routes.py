@@ -5,8 +5,9 @@ head and ends with its tail, and a line end stands only between lines, so one re
 joins them. The rows are the vendor's published endpoints and what real clients were seen to send.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from types import MappingProxyType
 
 import orjson
@@ -24,6 +25,9 @@ from spool.streams import STREAMS
 LICENSE_HEADER = "X-Langchain-License-Key"
 UNBOUNDED = 2**31
 """Lines in one request where nothing but its size bounds it."""
+PIECE = 64 * 1024
+"""Bytes that are joined at a time: such pieces use the same memory again, where taking a body's worth
+of fresh pages from the system costs ten times the copying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,26 @@ class Route:
         opening = self.opening
         if b"%b" in opening:
             opening %= orjson.dumps(license_key)
-        # Each byte is copied twice: once where lines meet, once into the body.
-        parts: list[bytes | memoryview] = []
-        for chunk in chunks:
-            joined = memoryview(chunk.replace(seam, b","))
-            parts += (b",", joined[self.head : len(joined) - 1 - self.tail])
-        return b"".join((opening, *parts[1:], self.closing))
+        out = BytesIO()
+        out.write(opening)
+        comma = b""
+        for piece in _pieces(chunks):
+            joined = memoryview(piece.replace(seam, b","))
+            out.write(comma)
+            out.write(joined[self.head : len(joined) - 1 - self.tail])
+            comma = b","
+        out.write(self.closing)
+        return out.getvalue()
+
+
+def _pieces(chunks: Sequence[bytes]) -> Iterator[bytes]:
+    """The same whole lines in small pieces."""
+    for chunk in chunks:
+        begin = 0
+        while begin < len(chunk):
+            end = chunk.find(b"\n", begin + PIECE) + 1 or len(chunk)
+            yield chunk[begin:end]
+            begin = end
 
 
 def _report(stream: str, path: str, taken: Callable[[Answer, int], Taken | None]) -> Route:

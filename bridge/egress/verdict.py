@@ -20,7 +20,7 @@ RETRY_AFTER_MAX_S = 3600.0
 """Seconds: a server that asks for more is asked again after an hour all the same."""
 EXCERPT_MAX = 200
 """Characters of an answer that are kept for people."""
-SECRET_SHOWN = "[license]"
+REDACTED = "[license]"
 """What stands in an excerpt for a license key."""
 _HTTP_DATE = (
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} "
@@ -144,6 +144,6 @@ def _excerpt(body: bytes, secret: str) -> str:
     text = body.decode("utf-8", "replace")
     if secret:
         for form in (secret, orjson.dumps(secret).decode()[1:-1]):
-            text = text.replace(form, SECRET_SHOWN)
+            text = text.replace(form, REDACTED)
     plain = "".join(mark if " " <= mark <= "~" else " " for mark in text[: EXCERPT_MAX * 4])
     return " ".join(plain.split())[:EXCERPT_MAX]

@@ -6,75 +6,90 @@ only wakes; what is new is found by looking. Where the kernel has no watches lef
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 HEAD = "head"
 _PUT_IN_PLACE = frozenset({"moved", "created"})
 """How a head comes to its name; reading one is an event, too."""
 
 
-class HeadWatcher:
-    """Watches the folders of lanes, not what is below them; for one thread.
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A folder that is watched, by its inode: another one may get its name."""
 
-    ``deaf`` says why events do not come, None while they do.
+    place: tuple[int, int]
+    watch: ObservedWatch
+    handler: "_Handler"
+
+
+class HeadWatcher:
+    """Watches the folders of lanes, not what is below them; to be used from one thread.
+
+    ``wake`` is called from another one. ``deaf`` says what keeps events from coming, None if nothing.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
-        self._observer = Observer()
         self._wake = wake
-        self._followed: dict[Path, tuple[tuple[int, int], ObservedWatch]] = {}
+        self._observer: BaseObserver | None = None
+        self._followed: dict[Path, _Followed] = {}
         self.deaf: str | None = None
 
     def start(self) -> None:
-        """Begin to deliver events. Never raises for what the kernel refuses: see ``deaf``."""
+        """Begin to deliver events. What the kernel refuses is said by ``deaf``, never raised."""
         try:
-            self._observer.start()
+            observer = Observer()
+            observer.start()
         except (OSError, RuntimeError) as error:
             self._is_deaf(error)
+        else:
+            self._observer = observer
 
     def follow(self, folder: Path) -> None:
         """Watch the folder of a lane; to be said at each look, for it may have been made anew.
 
-        One that is not there is watched when it is and this is said again.
+        One that is not there is watched when this is said again and it is.
         """
-        if self.deaf is not None:
+        if self._observer is None:
             return
+        known = self._followed.get(folder)
         try:
             found = folder.stat()
         except OSError:
             # Whoever looks at the lane learns of it.
+            self._forget(folder)
             return
         place = (found.st_dev, found.st_ino)
-        known = self._followed.get(folder)
-        if known is not None and known[0] == place:
+        if known is not None and known.place == place and not known.handler.gone:
             return
-        if known is not None:
-            self._observer.unschedule(known[1])
-            del self._followed[folder]
+        self._forget(folder)
+        handler = _Handler(folder, self._heard)
         try:
-            watch = self._observer.schedule(_Handler(self), str(folder), recursive=False)
+            watch = self._observer.schedule(handler, str(folder), recursive=False)
         except FileNotFoundError:
             return
         except (OSError, RuntimeError) as error:
             self._is_deaf(error)
         else:
-            self._followed[folder] = (place, watch)
+            self._followed[folder] = _Followed(place, watch, handler)
 
     def stop(self) -> None:
         """Deliver no more events."""
-        if self._observer.is_alive():
+        if self._observer is not None:
             self._observer.stop()
             self._observer.join()
+            self._observer = None
 
-    def heard(self, event: FileSystemEvent) -> None:
-        """Wake for a head; an error of the waking must not end the thread that delivers."""
-        names = (os.fsdecode(event.src_path), os.fsdecode(event.dest_path))
-        if event.event_type not in _PUT_IN_PLACE or HEAD not in map(os.path.basename, names):
-            return
+    def _forget(self, folder: Path) -> None:
+        known = self._followed.pop(folder, None)
+        if known is not None and self._observer is not None:
+            self._observer.unschedule(known.watch)
+
+    def _heard(self) -> None:
         try:
             self._wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event must come
@@ -85,8 +100,16 @@ class HeadWatcher:
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, watcher: HeadWatcher) -> None:
-        self._watcher = watcher
+    """Tells of heads in one folder; ``gone`` says that the folder itself was deleted."""
+
+    def __init__(self, folder: Path, heard: Callable[[], None]) -> None:
+        self._folder = str(folder)
+        self._heard = heard
+        self.gone = False
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        self._watcher.heard(event)
+        source, target = os.fsdecode(event.src_path), os.fsdecode(event.dest_path)
+        if event.event_type == "deleted" and source == self._folder:
+            self.gone = True
+        elif event.event_type in _PUT_IN_PLACE and HEAD in map(os.path.basename, (source, target)):
+            self._heard()

@@ -1,0 +1,43 @@
+"""Why a request is not taken, as an answer in the form that its sender understands.
+
+A refusal is an HTTP status with our stable id, one sentence of cause and one of what to do. The
+beacon's own routes answer errors as a JSON object of strings; OTLP asks for a ``google.rpc.Status``.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import orjson
+from starlette.responses import Response
+
+JSON = "application/json"
+RETRY_AFTER_S = ("1", "2", "3")
+"""What a client that comes back soon is told; with an hour OpenTelemetry's clients drop at once."""
+_RPC: Mapping[int, int] = MappingProxyType(
+    {400: 3, 403: 7, 404: 5, 405: 12, 408: 4, 413: 8, 415: 3, 503: 14}
+)
+"""google.rpc.Code by HTTP status: INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, …"""
+
+
+class RefusalError(Exception):
+    """A request that is not taken; nothing of it was stored."""
+
+    def __init__(self, status: int, id: str, message: str, hint: str) -> None:  # noqa: A002 - our word
+        super().__init__(message)
+        self.status = status
+        self.id = id
+        self.message = message
+        self.hint = hint
+
+
+def answer(refusal: RefusalError, *, otlp: bool, retry_after: str | None = None) -> Response:
+    """The answer that says so; 503 carries ``Retry-After``."""
+    if otlp:
+        said: dict[str, object] = {
+            "code": _RPC[refusal.status],
+            "message": f"{refusal.message} {refusal.hint} [{refusal.id}]",
+        }
+    else:
+        said = {"error": refusal.id, "message": refusal.message, "hint": refusal.hint}
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return Response(orjson.dumps(said), refusal.status, headers, JSON)

@@ -1,0 +1,83 @@
+"""Serves the intake from a thread of its own, on a socket that is bound before anything starts."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import uvicorn
+
+from bridge.intake.app import Intake
+from keys.errors import ConfigError
+
+STOP_S = 5
+"""Seconds that requests in work get when the server stops."""
+BACKLOG = 2048
+READY_S = 10.0
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process that it runs in."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class IntakeServer:
+    """The intake on ``host`` and ``port``; bound on construction, served from :meth:`start` on.
+
+    Raises :class:`ConfigError` ``intake.listen`` where the address cannot be had.
+    """
+
+    def __init__(self, intake: Intake, host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise ConfigError(
+                "intake.listen",
+                f"The intake cannot listen on {host}:{port}: {error.strerror}.",
+                "Stop what listens there, or set intake.listen to another address.",
+            ) from error
+        # A socket that is handed over is not given this, and every answer would wait 40 ms.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port: int = self._socket.getsockname()[1]
+        self._server = _Server(
+            uvicorn.Config(
+                intake,
+                loop="asyncio",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=True,
+                timeout_graceful_shutdown=STOP_S,
+                backlog=BACKLOG,
+            )
+        )
+        self._thread = threading.Thread(target=self._serve, name="intake")
+        self.broken: BaseException | None = None
+        """What ended the thread before it was asked to."""
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is in work, within seconds, and stop."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+            if not self._server.should_exit:
+                raise RuntimeError("the intake's server ended by itself")
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
+            self.broken = error

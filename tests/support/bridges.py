@@ -1,0 +1,71 @@
+"""A node with a real daemon in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.demo.clients import LICENSE
+from bridge.demo.processes import Service, free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node's folder, and its daemon, which is not started yet."""
+
+    folder: Path
+    config: Path
+    name: str
+    daemon: Service
+    log: Path
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    def bridge(self, *arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
+        """Run a command of this node to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "bridge.cli.main", "--config", str(self.config), *arguments],
+            input=stdin.decode(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+            env={**os.environ},
+        )
+
+
+@contextmanager
+def node_for(folder: Path, url: str, *, name: str = "n", more: str = "") -> Iterator[Node]:
+    """A new node below ``folder`` that sends to ``url``; its daemon is stopped at the end."""
+    home = folder / f"node-{name}"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "bridge.cli.main",
+            "init",
+            str(home),
+            "--node",
+            name,
+            "--beacon",
+            url,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    (home / "license_key").write_text(LICENSE)
+    port = free_port()
+    config = home / "bridge.yaml"
+    text = config.read_text().replace("127.0.0.1:8480", f"127.0.0.1:{port}")
+    config.write_text(text + "admin: {listen: 127.0.0.1:0}\n" + more)
+    log = folder / f"daemon-{name}.log"
+    daemon = Service(port, log, ["--config", str(config), "run"])
+    try:
+        yield Node(home, config, name, daemon, log)
+    finally:
+        daemon.stop()
