@@ -40,6 +40,7 @@ def command(session: Session, keep: Path | None) -> None:
             numbers = (line.produced, line.delivered, line.distinct, line.lost)
             session.say("{:14}{:>10}{:>11}{:>10}{:>6}".format(line.stream, *numbers))
         session.say()
+        session.say("distinct: at the beacon; a kill between storing and acknowledging adds to it.")
         lost = sum(line.lost for line in outcome.lines)
         session.say(
             f"{lost} records lost in {outcome.kills} kills and one outage, {outcome.seconds:.0f} s."

@@ -23,12 +23,12 @@ class Notes:
     """A producer's own file of acknowledged records."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._file = (folder / name).open("a", encoding="ascii")
+        self._path = folder / name
 
     def acknowledged(self, stream: str, records: Iterable[bytes]) -> None:
         """Note records whose acknowledgement has arrived."""
-        self._file.write("".join(f"{stream} {mark_of(record)}\n" for record in records))
-        self._file.flush()
+        with self._path.open("a", encoding="ascii") as file:
+            file.write("".join(f"{stream} {mark_of(record)}\n" for record in records))
 
 
 @dataclass(frozen=True, slots=True)
