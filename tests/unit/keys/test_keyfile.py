@@ -1,0 +1,98 @@
+"""Key files are made once, for their owner alone, and read with suspicion."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from keys.ed25519 import SigningKey
+from keys.errors import ConfigError
+from keys.keyfile import create_pair, read_public_key, read_signing_key
+
+
+def private_error(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read_signing_key(path)
+    return caught.value.id
+
+
+def stored(folder: Path, data: bytes, mode: int = 0o600) -> Path:
+    path = folder / "node.pem"
+    path.write_bytes(data)
+    path.chmod(mode)
+    return path
+
+
+def test_a_pair_is_made_once_with_its_modes_and_kept(tmp_path: Path) -> None:
+    key = create_pair(tmp_path)
+    assert (tmp_path / "node.pem").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "node.pub.pem").stat().st_mode & 0o777 == 0o644
+    assert create_pair(tmp_path).public == key.public
+    assert read_public_key(tmp_path / "node.pub.pem") == key.public
+
+
+def test_a_missing_public_half_is_made_anew(tmp_path: Path) -> None:
+    key = create_pair(tmp_path)
+    (tmp_path / "node.pub.pem").unlink()
+    assert create_pair(tmp_path).public == key.public
+    assert read_public_key(tmp_path / "node.pub.pem") == key.public
+
+
+def test_halves_of_two_keys_are_no_pair(tmp_path: Path) -> None:
+    create_pair(tmp_path)
+    (tmp_path / "node.pub.pem").write_bytes(SigningKey.generate().public.pem())
+    with pytest.raises(ConfigError) as caught:
+        create_pair(tmp_path)
+    assert caught.value.id == "key.pair"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o601])
+def test_a_private_key_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    assert private_error(stored(tmp_path, SigningKey.generate().pem(), mode)) == "key.mode"
+
+
+def test_two_blocks_are_refused(tmp_path: Path) -> None:
+    block = SigningKey.generate().pem()
+    assert private_error(stored(tmp_path, block + block)) == "key.blocks"
+
+
+@pytest.mark.parametrize("around", [(b"\n", b""), (b"x\n", b""), (b"", b"\n\n"), (b"", b"x")])
+def test_anything_around_the_block_is_refused(tmp_path: Path, around: tuple[bytes, bytes]) -> None:
+    block = SigningKey.generate().pem()
+    assert private_error(stored(tmp_path, around[0] + block + around[1])) == "key.blocks"
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (["genpkey", "-algorithm", "x25519"], "key.type"),
+        (["genpkey", "-algorithm", "ed25519", "-aes-128-cbc", "-pass", "pass:x"], "key.encrypted"),
+    ],
+)
+def test_keys_of_another_kind_are_refused(tmp_path: Path, command: list[str], error: str) -> None:
+    made = subprocess.run(["openssl", *command], check=True, capture_output=True).stdout
+    assert private_error(stored(tmp_path, made)) == error
+
+
+def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
+    assert private_error(stored(tmp_path, b"")) == "key.blocks"
+    junk = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    assert private_error(stored(tmp_path, junk)) == "key.encoding"
+
+
+def test_a_link_or_a_fifo_is_not_followed_or_waited_for(tmp_path: Path) -> None:
+    create_pair(tmp_path)
+    link = tmp_path / "link.pem"
+    link.symlink_to(tmp_path / "node.pem")
+    with pytest.raises(OSError, match="symbolic"):
+        read_signing_key(link)
+    fifo = tmp_path / "fifo.pem"
+    os.mkfifo(fifo, 0o600)
+    assert private_error(fifo) == "key.file"
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        create_pair(tmp_path / "missing")
+    assert not list(tmp_path.iterdir())
