@@ -21,6 +21,7 @@ from bridge.egress.engine import Engine, Event
 from bridge.egress.watcher import HeadWatcher
 from bridge.operate.logs import log
 from keys.ed25519 import SigningKey
+from keys.errors import ConfigError, shown
 from spool.asking import ask_and_wait
 from spool.clock import MS, SYSTEM_CLOCK
 from spool.durable import OS_DISK, explained, make_folders
@@ -112,7 +113,7 @@ class Daemon:
         Raises what ended a thread, :class:`ConfigError` ``intake.listen``, or :class:`SpoolError`.
         """
         with ExitStack() as held:
-            engine = None
+            engine = watcher = None
             if self._config.egress.mode == "offline":
                 self._say_offline()
             else:
@@ -122,12 +123,14 @@ class Daemon:
                 watcher = HeadWatcher(engine.wake)
                 watcher.start()
                 held.callback(watcher.stop)
-                for sealer in self.house.sealers.values():
-                    watcher.follow(sealer.lane.folder)
             intake = start_intake(self._config, self._signer, self._licenses, held)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             while not self._stop.wait(KEEP_HOUSE_EVERY_S):
                 self._keep_house()
+                if watcher is not None:
+                    # Each time: a folder that was made anew has to be followed anew.
+                    for sealer in self.house.sealers.values():
+                        watcher.follow(sealer.lane.folder)
                 broken = intake.broken or (None if engine is None else engine.broken)
                 if broken is not None:
                     raise broken
@@ -153,12 +156,19 @@ class Daemon:
 
     def _engine(self, held: ExitStack) -> Engine:
         config = self._config
-        client = BeaconClient(
-            config.beacon.url,
-            deadline_s=config.egress.deadline / MS,
-            ca_file=config.beacon.ca_file,
-            proxy=config.beacon.proxy,
-        )
+        try:
+            client = BeaconClient(
+                config.beacon.url,
+                deadline_s=config.egress.deadline / MS,
+                ca_file=config.beacon.ca_file,
+                proxy=config.beacon.proxy,
+            )
+        except OSError as error:
+            raise ConfigError(
+                "config.ca_file",
+                f"{shown(str(config.beacon.ca_file))} holds no certificates that can be read.",
+                "Name a PEM file with the certificate authority that signs for the beacon.",
+            ) from error
         held.callback(client.close)
         outside = Outside(client, self._licenses.to_send, config.egress.max_request)
         return make_engine(

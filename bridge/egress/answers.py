@@ -46,11 +46,14 @@ class Taken:
 
 
 def by_inserted_count(answer: Answer, sent: int) -> Taken | None:
-    """``{"inserted_count": n}`` of ``/ingest-traces``."""
+    """``{"inserted_count": n}`` of ``/ingest-traces``.
+
+    A beacon that counts more than it was sent counts something else; it took them all the same.
+    """
     count = (answer.document or {}).get("inserted_count")
-    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= sent:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         return None
-    return Taken(count)
+    return Taken(min(count, sent))
 
 
 def by_object(answer: Answer, sent: int) -> Taken | None:
@@ -66,7 +69,11 @@ def by_no_content(answer: Answer, sent: int) -> Taken | None:
 
 
 def by_partial_success(answer: Answer, sent: int) -> Taken | None:
-    """An OTLP response (opentelemetry-proto 1.11): an object, with ``partialSuccess`` perhaps."""
+    """An OTLP response (opentelemetry-proto 1.11): an object, with ``partialSuccess`` perhaps.
+
+    What is rejected is counted in log records, spans or data points, what was sent in lines; so the
+    count that comes of it says at least how many lines were taken whole.
+    """
     document = answer.document
     if document is None:
         return None

@@ -21,6 +21,8 @@ from spool.lane import Lane
 from spool.ledger import Answer, Batch, Ledger, RecordException
 
 NO_LICENSE = "no license key for this node"
+REFUSED_MAX = 100
+"""Records of a lane refused in a row with none taken between: then it is not the records."""
 NOT_CARRIED = "not_carried"
 """The verdict on segments that hold no records: they travel in bundles, not by this route."""
 
@@ -73,6 +75,7 @@ class Sender:
         self._license_key = license_key
         self._clock = clock
         self._raw_max = raw_max
+        self._refused = 0
 
     def step(self) -> Step:
         """Make or repeat one batch, or settle what needs no request.
@@ -144,6 +147,7 @@ class Sender:
         kind = verdict.kind
         if kind is Kind.DELIVERED:
             self._ledger.settle(batch.id, answer, cargo.segments)
+            self._refused = 0
             return Step(reached=True, delivered=answer.sent.records)
         if kind in (Kind.BISECT, Kind.SPLIT):
             if answer.sent.records > 1:
@@ -162,7 +166,11 @@ class Sender:
                 answer.text,
             )
             self._ledger.settle(batch.id, answer, cargo.segments, [refused])
-            return Step(refused=True)
+            self._refused += 1
+            if self._refused < REFUSED_MAX:
+                return Step(refused=True)
+            reason = f"{self._refused} records refused in a row, none taken"
+            return Step(refused=True, trip=(("route", self.route.path), reason, None))
         self._ledger.answered(batch.id, answer, doubt=verdict.outcome_unknown)
         scope = {
             Kind.PAUSE_LICENSE: ("license", self.lane.node),

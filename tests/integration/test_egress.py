@@ -31,7 +31,7 @@ RECORDS = {
     "langgraph": b'{"from_timestamp":"a%d","to_timestamp":"b","measures":{"runs":1}}',
     "snapshots": b'{"from_timestamp":"a%d","to_timestamp":"b","measures":{"users":1}}',
     "logs": b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":13,"x":%d}]}]}]}',
-    "metrics": b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m%d","gauge":{"dataPoints":[{"asInt":1}]}}]}]}]}',
+    "metrics": b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m%d","gauge":{}}]}]}]}',
     "traces": b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"s%d"}]}]}]}',
 }
 
@@ -137,7 +137,7 @@ def test_an_outage_is_survived_and_said_once(tmp_path: Path, beacon: RunningBeac
     spool = tmp_path / "spool"
     beacon.set_faults({"path": "*", "times": 2, "status": 503})
     fill(spool, "transactions", 9)
-    with engine_on(spool, beacon.url) as (engine, ledger, events):
+    with engine_on(spool, beacon.url) as (_, ledger, events):
         until = time.monotonic() + 20
         while delivered(ledger).get("transactions") != 9 and time.monotonic() < until:
             time.sleep(0.05)
@@ -152,7 +152,7 @@ def test_a_repeat_after_an_unknown_outcome_is_in_doubt(
     spool = tmp_path / "spool"
     beacon.set_faults({"path": "/v1/beacon/metadata/submit", "times": 1, "drop": "after"})
     fill(spool, "langgraph", 3)
-    with engine_on(spool, beacon.url) as (engine, ledger, _):
+    with engine_on(spool, beacon.url) as (_, ledger, _events):
         until = time.monotonic() + 20
         while delivered(ledger).get("langgraph") != 3 and time.monotonic() < until:
             time.sleep(0.05)
@@ -162,10 +162,12 @@ def test_a_repeat_after_an_unknown_outcome_is_in_doubt(
 def test_a_wrong_license_pauses_and_drops_nothing(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     fill(spool, "transactions", 3)
-    with running_beacon(tmp_path / "b", licenses=["another-license-key"]) as beacon:
-        with engine_on(spool, beacon.url) as (engine, ledger, _):
-            assert engine.drain() == Stuck("status 403", needs_person=True)
-            assert ledger.counts()[0].records[State.PENDING] == 3
+    with (
+        running_beacon(tmp_path / "b", licenses=["another-license-key"]) as beacon,
+        engine_on(spool, beacon.url) as (engine, ledger, _),
+    ):
+        assert engine.drain() == Stuck("status 403", needs_person=True)
+        assert ledger.counts()[0].records[State.PENDING] == 3
 
 
 def test_without_a_license_key_nothing_is_sent(tmp_path: Path, beacon: RunningBeacon) -> None:

@@ -1,0 +1,184 @@
+"""Events wake, and nothing that goes wrong with them stops anything."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge.egress.watcher import HeadWatcher
+
+SOON_S = 10.0
+"""Seconds for an event to come; it takes milliseconds, a loaded machine may need more."""
+QUIET_S = 0.3
+"""Seconds without an event after which none comes any more."""
+
+
+class Bell:
+    """Rings when it is waked."""
+
+    def __init__(self) -> None:
+        self.rung = threading.Event()
+
+    def __call__(self) -> None:
+        self.rung.set()
+
+    def rings(self, seconds: float = SOON_S) -> bool:
+        found = self.rung.wait(seconds)
+        self.rung.clear()
+        return found
+
+
+@contextmanager
+def watching(wake: Callable[[], None], *folders: Path) -> Iterator[HeadWatcher]:
+    watcher = HeadWatcher(wake)
+    watcher.start()
+    try:
+        for folder in folders:
+            watcher.follow(folder)
+        yield watcher
+    finally:
+        watcher.stop()
+
+
+def put_head(lane: Path) -> None:
+    """As the durable head is replaced: a temporary file, then a rename."""
+    temporary = lane / "head.tmp"
+    temporary.write_bytes(b"x")
+    temporary.rename(lane / "head")
+
+
+def lane_in(folder: Path, name: str = "logs") -> Path:
+    lane = folder / name
+    (lane / "sealed" / "00000000").mkdir(parents=True)
+    (lane / "open").mkdir()
+    return lane
+
+
+def test_a_new_head_wakes(tmp_path: Path) -> None:
+    lane, bell = lane_in(tmp_path), Bell()
+    with watching(bell, lane) as watcher:
+        for _ in range(3):
+            put_head(lane)
+            assert bell.rings()
+        assert watcher.deaf is None
+
+
+def test_nothing_else_in_a_lane_wakes(tmp_path: Path) -> None:
+    lane, bell = lane_in(tmp_path), Bell()
+    put_head(lane)
+    with watching(bell, lane):
+        (lane / "head").read_bytes()
+        (lane / "delivered").write_bytes(b"x")
+        (lane / "head.tmp").write_bytes(b"x")
+        (lane / "open" / "w.ndjson.zst").write_bytes(b"x")
+        (lane / "sealed" / "00000000" / "head").write_bytes(b"x")
+        assert not bell.rings(QUIET_S)
+
+
+def test_lanes_can_be_added_and_said_twice(tmp_path: Path) -> None:
+    bell = Bell()
+    first, second = lane_in(tmp_path), lane_in(tmp_path, "traces")
+    with watching(bell, first, first) as watcher:
+        watcher.follow(second)
+        for lane in (first, second):
+            put_head(lane)
+            assert bell.rings()
+
+
+def test_a_lane_that_was_made_anew_is_watched_when_it_is_said_again(tmp_path: Path) -> None:
+    lane, bell = lane_in(tmp_path), Bell()
+    with watching(bell, lane) as watcher:
+        lane.rename(tmp_path / "old")
+        lane_in(tmp_path)
+        watcher.follow(lane)
+        bell.rung.clear()
+        put_head(lane)
+        assert bell.rings()
+
+
+def test_a_lane_that_was_deleted_is_watched_when_it_is_back(tmp_path: Path) -> None:
+    lane, bell = lane_in(tmp_path), Bell()
+    with watching(bell, lane) as watcher:
+        shutil.rmtree(lane)
+        watcher.follow(lane)
+        lane_in(tmp_path)
+        watcher.follow(lane)
+        bell.rung.clear()
+        put_head(lane)
+        assert bell.rings()
+        assert watcher.deaf is None
+
+
+def test_a_lane_that_got_the_same_inode_again_is_watched_after_a_look(tmp_path: Path) -> None:
+    lane, bell = lane_in(tmp_path), Bell()
+    with watching(bell, lane) as watcher:
+        shutil.rmtree(lane)
+        lane_in(tmp_path)
+        for _ in range(100):
+            watcher.follow(lane)
+            put_head(lane)
+            if bell.rings(0.1):
+                break
+        put_head(lane)
+        assert bell.rings()
+
+
+def test_a_lane_that_is_not_there_yet_makes_nobody_deaf(tmp_path: Path) -> None:
+    bell = Bell()
+    with watching(bell, tmp_path / "logs") as watcher:
+        assert watcher.deaf is None
+        lane = lane_in(tmp_path)
+        watcher.follow(lane)
+        put_head(lane)
+        assert bell.rings()
+
+
+def test_an_error_of_the_waking_is_told_and_the_next_event_comes(tmp_path: Path) -> None:
+    lane, bell = lane_in(tmp_path), Bell()
+
+    def wake() -> None:
+        bell()
+        raise ValueError("no")
+
+    with watching(wake, lane) as watcher:
+        for _ in range(3):
+            put_head(lane)
+            assert bell.rings()
+    assert watcher.deaf == "ValueError: no"
+
+
+def test_a_lane_may_have_any_name_that_a_file_may_have(tmp_path: Path) -> None:
+    lane, bell = lane_in(tmp_path, os.fsdecode(b"\xff\xfe")), Bell()
+    with watching(bell, lane) as watcher:
+        put_head(lane)
+        assert bell.rings() or watcher.deaf is not None
+
+
+_NO_DESCRIPTORS = """
+import resource, sys
+from pathlib import Path
+from bridge.egress.watcher import HeadWatcher
+lane = Path(sys.argv[1])
+watcher = HeadWatcher(lambda: None)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+watcher.start()
+watcher.follow(lane)
+watcher.follow(lane)
+watcher.stop()
+print(watcher.deaf)
+"""
+
+
+def test_where_the_kernel_gives_no_watch_it_is_deaf_and_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _NO_DESCRIPTORS, str(lane_in(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("OSError: ")
+    assert done.stderr == ""
+
+
+def test_it_can_be_stopped_without_having_been_started() -> None:
+    HeadWatcher(lambda: None).stop()
