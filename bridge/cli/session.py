@@ -16,9 +16,9 @@ from typing import Any
 import click
 import orjson
 
-from bridge.cli.terminal import safe, safe_json
 from bridge.config import Config, find_file, load
 from bridge.config.licensekeys import LicenseKeys, load_license_keys
+from bridge.terminal import safe, safe_json
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, ConfigError
 from keys.keyfile import PRIVATE_NAME, read_signing_key

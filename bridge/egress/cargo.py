@@ -32,8 +32,11 @@ class Cargo:
     @property
     def sent(self) -> Totals:
         """How many records and bytes of them."""
-        raw_size = sum(map(len, self.chunks))
-        return Totals(sum(chunk.count(b"\n") for chunk in self.chunks), raw_size)
+        records = 0
+        for item in self.segments:
+            first, end = self.bounds.lines_of(item.seq, item.lines)
+            records += end - first
+        return Totals(records, sum(map(len, self.chunks)))
 
     def key(self, lane: Lane) -> str:
         """The request's Idempotency-Key: the same lane, chain, bounds and digests, the same key."""
@@ -92,16 +95,17 @@ class Hold:
                 continue
             if first is not None and bool(cargo.chunks) != bool(records):
                 break
+            begin = cursor.line
             taken = cursor.take(room, lines_left, limit, at_least_one=not cargo.chunks)
             if not taken and records:
                 break
-            first = first or (seq, cursor.line - sum(chunk.count(b"\n") for chunk in taken))
+            first = first or (seq, begin)
             last = (seq, cursor.line)
             cargo.chunks.extend(taken)
             cargo.segments.append(cursor.sums)
             cargo.digests.append(cursor.digest)
             room -= sum(map(len, taken))
-            lines_left -= sum(chunk.count(b"\n") for chunk in taken)
+            lines_left -= cursor.line - begin
             if cursor.line < limit or len(cargo.segments) == BATCH_SEGMENTS_MAX:
                 break
         if first is None:

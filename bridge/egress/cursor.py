@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from keys.ed25519 import PublicKey
 from keys.errors import BridgeError, VerificationError
-from spool.frames import FrameDecoder
+from spool.frames import FrameDecoder, lines_in
 from spool.lane import Lane
 from spool.ledger import Position, SegmentSums
 from spool.segment import Segment, check_link
@@ -59,13 +59,12 @@ class Cursor:
         while self.line < limit:
             raw = self._rest or self._next_frame()
             count = limit - self.line if lines is None else min(limit - self.line, lines)
-            size = _fitting(raw, room, count, at_least_one=at_least_one and not taken)
+            size, found = _fitting(raw, room, count, at_least_one=at_least_one and not taken)
             if not size:
                 self._rest = raw
                 break
             piece, self._rest = (raw, b"") if size == len(raw) else (raw[:size], raw[size:])
             taken.append(piece)
-            found = piece.count(b"\n")
             self.line += found
             room = None if room is None else room - size
             lines = None if lines is None else lines - found
@@ -75,8 +74,8 @@ class Cursor:
         """Go forward to ``line``. Raises :class:`DamagedSegmentError`."""
         while self.line < line:
             raw = self._rest or self._next_frame()
-            size = _fitting(raw, None, line - self.line, at_least_one=True)
-            self.line += raw.count(b"\n", 0, size)
+            size, found = _fitting(raw, None, line - self.line, at_least_one=True)
+            self.line += found
             self._rest = raw[size:]
 
     def close(self) -> None:
@@ -90,17 +89,20 @@ class Cursor:
             raise DamagedSegmentError(self.sums.seq, error) from error
 
 
-def _fitting(raw: bytes, room: int | None, lines: int, *, at_least_one: bool) -> int:
-    """Bytes of the first whole lines of ``raw``: at most ``room`` bytes and ``lines`` lines."""
-    if (room is None or len(raw) <= room) and raw.count(b"\n") <= lines:
-        return len(raw)
+def _fitting(raw: bytes, room: int | None, lines: int, *, at_least_one: bool) -> tuple[int, int]:
+    """The first whole lines of ``raw``, at most ``room`` bytes and ``lines`` lines: bytes, lines."""
+    end = len(raw)
+    if room is not None and end > room:
+        end = raw.rfind(b"\n", 0, room) + 1
+    if not end and at_least_one:
+        end = raw.find(b"\n") + 1
+    found = lines_in(raw[:end])
+    if found <= lines:
+        return end, found
     end = 0
     for _ in range(lines):
-        after = raw.find(b"\n", end) + 1
-        if not after or (room is not None and after > room):
-            break
-        end = after
-    return end or (raw.find(b"\n") + 1 if at_least_one and lines else 0)
+        end = raw.find(b"\n", end) + 1
+    return end, lines
 
 
 class Opener:

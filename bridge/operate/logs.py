@@ -6,11 +6,11 @@ ever hand a secret to a log.
 
 import logging
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import orjson
 
+from bridge.terminal import safe, safe_json
 from spool.clock import rfc3339
 
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
@@ -47,14 +47,7 @@ class _Lines(logging.Formatter):
             line += f"\n{said['trace']}" if "trace" in said else ""
         for secret in self._secrets:
             line = line.replace(secret, MASK)
-        return "".join(_shown(mark) for mark in line)
-
-
-def _shown(mark: str) -> str:
-    if mark.isprintable() or mark == "\n":
-        return mark
-    kind = unicodedata.category(mark)
-    return "?" if kind == "Cn" else mark.encode("unicode_escape", "backslashreplace").decode()
+        return safe_json(line) if self._as_json else "\n".join(map(safe, line.split("\n")))
 
 
 def configure(form: str, verbosity: int, secrets: Sequence[str]) -> None:

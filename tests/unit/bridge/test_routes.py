@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.egress.routes import LICENSE_HEADER, PIECE, ROUTES, UNBOUNDED
-from spool.secrets import SecretGuard
 from spool.errors import RecordError
+from spool.secrets import SecretGuard
 from spool.streams import STREAMS
 
 KEY = "lcl_EXAMPLE_NOT_A_KEY"

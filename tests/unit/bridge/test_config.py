@@ -1,0 +1,205 @@
+"""A configuration error names where, which key, what is allowed, and an example."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.config import find_file, load
+from bridge.config.keys import KEYS, SECTIONS
+from bridge.config.licensekeys import load_license_keys
+from bridge.config.load import parse
+from bridge.config.yamlfile import Setting, read_settings
+from keys.errors import ConfigError
+
+NODE = b"node: n\n"
+
+
+def written(folder: Path, data: bytes) -> Path:
+    path = folder / "bridge.yaml"
+    path.write_bytes(data)
+    return path
+
+
+def error_of(folder: Path, data: bytes, environment: dict[str, str] | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(written(folder, data), environment or {})
+    return caught.value
+
+
+def test_a_node_name_is_enough_and_everything_else_has_its_default(tmp_path: Path) -> None:
+    config = load(written(tmp_path, NODE), {})
+    assert config.node == "n"
+    assert config.egress.max_request == 4 * 2**20
+    assert config.egress.deadline == 60_000
+    assert config.intake.listen == ("127.0.0.1", 8480)
+    assert config.spool.path == tmp_path / "spool"
+    assert config.keys.path == tmp_path / "keys"
+    assert config.spool.seal.age is None
+    assert config.spool.retention.keep.billing == 400 * 86_400_000
+
+
+def test_every_default_is_what_its_own_rule_allows() -> None:
+    for name, row in KEYS.items():
+        line = row.example
+        settings = dict(read_settings(b"x: " + line.encode(), "f", lambda _: False))
+        row.parse(settings["x"].value), name
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        (b"", "config.node", ["bridge.yaml", "node"]),
+        (b"node: Prod_1", "config.value", ["line 1", "`node`", "a-z", "prod-1"]),
+        (b"node: quarantine", "config.value", ["line 1", "`node`"]),
+        (NODE + b"nodes: x", "config.unknown_key", ["line 2", "nodes"]),
+        (NODE + b"egress: {mode: maybe}", "config.value", ["line 2", "`egress.mode`", "online"]),
+        (NODE + b"egress:\n  moode: online", "config.unknown_key", ["line 3", "egress.moode"]),
+        (NODE + b"egress: online", "config.section", ["line 2", "`egress`"]),
+        (NODE + b"egress: {max_request: 4MB}", "config.value", ["64KiB to 8MiB", "4MiB"]),
+        (NODE + b"egress: {max_request: 9MiB}", "config.value", ["64KiB to 8MiB"]),
+        (NODE + b"egress: {max_request: true}", "config.value", ["egress.max_request"]),
+        (NODE + b"egress: {deadline: 60}", "config.value", ["1s to 1h", "60s"]),
+        (NODE + b"egress: {deadline: 1e3s}", "config.value", ["egress.deadline"]),
+        (NODE + b"beacon: {url: http://beacon.example}", "config.value", ["https://"]),
+        (NODE + b"beacon: {url: http://localhost:80}", "config.value", ["loopback address"]),
+        (NODE + b"beacon: {url: https://u:p@b.example}", "config.value", ["beacon.url"]),
+        (NODE + b"beacon: {url: 'https://b.example/x?y'}", "config.value", ["beacon.url"]),
+        (NODE + b"beacon: {url: https://b.example:99999}", "config.value", ["beacon.url"]),
+        (NODE + b"intake: {listen: 8480}", "config.value", ["127.0.0.1:8480"]),
+        (NODE + b"intake: {listen: localhost:8480}", "config.value", ["intake.listen"]),
+        (NODE + b"intake: {listen: 127.0.0.1:65536}", "config.value", ["intake.listen"]),
+        (NODE + b"spool: {seal: {size: 1GiB}}", "config.value", ["256MiB"]),
+        (NODE + b"licenses: [a]", "config.value", ["licenses"]),
+        (NODE + b"licenses: {n: a}", "config.value", ["licenses"]),
+        (NODE + b"transfer: {copies: 0}", "config.value", ["1 to 100"]),
+        (NODE + b"node: m", "config.repeated", ["line 2", "twice"]),
+        (NODE + b"egress: {mode: online, mode: offline}", "config.repeated", ["line 2"]),
+        (b"node: &a n\nadmin: *a", "config.alias", ["line 2"]),
+        (b"node: [", "config.yaml", ["bridge.yaml"]),
+        (b"node: !!python/object:os.system x", "config.yaml", ["line 1"]),
+        (b"\xff\xfe", "config.text", ["UTF-8"]),
+        (b"- node", "config.section", ["line 1"]),
+        (b"x" * 300_000, "config.too_large", ["bytes"]),
+        (NODE + b"config: {telemetry: {billing: false}}", "config.billing", ["no such switch"]),
+        (NODE + b"config: {telemetry: {transactions: false}}", "config.billing", ["line 2"]),
+        (NODE + b"config: {telemetry: {logs: false}}", "config.not_built", ["telemetry.logs"]),
+        (NODE + b'egress: {windows: ["22:00-04:00"]}', "config.not_built", ["egress.windows"]),
+    ],
+)
+def test_a_bad_file_is_refused_by_file_line_key_rule_and_example(
+    tmp_path: Path, data: bytes, error: str, words: list[str]
+) -> None:
+    found = error_of(tmp_path, data)
+    assert found.id == error
+    assert found.exit_code == 78
+    for word in words:
+        assert word in found.message + " " + found.hint
+
+
+def test_the_environment_overrides_the_file_and_is_named_in_errors(tmp_path: Path) -> None:
+    path = written(tmp_path, NODE + b"egress: {max_request: 1MiB}")
+    config = load(path, {"BRIDGE_EGRESS__MAX_REQUEST": "2MiB", "BRIDGE_NODE": "other"})
+    assert (config.node, config.egress.max_request) == ("other", 2 * 2**20)
+    found = error_of(tmp_path, NODE, {"BRIDGE_EGRESS__MODE": "maybe"})
+    assert "environment BRIDGE_EGRESS__MODE" in found.message
+    assert error_of(tmp_path, NODE, {"BRIDGE_NOTHING": "1"}).id == "config.unknown_key"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BEACON_LOGGING_ENABLED",
+        "BEACON_METRICS_ENABLED",
+        "BEACON_TRACING_ENABLED",
+        "PHONE_HOME_USAGE_REPORTING_ENABLED",
+    ],
+)
+def test_a_vendor_switch_is_never_ignored_in_silence(tmp_path: Path, name: str) -> None:
+    assert load(written(tmp_path, NODE), {name: "true"}).node == "n"
+    assert error_of(tmp_path, NODE, {name: "false"}).id == "config.not_built"
+    assert error_of(tmp_path, NODE, {name: "perhaps"}).id == "config.value"
+
+
+def test_a_file_here_that_others_may_write_is_not_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, NODE)
+    monkeypatch.chdir(tmp_path)
+    assert find_file(None, {}) == path
+    path.chmod(0o666)
+    with pytest.raises(ConfigError) as caught:
+        find_file(None, {})
+    assert caught.value.id == "config.unsafe"
+    assert find_file(path, {}) == path
+
+
+def test_without_any_file_the_hint_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        find_file(None, {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert caught.value.id == "config.missing"
+    assert "bridge init" in caught.value.hint
+
+
+def test_license_keys_come_from_files_and_are_shown_by_nothing(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("lcl_FIRST_KEY\n")
+    (tmp_path / "two").write_text("lcl_SECOND_KEY")
+    config = load(written(tmp_path, NODE + b"license_key_file: one\nlicenses: {n: [two]}"), {})
+    keys = load_license_keys(config, {})
+    assert keys.to_send("n") == "lcl_FIRST_KEY"
+    assert keys.accepts("n", "lcl_FIRST_KEY")
+    assert keys.accepts("n", "lcl_SECOND_KEY")
+    assert not keys.accepts("n", "lcl_THIRD_KEY")
+    assert not keys.accepts("m", "lcl_FIRST_KEY")
+    assert keys.to_send("m") is None
+    assert keys.guard().found_in(b'{"a":"lcl_SECOND_KEY"}')
+    assert "lcl_" not in repr(vars(keys))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "short", "two\nlines", "caf\xe9-caf\xe9", "x" * 5000, "a\x1bbcdefgh"]
+)
+def test_what_is_no_license_key_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "key").write_text(text, encoding="latin-1")
+    config = load(written(tmp_path, NODE + b"license_key_file: key"), {})
+    with pytest.raises(ConfigError) as caught:
+        load_license_keys(config, {})
+    assert caught.value.id == "license.form"
+    assert not text or text not in caught.value.message
+
+
+def test_the_systemd_credential_is_found_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "license_key").write_text("lcl_CREDENTIAL")
+    config = load(written(tmp_path, NODE), {})
+    found = load_license_keys(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert found.to_send("n") == "lcl_CREDENTIAL"
+    config = load(written(tmp_path, NODE + b"license_key_file: gone"), {})
+    with pytest.raises(ConfigError) as caught:
+        load_license_keys(config, {})
+    assert caught.value.id == "license.file"
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_are_a_configuration_or_refused(data: bytes) -> None:
+    with suppress(ConfigError):
+        settings = dict(read_settings(data, "bridge.yaml", SECTIONS.__contains__))
+        parse(settings, Path("/x/bridge.yaml"))
+
+
+@given(
+    st.sampled_from(sorted(KEYS)),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=5,
+    ),
+)
+def test_any_value_of_any_key_is_taken_or_refused(key: str, value: object) -> None:
+    with suppress(ConfigError):
+        given_settings = {"node": Setting("n", "here"), key: Setting(value, "here")}
+        parse(given_settings, Path("/x/bridge.yaml"))

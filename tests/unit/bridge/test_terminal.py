@@ -1,0 +1,49 @@
+"""Attack 152: nothing untrusted acts on a terminal, in a pipe or in JSON."""
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.terminal import safe, safe_json
+
+HOSTILE = [
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "\x1b]8;;http://x\x1b\\",
+    "\x1b]52;c;AAAA\x07",
+    "\x9b31m",
+    "\r\n",
+    "\b\x7f",
+    "\u202e\u2066",
+    "\u200b\u200d\ufeff",
+    "\U000e0041",
+    "\ud800",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_attack_152_controls_and_invisible_marks_are_written_as_escapes(text: str) -> None:
+    shown = safe(f"a{text}b")
+    assert shown.startswith("a\\")
+    assert shown.endswith("b")
+    assert shown.isprintable()
+
+
+def test_text_of_any_language_stays_as_it_is() -> None:
+    assert safe("Grüße, 世界 ✓") == "Grüße, 世界 ✓"
+
+
+@given(st.text())
+def test_safe_text_is_printable_whatever_it_was(text: str) -> None:
+    assert all(unicodedata.category(mark) not in {"Cc", "Cf", "Cs"} for mark in safe(text))
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_safe_json_means_the_same(value: dict[str, str]) -> None:
+    written = json.dumps(value, ensure_ascii=False)
+    assert json.loads(safe_json(written)) == value
+    assert safe(safe_json(written)) == safe_json(written)
