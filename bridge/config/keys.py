@@ -22,12 +22,21 @@ SEAL_SIZE_MAX = 256 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One row; ``parse`` raises :class:`ValueError` or :class:`TypeError` for what is not allowed."""
+    """One row.
+
+    ``default`` is written as in the file, None where there is none. ``parse`` gives our value of
+    what is written; it raises :class:`ValueError` or :class:`TypeError` for what is not allowed.
+    """
 
     default: object
     parse: Callable[[object], object]
     allowed: str
     example: str
+
+    @property
+    def unset(self) -> object:
+        """Our value where nothing is written."""
+        return None if self.default is None else self.parse(self.default)
 
 
 def _flag(value: object) -> bool:
@@ -151,11 +160,11 @@ _YEARS = "3650d"
 
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
-        "node": Key("node", _node, "1 to 63 of a-z, 0-9 and -, not beginning with -", "prod-1"),
+        "node": Key(None, _node, "1 to 63 of a-z, 0-9 and -, not beginning with -", "prod-1"),
         "keys.path": Key("keys", _text, _PATH, "keys"),
         "license_key_file": Key(None, _or(None, _text), _PATH, "/run/secrets/license_key"),
         "licenses": Key(
-            MappingProxyType({}),
+            {},
             _licenses,
             "node names, each with a list of files",
             "{prod-1: [license_key]}",
@@ -166,45 +175,43 @@ KEYS: Mapping[str, Key] = MappingProxyType(
             "https://HOST, or http:// with a loopback address like 127.0.0.1; nothing after it",
             "https://beacon.langchain.com",
         ),
-        "beacon.addresses": Key((), _texts, "a list of addresses", "[192.0.2.1]"),
+        "beacon.addresses": Key([], _texts, "a list of addresses", "[192.0.2.1]"),
         "beacon.ca_file": Key(None, _or(None, _text), _PATH, "/etc/ssl/company-ca.pem"),
         "beacon.proxy": Key(None, _or(None, _proxy), "the URL of a proxy", "http://proxy:3128"),
         "egress.mode": Key("online", _among("online", "offline"), "online or offline", "offline"),
         "egress.max_request": Key(
-            4 * MIB,
+            "4MiB",
             _size(REQUEST_MIN, FRAME_RAW_MAX),
             "a size from 64KiB to 8MiB",
             "4MiB",
         ),
-        "egress.deadline": Key(60_000, _duration("1s", "1h"), "a duration from 1s to 1h", "60s"),
+        "egress.deadline": Key("60s", _duration("1s", "1h"), "a duration from 1s to 1h", "60s"),
         "egress.compression": Key("none", _among("none"), "none", "none"),
         "egress.rate": Key(None, _or(None, _rate), "records or bytes a second", "500KiB/s"),
-        "egress.windows": Key((), _windows, "a list of HH:MM-HH:MM, UTC", '["22:00-04:00"]'),
-        "intake.listen": Key(("127.0.0.1", 8480), host_port, _ADDRESS, "127.0.0.1:8480"),
-        "intake.require_license": Key(None, _or("auto", _flag), "auto, true or false", "auto"),
+        "egress.windows": Key([], _windows, "a list of HH:MM-HH:MM, UTC", '["22:00-04:00"]'),
+        "intake.listen": Key("127.0.0.1:8480", host_port, _ADDRESS, "127.0.0.1:8480"),
+        "intake.require_license": Key("auto", _or("auto", _flag), "auto, true or false", "auto"),
         "intake.tls.cert": Key(None, _or(None, _text), _PATH, "tls/cert.pem"),
         "intake.tls.key": Key(None, _or(None, _text), _PATH, "tls/key.pem"),
-        "admin.listen": Key(("127.0.0.1", 8481), host_port, _ADDRESS, "127.0.0.1:8481"),
+        "admin.listen": Key("127.0.0.1:8481", host_port, _ADDRESS, "127.0.0.1:8481"),
         "spool.path": Key("spool", _text, _PATH, "spool"),
-        "spool.max_size": Key(5 * 1024 * MIB, _size(MIB, 2**50), "a size from 1MiB", "5GiB"),
-        "spool.min_free": Key(256 * MIB, _size(0, 2**50), "a size", "256MiB"),
-        "spool.ballast": Key(16 * MIB, _size(0, 2**40), "a size", "16MiB"),
+        "spool.max_size": Key("5GiB", _size(MIB, 2**50), "a size from 1MiB", "5GiB"),
+        "spool.min_free": Key("256MiB", _size(0, 2**50), "a size", "256MiB"),
+        "spool.ballast": Key("16MiB", _size(0, 2**40), "a size", "16MiB"),
         "spool.allow_network_fs": Key(_OFF, _flag, _FLAG, "false"),
         "spool.seal.size": Key(
-            32 * MIB, _size(1, SEAL_SIZE_MAX), "a size up to 256MiB, of records", "32MiB"
+            "32MiB", _size(1, SEAL_SIZE_MAX), "a size up to 256MiB, of records", "32MiB"
         ),
         "spool.seal.age": Key(
-            None, _or("auto", _duration("100ms", "1d")), "auto, or a duration up to 1d", "auto"
+            "auto", _or("auto", _duration("100ms", "1d")), "auto, or a duration up to 1d", "auto"
         ),
         "spool.retention.keep.billing": Key(
-            400 * 86_400_000, _duration("1d", _YEARS), "a duration from 1d", "400d"
+            "400d", _duration("1d", _YEARS), "a duration from 1d", "400d"
         ),
         "spool.retention.keep.other": Key(
-            30 * 86_400_000, _duration("1h", _YEARS), "a duration from 1h", "30d"
+            "30d", _duration("1h", _YEARS), "a duration from 1h", "30d"
         ),
-        "spool.retention.audit": Key(
-            400 * 86_400_000, _duration("1d", _YEARS), "a duration from 1d", "400d"
-        ),
+        "spool.retention.audit": Key("400d", _duration("1d", _YEARS), "a duration from 1d", "400d"),
         "config.telemetry.logs": Key(_ON, _flag, _FLAG, "false"),
         "config.telemetry.metrics": Key(_ON, _flag, _FLAG, "false"),
         "config.telemetry.traces": Key(_ON, _flag, _FLAG, "false"),
@@ -212,18 +219,18 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "license.jwks_file": Key(None, _or(None, _text), _PATH, "vendor-jwks.json"),
         "license.issuer": Key(None, _or(None, _text), "a text", "https://beacon.langchain.com"),
         "license.audience": Key(None, _or(None, _text), "a text", "langsmith"),
-        "license.leeway": Key(300_000, _duration("0s", "1h"), "a duration up to 1h", "300s"),
-        "license.grace": Key(14 * 86_400_000, _duration("0s", "90d"), "a duration", "14d"),
-        "license.max_life": Key(400 * 86_400_000, _duration("1h", _YEARS), "a duration", "400d"),
+        "license.leeway": Key("300s", _duration("0s", "1h"), "a duration up to 1h", "300s"),
+        "license.grace": Key("14d", _duration("0s", "90d"), "a duration", "14d"),
+        "license.max_life": Key("400d", _duration("1h", _YEARS), "a duration", "400d"),
         "transfer.receipts": Key(
             "expected", _among("expected", "none"), "expected or none", "expected"
         ),
-        "transfer.overdue": Key(14 * 86_400_000, _duration("1h", _YEARS), "a duration", "14d"),
+        "transfer.overdue": Key("14d", _duration("1h", _YEARS), "a duration", "14d"),
         "transfer.copies": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
         "transfer.inbox": Key(None, _or(None, _text), _PATH, "/media/inbox"),
         "transfer.outbox": Key(None, _or(None, _text), _PATH, "/media/outbox"),
-        "transfer.every": Key(86_400_000, _duration("1m", _YEARS), "a duration", "24h"),
-        "transfer.after": Key(3 * 86_400_000, _duration("1m", _YEARS), "a duration", "3d"),
+        "transfer.every": Key("24h", _duration("1m", _YEARS), "a duration", "24h"),
+        "transfer.after": Key("3d", _duration("1m", _YEARS), "a duration", "3d"),
         "transfer.repeat": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
         "transfer.return_text": Key(0, _whole(0, 10_000), "a whole number of characters", "0"),
         "log.format": Key("auto", _among("auto", "text", "json"), "auto, text or json", "auto"),

@@ -29,14 +29,15 @@ _VENDOR_SWITCHES = {
 }
 """The vendor's own words in the environment, and the keys that say the same."""
 _BILLING = ("billing", "transactions", "langgraph", "usage", "ingest")
-_NOT_BUILT = frozenset(
+_ACTED_ON = frozenset(
     {
-        "beacon.addresses", "egress.rate", "egress.windows", "intake.tls.cert", "intake.tls.key",
-        "config.telemetry.logs", "config.telemetry.metrics", "config.telemetry.traces",
-        "snapshots.enabled", "license.jwks_file", "transfer.receipts", "transfer.inbox",
-        "transfer.outbox",
+        "node", "keys.path", "license_key_file", "licenses", "beacon.url", "beacon.ca_file",
+        "beacon.proxy", "egress.mode", "egress.max_request", "egress.deadline",
+        "egress.compression", "intake.listen", "intake.require_license", "spool.path",
+        "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
     }
 )  # fmt: skip
+NOT_BUILT = frozenset(KEYS) - _ACTED_ON
 """Keys of the format that this version does not act on yet: silence would be a broken promise."""
 
 
@@ -117,7 +118,7 @@ def parse(settings: Mapping[str, Setting], source: Path) -> Config:
 def _judged(key: str, setting: Setting | None) -> object:
     row = KEYS[key]
     if setting is None:
-        return row.default
+        return row.unset
     try:
         value = row.parse(setting.value)
     except (ValueError, TypeError):
@@ -126,7 +127,7 @@ def _judged(key: str, setting: Setting | None) -> object:
             f"{setting.where}: `{key}` must be {row.allowed}; it is {shown(setting.value)}.",
             f"Write e.g. `{key.rpartition('.')[2]}: {row.example}`.",
         ) from None
-    if key in _NOT_BUILT and value != row.default:
+    if key in NOT_BUILT and value != row.unset:
         raise ConfigError(
             "config.not_built",
             f"{setting.where}: this version does not act on `{key}` yet.",

@@ -124,7 +124,6 @@ class Journey:
         (node / "license_key").chmod(0o600)
         self.config.write_text(
             self.config.read_text().replace("127.0.0.1:8480", f"127.0.0.1:{intake_port}")
-            + "admin: {listen: 127.0.0.1:0}\n"
         )
         data = str(self._folder / "beacon")
         beacon = Service(

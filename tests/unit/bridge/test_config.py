@@ -86,6 +86,7 @@ def test_every_default_is_what_its_own_rule_allows() -> None:
         (NODE + b"config: {telemetry: {billing: false}}", "config.billing", ["no such switch"]),
         (NODE + b"config: {telemetry: {transactions: false}}", "config.billing", ["line 2"]),
         (NODE + b"config: {telemetry: {logs: false}}", "config.not_built", ["telemetry.logs"]),
+        (NODE + b"spool: {max_size: 1GiB}", "config.not_built", ["spool.max_size"]),
         (NODE + b'egress: {windows: ["22:00-04:00"]}', "config.not_built", ["egress.windows"]),
     ],
 )
