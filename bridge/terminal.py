@@ -4,20 +4,27 @@ Terminals obey escape sequences, C1 controls and bidirectional marks wherever th
 whatever we did not write ourselves passes :func:`safe` before it is printed, also into a pipe.
 """
 
+import re
 import unicodedata
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories: controls, format marks (bidi, zero width, tags), surrogates, private, unassigned,
 line and paragraph separators."""
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks of other categories that show nothing: whole messages hide in them."""
 
 
 def safe(text: str) -> str:
     """``text`` on one line, with every control and invisible mark written as an escape."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        mark if unicodedata.category(mark) not in _UNSAFE else _escaped(mark) for mark in text
-    )
+    return "".join(_escaped(mark) if _is_unsafe(mark) else mark for mark in text)
+
+
+def _is_unsafe(mark: str) -> bool:
+    return unicodedata.category(mark) in _UNSAFE or _INVISIBLE.match(mark) is not None
 
 
 def _escaped(mark: str) -> str:
@@ -27,8 +34,7 @@ def _escaped(mark: str) -> str:
 def safe_json(text: str) -> str:
     """JSON text whose strings cannot act on a terminal; it means the same."""
     return "".join(
-        mark if mark == "\n" or unicodedata.category(mark) not in _UNSAFE else _json_escaped(mark)
-        for mark in text
+        _json_escaped(mark) if mark != "\n" and _is_unsafe(mark) else mark for mark in text
     )
 
 

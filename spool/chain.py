@@ -77,14 +77,19 @@ class Chain:
     def finish(self) -> Head | None:
         """Finish what a crash left half done; the head then. Raises :class:`OSError`."""
         head = read_head(self._lane)
-        return None if head is None else self._take_over(head)
+        # More than one where the disk failed to keep a head, and a crash came later.
+        while head is not None and (moved := self._take_over(head)) is not None:
+            head = moved
+        if head is None and os.path.lexists(self._lane.head):
+            set_aside(self._disk, self._lane, self._lane.head, "it is no head", self._clock)
+        return head
 
     def advance(self, upto: Head) -> None:
         """Make ``upto`` the head."""
         write_head(self._disk, self._lane, upto)
 
-    def _take_over(self, head: Head) -> Head:
-        """The head, moved on over a segment that was renamed to its place before a crash."""
+    def _take_over(self, head: Head) -> Head | None:
+        """The head, moved on over a segment that was renamed to its place before a crash, if any."""
         path = self._lane.segment(head.seq + 1)
         try:
             with Segment.open(path) as segment:
@@ -93,9 +98,9 @@ class Chain:
                 segment.check_signature({self._signer.public.id: self._signer.public})
                 said, digest = segment.statement, segment.digest
         except (FileNotFoundError, NotADirectoryError, VerificationError):
-            return head
+            return None
         if (said.chain, said.prev, said.before) != (head.chain, head.digest, head.after):
-            return head
+            return None
         fd = self._disk.open_append(path)
         try:
             self._disk.sync(fd)
@@ -112,13 +117,10 @@ class Chain:
         if head is not None and head.folder == folder_inode(self._lane):
             return Next(head.chain, head.first, head.seq + 1, head.digest, head.after, None)
         highest = max(self._numbers_known(), default=0)
-        if head is not None:
-            follows = Follows(head.chain, head.seq, head.digest, "moved")
-            highest = max(highest, head.seq)
-        elif highest:
-            follows = self._last_known(highest)
-        else:
+        if head is None and not highest:
             return Next(secrets.token_hex(16), 1, 1, NO_DIGEST, NOTHING, None)
+        follows = self._last_known(head, highest)
+        highest = max(highest, follows.seq)
         first = (highest // NEW_CHAIN_STEP + 1) * NEW_CHAIN_STEP
         if first > SEQ_MAX:
             raise AssertionError(first)
@@ -130,14 +132,35 @@ class Chain:
         for chain in read_frontier(self._lane):
             yield from (numbers.last for numbers in chain.ranges)
 
-    def _last_known(self, highest: int) -> Follows:
-        """What a chain follows whose head was lost: the highest segment that can be read."""
-        try:
-            with Segment.open(self._lane.segment(highest)) as segment:
-                segment.check_place(self._lane.node, self._lane.stream, highest)
-                return Follows(segment.statement.chain, highest, segment.digest, "head_lost")
-        except (OSError, VerificationError):
-            return Follows(NO_CHAIN, highest, NO_DIGEST, "head_lost")
+    def _last_known(self, head: Head | None, highest: int) -> Follows:
+        """What a chain follows whose head was lost, or counts for another folder.
+
+        A crash can have left beginnings of such a chain above the head: what was sealed there was
+        acknowledged, so the highest of them is followed. Where the highest number known cannot be
+        read (nor its digest told), its chain is named by the frontier, or else by the nearest below
+        that can be read.
+        """
+        delivered = {
+            r.last: chain.chain for chain in read_frontier(self._lane) for r in chain.ranges
+        }
+        for seq in sorted(self._lane.sealed_numbers(), reverse=True):
+            if head is not None and seq <= head.seq:
+                break
+            try:
+                with Segment.open(self._lane.segment(seq)) as segment:
+                    segment.check_place(self._lane.node, self._lane.stream, seq)
+                    segment.check_signature({self._signer.public.id: self._signer.public})
+                    chain, digest = segment.statement.chain, segment.digest
+            except (OSError, VerificationError):
+                continue
+            if head is not None:
+                return Follows(chain, seq, digest, "moved")
+            if seq == highest:
+                return Follows(chain, seq, digest, "head_lost")
+            return Follows(delivered.get(highest, chain), highest, NO_DIGEST, "head_lost")
+        if head is not None:
+            return Follows(head.chain, head.seq, head.digest, "moved")
+        return Follows(delivered.get(highest, NO_CHAIN), highest, NO_DIGEST, "head_lost")
 
 
 def begin_lane(disk: Disk, lane: Lane) -> None:

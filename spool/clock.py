@@ -11,6 +11,8 @@ from typing import Protocol
 from spool.errors import RecordError
 
 MS = 1000
+WALL_MS_MAX = 253_402_300_799_999
+"""The last millisecond of the year 9999: the last that has a form in RFC 3339."""
 
 
 class Clock(Protocol):

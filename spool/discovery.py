@@ -9,15 +9,17 @@ result is duplicates at worst.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain as chained
+from itertools import groupby
 
 from keys.errors import VerificationError
+from spool.chain import NEW_CHAIN_STEP
 from spool.frontier import read_frontier
 from spool.head import Head, read_head
 from spool.lane import Lane
-from spool.ledger import Ledger, Span, State
+from spool.ledger import LanePosition, Ledger, Span, State
 from spool.ranges import Range
 from spool.segment import Segment
-from spool.statement import Statement
+from spool.statement import NO_CHAIN, Statement
 from spool.totals import NOTHING, Totals
 
 
@@ -47,19 +49,28 @@ def said_by(lane: Lane, seq: int) -> Statement | None:
 def totals_before(lane: Lane, head: Head, seq: int) -> Totals:
     """The totals of its chain before number ``seq``, from the nearest seal that can be read.
 
-    ``seq`` lies in the head's chain or ends one before it; numbers without a readable seal are
+    ``seq`` is a number of a chain, or the one after its last; numbers without a readable seal are
     stepped over, upwards, to the next one's ``before``.
     """
-    said = said_by(lane, seq - 1) if seq > 1 else None
-    if said is not None:
+    part = Stretch(head.chain, head.first, head.seq, head.after)
+    if seq < head.first:
+        part = next((p for p in _chains(lane, head, None) if seq <= p.last + 1), part)
+    return _before(lane, part, seq)
+
+
+def _before(lane: Lane, part: Stretch, seq: int) -> Totals:
+    if seq <= part.first and (seq == 1 or seq % NEW_CHAIN_STEP == 0):
+        return NOTHING  # its seal may be gone, but nothing comes before the first of a chain
+    said = said_by(lane, seq - 1)
+    if said is not None and said.chain == part.chain:
         return said.after
     for later in chained([seq], (n for n in lane.sealed_numbers() if n > seq)):
-        if later > head.seq:
+        if later > part.last:
             break
         said = said_by(lane, later)
-        if said is not None:
+        if said is not None and said.chain == part.chain:
             return said.before
-    return head.after
+    return part.after
 
 
 def discover(ledger: Ledger, lane: Lane) -> bool:
@@ -77,55 +88,87 @@ def discover(ledger: Ledger, lane: Lane) -> bool:
         return bool(spans)
     if head.seq <= last.seq:
         return False
-    for part in _chains(lane, head, down_to=last.chain):
-        known = part.chain == last.chain
-        first = last.seq + 1 if known else part.first
+    for part in _chains(lane, head, last):
+        first = max(part.first, last.seq + 1)
         if first > part.last:
             continue
-        before = last.totals_after if known else NOTHING
-        ledger.extend(
-            lane, part.chain, first, part.last, before=before, totals=part.after - before
-        )
+        before = last.totals_after if part.chain == last.chain else NOTHING
+        after = _not_less(part.after, before)
+        ledger.extend(lane, part.chain, first, part.last, before=before, totals=after - before)
     return True
 
 
-def _chains(lane: Lane, head: Head, *, down_to: str | None) -> list[Stretch]:
-    """The lane's chains in order, from the one called ``down_to`` (or the first known) on."""
+def _chains(lane: Lane, head: Head, known: LanePosition | None) -> list[Stretch]:
+    """The lane's chains in order, from the last known on, or from the first that left a sign."""
     found = [Stretch(head.chain, head.first, head.seq, head.after)]
-    while found[0].chain != down_to and found[0].first > 1:
-        said = said_by(lane, found[0].first)
-        if said is None or said.follows is None or not said.follows.seq:
+    floor = 1 if known is None else known.seq + 1
+    while found[0].first > floor and (known is None or found[0].chain != known.chain):
+        previous = _chain_before(lane, found[0].first)
+        if previous is None:
             break
-        follows = said.follows
-        # How much the old chain held stands in the seal of its last segment alone.
-        last = said_by(lane, follows.seq)
-        if last is None or last.chain != follows.chain:
-            break
-        first = _first_of(lane, follows.chain, follows.seq)
-        found.insert(0, Stretch(follows.chain, first, follows.seq, last.after))
+        found.insert(0, previous)
     return found
 
 
-def _first_of(lane: Lane, chain: str, last: int) -> int:
-    """The lowest number of ``chain`` that is still here."""
-    for seq in lane.sealed_numbers():
-        said = said_by(lane, seq)
-        if said is not None and said.chain == chain:
-            return seq
-    return last
+def _chain_before(lane: Lane, first: int) -> Stretch | None:
+    """The chain that the one that begins with ``first`` follows.
+
+    Its name and last number stand in the statement of ``first``, or else in what lies below. How
+    much it held stands in the seal of its last segment alone; where that is gone, at least what the
+    nearest below says.
+    """
+    held = [seq for seq in lane.sealed_numbers() if seq < first]
+    nearest = next(filter(None, (said_by(lane, seq) for seq in reversed(held))), None)
+    said = said_by(lane, first)
+    follows = None if said is None else said.follows
+    chain = NO_CHAIN if follows is None else follows.chain
+    if chain == NO_CHAIN and nearest is not None:
+        chain = nearest.chain
+    last = follows.seq if follows is not None else max(held, default=0)
+    if not last or (chain == NO_CHAIN and not held):
+        return None
+    after = nearest.after if nearest is not None and nearest.chain == chain else NOTHING
+    return Stretch(chain, _first_of(lane, held, chain, last), last, after)
+
+
+def _first_of(lane: Lane, held: list[int], chain: str, last: int) -> int:
+    """The lowest number of ``chain`` that is still here; a few seals are read, not all.
+
+    A chain begins at 1 or a multiple of a million, so the numbers between two of those are of one
+    chain.
+    """
+    first = last
+    blocks = [list(block) for _, block in groupby(held, lambda seq: seq // NEW_CHAIN_STEP)]
+    for block in reversed(blocks):
+        said = next(filter(None, (said_by(lane, seq) for seq in block)), None)
+        if chain == (NO_CHAIN if said is None else said.chain):
+            first = block[0]
+        elif first < last:
+            break
+    return first
 
 
 def _from_seals(lane: Lane, head: Head) -> Iterator[Span]:
     delivered = {found.chain: found.ranges for found in read_frontier(lane)}
-    for part in _chains(lane, head, down_to=None):
-        ranges = [r for r in delivered.get(part.chain, ()) if r.last <= part.last]
+    floor = 0
+    for part in _chains(lane, head, None):
+        ranges = [
+            r for r in delivered.get(part.chain, ()) if floor < r.first <= r.last <= part.last
+        ]
         first = min([part.first, *(r.first for r in ranges)])
         cuts = _cut(first, part.last, ranges)
-        ends = [totals_before(lane, head, cut.first) for cut, _ in cuts] + [part.after]
-        if first in (1, head.first):
-            ends[0] = NOTHING  # its seal may be gone, but nothing comes before the first of a chain
-        for (cut, state), before, after in zip(cuts, ends, ends[1:], strict=False):
+        ends = [_before(lane, part, cut.first) for cut, _ in cuts] + [part.after]
+        before = ends[0]
+        for (cut, state), end in zip(cuts, ends[1:], strict=True):
+            after = _not_less(end, before)
             yield Span(part.chain, cut.first, cut.last, state, before, after - before)
+            before = after
+        floor = part.last
+
+
+def _not_less(totals: Totals, than: Totals) -> Totals:
+    """``totals``; where a seal that would say more is gone, what is known already."""
+    return Totals(max(totals.records, than.records), max(totals.raw_size, than.raw_size))
 
 
 def _cut(first: int, last: int, delivered: list[Range]) -> list[tuple[Range, State]]:

@@ -74,13 +74,13 @@ class OsDisk:
     def create(self, path: Path) -> int:
         """See :class:`Disk`."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return descriptors.keep(os.open(path, flags, FILE_MODE))
+        return descriptors.open_kept(path, flags, FILE_MODE)
 
     def open_append(self, path: Path) -> int:
         """See :class:`Disk`."""
         # O_NONBLOCK: opening a FIFO for writing would wait for a reader.
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = descriptors.keep(os.open(path, flags))
+        fd = descriptors.open_kept(path, flags)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             descriptors.close(fd)
             raise OSError(errno.EINVAL, "not a regular file", str(path))

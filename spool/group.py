@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spool.frames import MIB, FrameEncoder
 
@@ -15,8 +15,7 @@ GROUP_FRAME = MIB
 """Raw bytes of lines that are put into one frame by a commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """Whole lines, or one frame of whole lines that is compressed already."""
 
     data: bytes
@@ -24,14 +23,16 @@ class Unit:
     compressed: bool
 
 
+def _framed(raw: bytes, encoder: FrameEncoder) -> Unit:
+    return Unit(encoder.encode(raw), len(raw), compressed=True)
+
+
 def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
     """The units that hold ``lines`` (without line ends), compressed if they are many bytes."""
     raw = b"\n".join(lines) + b"\n"
     if len(raw) < LARGE:
         return [Unit(raw, len(raw), compressed=False)]
-    return [
-        Unit(encoder.encode(part), len(part), compressed=True) for part in _cut(raw, GROUP_FRAME)
-    ]
+    return [_framed(part, encoder) for part in _cut(raw, GROUP_FRAME)]
 
 
 def _cut(raw: bytes, size: int) -> Iterator[bytes]:
@@ -45,8 +46,11 @@ def _cut(raw: bytes, size: int) -> Iterator[bytes]:
         begin = end
 
 
-def frames_of(units: Iterable[Unit], encoder: FrameEncoder) -> list[Unit]:
+def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Unit]:
     """The units as compressed frames, in order; small ones that follow each other share a frame."""
+    if len(units) == 1:  # one caller alone, who waits for little more than the sync
+        (unit,) = units
+        return [unit if unit.compressed else _framed(unit.data, encoder)]
     frames: list[Unit] = []
     group: list[bytes] = []
     held = 0
@@ -54,7 +58,7 @@ def frames_of(units: Iterable[Unit], encoder: FrameEncoder) -> list[Unit]:
     def flush() -> None:
         nonlocal held
         if group:
-            frames.append(Unit(encoder.encode(b"".join(group)), held, compressed=True))
+            frames.append(_framed(b"".join(group), encoder))
             group.clear()
             held = 0
 

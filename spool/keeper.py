@@ -78,7 +78,10 @@ class Keeper:
             self._wake.wait(LOOK_EVERY_S)
             self._wake.clear()
             self._seal_complete()
-            self._roll("age", self._due())
+            try:
+                self._roll("age", self._due())
+            except OSError as error:
+                self.problem = explained(error, "see how old a file may become")
 
     def _due(self) -> int:
         """The age in ms from which the file in use is rolled; 0 if somebody asks for it."""
@@ -109,3 +112,5 @@ class Keeper:
             except OSError as error:
                 # Nothing is lost: it lies in open/, durable, and the next recovery seals it.
                 self.problem = explained(error, "seal a file")
+            except SpoolError as error:
+                self.problem = error

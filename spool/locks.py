@@ -7,6 +7,7 @@ processes could hold "the same" lock on two files.
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from keys.errors import shown
@@ -65,12 +66,20 @@ def let_go(fd: int) -> None:
 def _open(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        return descriptors.keep(os.open(path, flags, LOCK_MODE))
+        fd = descriptors.open_kept(path, flags, LOCK_MODE)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise SpoolError(
-                "lock.kind",
-                f"{shown(str(path))} is no lock file.",
-                "Find out who put it there, and remove it.",
-            ) from error
+            raise _no_lock_file(path) from error
         raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        descriptors.close(fd)
+        raise _no_lock_file(path)
+    return fd
+
+
+def _no_lock_file(path: Path) -> SpoolError:
+    return SpoolError(
+        "lock.kind",
+        f"{shown(str(path))} is no lock file.",
+        "Find out who put it there, and remove it.",
+    )

@@ -36,7 +36,8 @@ def begun_at(name: str) -> int | None:
         begun = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return int(begun.timestamp()) * 1000 + int(match[2])
+    ms = int(begun.timestamp()) * 1000 + int(match[2])
+    return ms if ms >= 0 else None
 
 
 def begin_file(disk: Disk, lane: Lane, clock: Clock) -> tuple[Path, int]:

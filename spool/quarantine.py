@@ -13,16 +13,21 @@ from spool.clock import Clock, rfc3339
 from spool.durable import Disk, make_folders
 from spool.lane import Lane
 
+NAME_KEPT = 100
+"""Bytes of a name's end that are kept: with all that is put around it, it stays under 255."""
 _PIECE = 1024 * 1024
 
 
 def _target(lane: Lane, name: str) -> Path:
-    # A name of its own for each: the same thing can come twice.
-    return lane.spool / "quarantine" / f"{lane.node}.{lane.stream}.{secrets.token_hex(4)}.{name}"
+    # A name of its own for each: the same thing can come twice. Who planted a name may have made
+    # it as long as a name can be, and of any bytes.
+    kept = os.fsdecode(os.fsencode(name)[-NAME_KEPT:])
+    return lane.spool / "quarantine" / f"{lane.node}.{lane.stream}.{secrets.token_hex(4)}.{kept}"
 
 
 def _say_why(disk: Disk, target: Path, source: Path, why: str, clock: Clock) -> None:
-    said = {"from": str(source), "why": why, "at": rfc3339(clock.wall_ms())}
+    came_from = os.fsencode(source).decode(errors="backslashreplace")
+    said = {"from": came_from, "why": why, "at": rfc3339(clock.wall_ms())}
     fd = disk.create(target.with_name(target.name + ".reason.json"))
     try:
         disk.write(fd, [orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])

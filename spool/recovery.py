@@ -15,7 +15,7 @@ from pathlib import Path
 
 from keys.errors import VerificationError
 from spool import locks
-from spool.clock import Clock
+from spool.clock import WALL_MS_MAX, Clock
 from spool.durable import Disk
 from spool.openfile import begin_file, begun_at, open_files, temporary_of
 from spool.quarantine import copy_aside, set_aside
@@ -58,22 +58,42 @@ class Recovery:
         self._clock = clock
 
     def recover(self) -> Iterator[Recovered]:
-        """Take care of every file in ``open/`` that nobody writes. Raises :class:`OSError`."""
+        """Take care of every file in ``open/`` that nobody writes.
+
+        One that cannot be taken care of stays there and holds up none of the others; at the end,
+        the first :class:`OSError` or :class:`VerificationError` of those is raised.
+        """
+        failed: OSError | VerificationError | None = None
         for path in open_files(self._lane):
             try:
-                # Looked at before it is opened: nothing planted here is followed or waited for.
-                os.close(open_regular(path, own=True))
-                fd = self._disk.open_append(path)
+                done = self._take_care(path)
             except FileNotFoundError:
                 continue
-            except VerificationError as error:
-                kept = set_aside(self._disk, self._lane, path, error.message, self._clock)
-                yield Recovered(path.name, None, 0, 0, kept)
+            except (OSError, VerificationError) as error:
+                failed = failed or error
                 continue
-            if locks.try_lock(fd, path):
-                yield self._recover_file(path, fd)
-            else:
-                self._disk.close(fd)
+            if done is not None:
+                yield done
+        if failed is not None:
+            raise failed
+
+    def _take_care(self, path: Path) -> Recovered | None:
+        try:
+            # Looked at before it is opened: nothing planted here is followed or waited for.
+            os.close(open_regular(path, own=True))
+            fd = self._disk.open_append(path)
+        except VerificationError as error:
+            return self._set_aside(path, error.message)
+        except PermissionError:
+            return self._set_aside(path, "this user may not read and write it")
+        if locks.try_lock(fd, path):
+            return self._recover_file(path, fd)
+        self._disk.close(fd)
+        return None
+
+    def _set_aside(self, path: Path, why: str) -> Recovered:
+        kept = set_aside(self._disk, self._lane, path, why, self._clock)
+        return Recovered(path.name, None, 0, 0, kept)
 
     def rescue(self, seq: int) -> Recovered:
         """Save the good frames of our sealed segment ``seq``, whose bytes are not the sealed ones.
@@ -97,6 +117,9 @@ class Recovery:
         """Seal what is good in the file whose lock ``fd`` holds; closes it."""
         kept = None
         try:
+            if os.path.lexists(temporary_of(path)):
+                # Of a rewriting that a crash ended: whoever rewrites has the lock that we have.
+                self._disk.unlink(temporary_of(path))
             with _reading(path) as source:
                 read, size = reader(source), os.fstat(source).st_size
                 found = examine(read, size)
@@ -152,10 +175,8 @@ class Recovery:
         return self._sealer.seal(filled, "recovered", of=seq)
 
     def _remove(self, path: Path, fd: int) -> None:
-        """Take away a file in which nothing is good, and what a rewriting of it left behind."""
+        """Take away a file in which nothing is good."""
         try:
-            if os.path.lexists(temporary_of(path)):
-                self._disk.unlink(temporary_of(path))
             self._disk.unlink(path)
             self._disk.sync_dir(path.parent)
         finally:
@@ -172,8 +193,11 @@ def _reading(path: Path) -> Iterator[int]:
 
 
 def _accepted(path: Path, fd: int) -> tuple[int, int]:
-    """When the records of an open file were accepted: from its name, and its last change."""
-    changed = os.fstat(fd).st_mtime_ns // 1_000_000
+    """When the records of an open file were accepted: from its name, and its last change.
+
+    Both are labels that anybody can set: before 1970 or after 9999 no statement could hold them.
+    """
+    changed = min(max(os.fstat(fd).st_mtime_ns // 1_000_000, 0), WALL_MS_MAX)
     begun = begun_at(path.name)
     return (changed if begun is None else begun), changed
 

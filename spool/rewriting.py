@@ -6,6 +6,7 @@ seal without its rename was never acknowledged: it is torn, and dropped. Anythin
 have been acknowledged, and whoever calls declares it lost.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -89,6 +90,17 @@ def examine(read: ReadAt, end: int) -> Findings:
             found.good.append((offset, frame.end))
         offset = frame.end
     found.sha256 = digest.hexdigest()
+    return found
+
+
+def checked(found: Findings, expected: Totals) -> Findings:
+    """``found``, if it holds just what was written.
+
+    Raises :class:`OSError` (EIO) where the disk gives back something else: whoever seals what is
+    left then declares what is not, and that is a recovery.
+    """
+    if found.totals != expected or not found.intact:
+        raise OSError(errno.EIO, "the file does not hold what was written")
     return found
 
 

@@ -17,7 +17,7 @@ from spool.durable import Disk, make_folders
 from spool.head import Head, folder_inode
 from spool.lane import Lane
 from spool.openfile import begin_file
-from spool.rewriting import SMALL_FRAME, examine, reader, rewrite
+from spool.rewriting import SMALL_FRAME, checked, examine, reader, rewrite
 from spool.segment import make_seal
 from spool.statement import NO_CHAIN, NO_DIGEST, Lost, Statement
 from spool.totals import NOTHING, Totals
@@ -115,7 +115,7 @@ class Sealer:
         source = os.open(filled.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             read = reader(source)
-            found = examine(read, filled.size)
+            found = checked(examine(read, filled.size), filled.totals)
             fd, written = rewrite(self._disk, filled.path, read, found)
         finally:
             os.close(source)
@@ -123,7 +123,6 @@ class Sealer:
             filled,
             fd=fd,
             size=written.size,
-            totals=found.totals,
             frames=written.frames,
             sha256=written.sha256,
         )

@@ -17,7 +17,7 @@ from keys import dsse
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import VerificationError, shown
 from spool import statement as statements
-from spool.frames import Frame, FrameDecoder, frames
+from spool.frames import Frame, FrameDecoder, frames, lines_in
 from spool.safefile import open_regular
 from spool.statement import Statement
 
@@ -150,7 +150,7 @@ class Segment:
             if raw_size > self.statement.raw_size:
                 raise _bad("count", "it holds more bytes than were sealed")
             raw = decoder.decode(frame)
-            records += raw.count(b"\n")
+            records += lines_in(raw)
             yield raw
         if (records, raw_size) != (self.statement.records, self.statement.raw_size):
             raise _bad("count", "it does not hold as many records as were sealed")

@@ -12,13 +12,20 @@ from spool.durable import Disk
 from spool.group import Unit
 from spool.lane import Lane
 from spool.openfile import begin_file
-from spool.rewriting import examine, reader, rewrite
+from spool.rewriting import checked, examine, reader, rewrite
 from spool.sealing import Filled
-from spool.totals import NOTHING, Totals
+from spool.totals import Totals
+
+HASHED_AT_ONCE = 64 * 1024
+"""Stored bytes that wait for their digest: after a sync the processor is cold, and a caller who
+appends one record would wait for each first step into the hash."""
 
 
 class Tail:
-    """An open file with its lock. Everything counted here is durable; ``size`` is where it ends."""
+    """An open file with its lock. Everything counted here is durable.
+
+    ``size`` is where the file ends, ``raw_size`` the bytes of the lines in it.
+    """
 
     def __init__(self, disk: Disk, clock: Clock, path: Path, fd: int) -> None:
         self._disk = disk
@@ -26,10 +33,13 @@ class Tail:
         self.path = path
         self.fd = fd
         self.size = 0
-        self.totals = NOTHING
+        self.raw_size = 0
+        self._records = 0
         self.begun = clock.monotonic()
         self._frames = 0
         self._digest = hashlib.sha256()
+        self._unhashed: list[bytes] = []
+        self._unhashed_size = 0
         self._first_at = self._last_at = clock.wall_ms()
 
     @classmethod
@@ -42,15 +52,29 @@ class Tail:
 
         Raises :class:`OSError`; the file must not be written again then.
         """
-        stored = [frame.data for frame in frames]
-        self._disk.write(self.fd, stored)
+        self._disk.write(self.fd, [frame.data for frame in frames])
         self._disk.sync(self.fd)
-        for data in stored:
-            self._digest.update(data)
-        self.size += sum(map(len, stored))
-        self._frames += len(stored)
-        self.totals += Totals(records, sum(frame.raw_size for frame in frames))
+        for frame in frames:
+            self._unhashed.append(frame.data)
+            self._unhashed_size += len(frame.data)
+            self.size += len(frame.data)
+            self.raw_size += frame.raw_size
+        if self._unhashed_size >= HASHED_AT_ONCE:
+            self._hash()
+        self._records += records
+        self._frames += len(frames)
         self._last_at = self._clock.wall_ms()
+
+    def _hash(self) -> None:
+        for data in self._unhashed:
+            self._digest.update(data)
+        self._unhashed.clear()
+        self._unhashed_size = 0
+
+    @property
+    def totals(self) -> Totals:
+        """What is durable in it."""
+        return Totals(self._records, self.raw_size)
 
     def remove(self) -> None:
         """Take the file away, in which nothing was acknowledged. Raises :class:`OSError`."""
@@ -61,6 +85,7 @@ class Tail:
 
     def filled(self) -> Filled:
         """The file as it is, for the sealer, which closes it."""
+        self._hash()
         return Filled(
             self.path,
             self.fd,
@@ -81,7 +106,8 @@ class Tail:
             source = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 read = reader(source)
-                fd, written = rewrite(self._disk, self.path, read, examine(read, self.size))
+                found = checked(examine(read, self.size), self.totals)
+                fd, written = rewrite(self._disk, self.path, read, found)
             finally:
                 os.close(source)
         finally:

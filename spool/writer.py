@@ -133,8 +133,10 @@ class Writer:
             return
         units = units_of(lines, self._encoder())
         with self._queue_lock:
-            waiter = self._enqueue(units, len(lines)).waiter()
-            self._wake()
+            group = self._enqueue(units, len(lines))
+            if group.records == len(lines):  # whoever is first in a group has woken the committer
+                self._wake()
+            waiter = group.waiter()
         await waiter
 
     def submit_lines(self, lines: Sequence[bytes], *, inline: bool = False) -> Ticket:
@@ -151,8 +153,9 @@ class Writer:
             if not (inline and self._commit_lock.acquire(blocking=False)):
                 self._wake()
                 return Ticket(group)
+            self._group = Group()
         try:
-            self._commit_waiting()
+            self._commit(group)
         finally:
             self._commit_lock.release()
         return Ticket(group)
@@ -233,34 +236,43 @@ class Writer:
             if not self._group.records:
                 return
             group, self._group = self._group, Group()
-        outcome: BaseException | None = None
+        self._commit(group)
+
+    def _commit(self, group: Group) -> None:
+        """Commit ``group`` and tell its callers; the caller holds the commit lock."""
+        outcome: Exception | None = None
+        written = False
         try:
             self._write(frames_of(group.units, self._commit_encoder), group.records)
+            written = True
         except OSError as error:
             outcome = explained(error, "append records")
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - told to the callers; the committer goes on
             outcome = error
-            raise
         finally:
-            group.settle(outcome)
+            group.settle(outcome if written or outcome else _interrupted())
 
     def _write(self, frames: list[Unit], records: int) -> None:
         try:
             self._write_once(frames, records)
         except OSError:
-            # The descriptor is finished: a second sync of it would say "done" of bytes that are
-            # gone. The group goes to a new file, and only then is anybody told.
-            self._give_up_tail()
+            # The group goes to a new file, and only then is anybody told.
             self._write_once(frames, records)
         tail = self._tail
-        if tail is not None and tail.totals.raw_size >= self._seal_size:
+        if tail is not None and tail.raw_size >= self._seal_size:
             self._roll("size")
 
     def _write_once(self, frames: list[Unit], records: int) -> None:
         if self._tail is None:
             self._tail = Tail.begin(self._disk, self.lane, self._clock)
             self._keeper.start()
-        self._tail.commit(frames, records)
+        try:
+            self._tail.commit(frames, records)
+        except BaseException:
+            # The descriptor is finished: a second sync of it would say "done" of bytes that are
+            # gone, and nobody knows how much of a write that was interrupted is in the file.
+            self._give_up_tail()
+            raise
 
     def _give_up_tail(self) -> None:
         tail, self._tail = self._tail, None
@@ -282,6 +294,14 @@ class Writer:
             tail = self._tail
             if tail is not None and (self._clock.monotonic() - tail.begun) * MS >= age_ms:
                 self._roll(reason)
+
+
+def _interrupted() -> SpoolError:
+    return SpoolError(
+        "writer.interrupted",
+        "The process was told to stop while records were being written.",
+        "Append them again; some of them may be there already.",
+    )
 
 
 def _after_fork() -> None:

@@ -1,14 +1,18 @@
 """``bridge init``: makes a node, and says what to do next."""
 
+import os
 import re
+import shlex
 import socket
 from pathlib import Path
 
 import click
 
 from bridge.cli.session import Session, json_option
+from bridge.config import Config
 from bridge.config.keys import KEYS
 from bridge.config.load import FILE_NAME, load
+from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, ConfigError
 from keys.keyfile import create_pair
 from spool.lane import check_node
@@ -16,12 +20,14 @@ from spool.lane import check_node
 DEFAULT_FOLDER = "bridge-node"
 _SOURCE_TREE = (".git", "pyproject.toml", "package.json")
 FOLDER_MODE = 0o700
+FILE_MODE = 0o644
+"""Whatever the umask: a configuration that others may write is not obeyed."""
 
 TEMPLATE = """\
 # The configuration of this node; every key and its default: docs/configuration.md
-node: {node}
+node: "{node}"
 license_key_file: license_key          # the LangSmith license key, alone in a file of mode 0600
-beacon: {{url: {url}}}
+beacon: {{url: "{url}"}}
 intake: {{listen: 127.0.0.1:8480}}       # point BEACON_ENDPOINT and OTel exporters here
 keys: {{path: keys}}
 spool: {{path: spool}}
@@ -60,9 +66,7 @@ def command(
             f"--beacon must be {KEYS['beacon.url'].allowed}.",
             f"Write e.g. --beacon {KEYS['beacon.url'].example}.",
         ) from None
-    made = _make(folder, node, beacon)
-    config = load(folder / FILE_NAME, {})
-    key = create_pair(config.keys.path)
+    config, key, made = _made(folder, TEMPLATE.format(node=node, url=beacon))
     answer = {"folder": str(folder), "node": config.node, "key": key.public.id, "made": made}
 
     def text() -> None:
@@ -74,28 +78,34 @@ def command(
             )
         else:
             session.say("Next:")
-        session.say(f"  bridge --config {folder / FILE_NAME} run")
+        session.say(f"  bridge --config {shlex.quote(str(folder / FILE_NAME))} run")
 
     session.result(answer, text)
 
 
-def _make(folder: Path, node: str, url: str) -> list[str]:
-    """Make what is missing; the names of what was made."""
+def _made(folder: Path, text: str) -> tuple[Config, SigningKey, list[str]]:
+    """The node, with what of it was missing, and the names of that."""
     made = []
     try:
-        for path in (folder, folder / "keys", folder / "spool"):
+        if not folder.is_dir():
+            folder.mkdir(FOLDER_MODE, parents=True)
+            made.append(str(folder.absolute()))
+        file = folder / FILE_NAME
+        if not file.exists():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(file, flags, FILE_MODE), "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor, not a path
+                stream.write(text)
+            made.append(str(file.absolute()))
+        # A file that was there already may name other folders.
+        config = load(file, {})
+        for path in (config.keys.path, config.spool.path):
             if not path.is_dir():
                 path.mkdir(FOLDER_MODE)
                 made.append(str(path))
-        file = folder / FILE_NAME
-        if not file.exists():
-            with file.open("x", encoding="utf-8") as stream:
-                stream.write(TEMPLATE.format(node=node, url=url))
-            made.append(str(file))
+        return config, create_pair(config.keys.path), made
     except OSError as error:
         raise BridgeError(
             "init.failed",
             f"The node cannot be made: {error.strerror}.",
             "Look at the folder's owner and mode, and at the room on its disk.",
         ) from error
-    return made

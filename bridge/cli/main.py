@@ -3,9 +3,8 @@
 import importlib
 import os
 import sys
-import traceback
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,8 +27,18 @@ PIPE_CLOSED = 141
 """Exit code when nobody reads the output any more: 128 and the number of SIGPIPE."""
 
 
+class _NobodyReadsError(Exception):
+    """The reader of our output has gone; click would turn the :class:`OSError` into a plain 1."""
+
+
 class _Commands(click.Group):
     """Imports a command's file when it is called, so that ``bridge append`` starts quickly."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReadsError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -48,6 +57,14 @@ class _Commands(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
 
+def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"bridge, version {version('airgap-bridge')}")
+        ctx.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
@@ -57,10 +74,19 @@ class _Commands(click.Group):
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log more; show where an error came from.")
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
-@click.version_option(version("airgap-bridge"), prog_name="bridge")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_obj
 def bridge(session: Session, config_file: Path | None, *, verbose: bool, quiet: bool) -> None:
     """Carry LangSmith's billing and telemetry to the beacon, across outages and air gaps."""
+    if verbose and quiet:
+        raise click.UsageError("-v and -q exclude each other.")
     session.config_file = config_file
     session.verbosity = -1 if quiet else int(verbose)
 
@@ -73,18 +99,21 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line; its exit code."""
     session = Session()
+    # Also before a command could say so itself: wrong usage is answered in JSON too.
+    session.as_json = "--json" in arguments
+    session.command = next((word for word in arguments if word in COMMANDS), session.command)
     try:
         code = bridge.main(arguments, prog_name="bridge", standalone_mode=False, obj=session)
         sys.stdout.flush()
     except click.exceptions.Abort:
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _show_usage(session, error)
         return error.exit_code
     except BridgeError as error:
         session.show_error(error)
         return error.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, _NobodyReadsError):
         # Whoever read us has gone; the interpreter would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
@@ -97,10 +126,19 @@ def run(arguments: list[str]) -> int:
             )
         )
         if session.verbosity > 0:
-            traceback.print_exception(error)
+            session.show_trace(error)
         return BridgeError.exit_code
     # An option like --help ends with a code of its own.
     return code if isinstance(code, int) and code else session.exit_code
+
+
+def _show_usage(session: Session, error: click.ClickException) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = "bridge" if context is None else context.command_path
+    session.show_error(BridgeError("usage", error.format_message(), f"See `{path} --help`."))
 
 
 if __name__ == "__main__":

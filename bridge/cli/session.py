@@ -6,22 +6,25 @@ errors and sets the exit code. Results go to stdout through :meth:`Session.resul
 :meth:`Session.say`, everything else to stderr through :meth:`Session.note`.
 """
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
-from bridge.config import Config, find_file, load
-from bridge.config.licensekeys import LicenseKeys, load_license_keys
 from bridge.terminal import safe, safe_json
-from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, ConfigError
-from keys.keyfile import PRIVATE_NAME, read_signing_key
+
+if TYPE_CHECKING:
+    from bridge.config import Config
+    from bridge.config.licensekeys import LicenseKeys
+    from keys.ed25519 import SigningKey
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Answer with one JSON object on stdout."
@@ -42,20 +45,34 @@ class Session:
         self.as_json = False
         self.exit_code = 0
         self.environment: Mapping[str, str] = os.environ
+        self._secrets: Sequence[str] = ()
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> "Config":
         """The configuration; raises :class:`ConfigError`."""
+        from bridge.config import find_file, load
+
         return load(find_file(self.config_file, self.environment), self.environment)
 
     @cached_property
-    def license_keys(self) -> LicenseKeys:
+    def license_keys(self) -> "LicenseKeys":
         """The configured license keys; raises :class:`ConfigError`."""
-        return load_license_keys(self.config, self.environment)
+        from bridge.config.licensekeys import VARIABLE, load_license_keys
+        from bridge.operate.logs import configure, log
+
+        keys = load_license_keys(self.config, self.environment)
+        self._secrets = keys.revealed()
+        if keys.from_environment:
+            configure(self.config.log.format, self.verbosity, self._secrets)
+            message = f"{VARIABLE} is seen by every process of this user; use license_key_file."
+            log("license.environment", message, {}, level=logging.WARNING)
+        return keys
 
     @cached_property
-    def signing_key(self) -> SigningKey:
+    def signing_key(self) -> "SigningKey":
         """The node's key; raises :class:`ConfigError`."""
+        from keys.keyfile import PRIVATE_NAME, read_signing_key
+
         path = self.config.keys.path / PRIVATE_NAME
         try:
             return read_signing_key(path)
@@ -93,17 +110,40 @@ class Session:
 
     def show_error(self, error: BridgeError) -> None:
         """An error as two lines on stderr, or as the JSON answer."""
+        message, hint = self._masked(error.message), self._masked(error.hint)
         if self.as_json:
-            said = {"id": error.id, "message": error.message, "hint": error.hint}
+            said = {"id": error.id, "message": message, "hint": hint}
             self._write({"schema": f"bridge.{self.command}/1", "error": said})
             return
         mark = click.style("error:", fg="red", bold=True) if _colored() else "error:"
-        click.echo(f"{mark} {safe(error.message)} [{error.id}]", err=True)
-        click.echo(f"hint: {safe(error.hint)}", err=True)
+        click.echo(f"{mark} {safe(message)} [{error.id}]", err=True)
+        click.echo(f"hint: {safe(hint)}", err=True)
+
+    def show_trace(self, error: Exception) -> None:
+        """Where a fault of ours came from, on stderr, without a license key."""
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            click.echo(safe(self._masked(line)), err=True)
+
+    def _masked(self, text: str) -> str:
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "[secret]")
+        return text
 
     def _write(self, answer: Mapping[str, Any]) -> None:
-        text = orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE).decode()
-        click.echo(safe_json(text), nl=False)
+        data = orjson.dumps(_encodable(answer), option=orjson.OPT_APPEND_NEWLINE)
+        # As bytes: JSON is UTF-8, whatever the terminal's encoding is.
+        click.echo(safe_json(data.decode()).encode(), nl=False)
+
+
+def _encodable(value: Any) -> Any:  # noqa: ANN401 - a tree of JSON
+    """``value`` with file names that are no UTF-8 escaped; everything else is left as it is."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
 
 
 def _colored() -> bool:

@@ -21,6 +21,7 @@ from keys.errors import ConfigError
 @click.pass_obj
 def command(session: Session, listen: str, data: Path) -> None:
     """Run the reference beacon until it is stopped."""
+    from bridge.operate.logs import configure
     from bridge.testbeacon.server import serve
 
     session.begin("testbeacon")
@@ -30,6 +31,7 @@ def command(session: Session, listen: str, data: Path) -> None:
         raise ConfigError(
             "config.value", "--listen must be an address and a port.", "Write e.g. 127.0.0.1:8490."
         ) from None
+    configure("auto", session.verbosity, ())
     serve(
         host, port, data, on_ready=lambda url: session.say(f"The reference beacon listens on {url}")
     )

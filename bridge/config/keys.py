@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from bridge.config.units import duration_ms, host_port, is_loopback, size
+from bridge.config.units import PORT_END, address, duration_ms, host_port, is_loopback, size
 from keys.errors import ConfigError
 from spool.frames import FRAME_RAW_MAX, MIB
 from spool.lane import check_node
 
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?"
+)
+"""Nothing but scheme, host and port: an empty ``?`` would swallow the path that follows."""
 REQUEST_MIN = 64 * 1024
 """Bytes: a smaller request would send every frame in pieces."""
 SEAL_SIZE_MAX = 256 * MIB
@@ -25,13 +29,16 @@ class Key:
     """One row.
 
     ``default`` is written as in the file, None where there is none. ``parse`` gives our value of
-    what is written; it raises :class:`ValueError` or :class:`TypeError` for what is not allowed.
+    what is written; it raises :class:`ValueError` or :class:`TypeError` for what is not allowed. What
+    people write by mistake where ``secret`` is True may be a password or a license key: it is not
+    shown.
     """
 
     default: object
     parse: Callable[[object], object]
     allowed: str
     example: str
+    secret: bool = False
 
     @property
     def unset(self) -> object:
@@ -105,17 +112,12 @@ def _node(value: object) -> str:
 
 def _url(value: object) -> str:
     """Encrypted to anywhere, plain only to an address of this machine."""
-    text = _text(value)
-    parts = urlsplit(text)
-    port = parts.port  # raises ValueError for a port that is none
-    del port
-    plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    secure = parts.scheme == "https" or (
-        parts.scheme == "http" and is_loopback(parts.hostname or "")
-    )
-    if plain and secure and parts.hostname and parts.path in ("", "/"):
-        return text.rstrip("/")
-    raise ValueError(value)
+    match = _ORIGIN.fullmatch(_text(value))
+    if match is None or int(match["port"] or 0) >= PORT_END:
+        raise ValueError(value)
+    if match["scheme"] == "http" and not is_loopback(match["host"].strip("[]")):
+        raise ValueError(value)
+    return match[0].removesuffix("/")
 
 
 def _proxy(value: object) -> str:
@@ -130,6 +132,10 @@ def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(_text(item) for item in value)
     raise ValueError(value)
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    return tuple(address(item) for item in _texts(value))
 
 
 def _windows(value: object) -> tuple[str, ...]:
@@ -162,22 +168,28 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     {
         "node": Key(None, _node, "1 to 63 of a-z, 0-9 and -, not beginning with -", "prod-1"),
         "keys.path": Key("keys", _text, _PATH, "keys"),
-        "license_key_file": Key(None, _or(None, _text), _PATH, "/run/secrets/license_key"),
+        "license_key_file": Key(
+            None, _or(None, _text), _PATH, "/run/secrets/license_key", secret=True
+        ),
         "licenses": Key(
             {},
             _licenses,
             "node names, each with a list of files",
             "{prod-1: [license_key]}",
+            secret=True,
         ),
         "beacon.url": Key(
             "https://beacon.langchain.com",
             _url,
             "https://HOST, or http:// with a loopback address like 127.0.0.1; nothing after it",
             "https://beacon.langchain.com",
+            secret=True,
         ),
-        "beacon.addresses": Key([], _texts, "a list of addresses", "[192.0.2.1]"),
+        "beacon.addresses": Key([], _addresses, "a list of addresses", "[192.0.2.1]"),
         "beacon.ca_file": Key(None, _or(None, _text), _PATH, "/etc/ssl/company-ca.pem"),
-        "beacon.proxy": Key(None, _or(None, _proxy), "the URL of a proxy", "http://proxy:3128"),
+        "beacon.proxy": Key(
+            None, _or(None, _proxy), "the URL of a proxy", "http://proxy:3128", secret=True
+        ),
         "egress.mode": Key("online", _among("online", "offline"), "online or offline", "offline"),
         "egress.max_request": Key(
             "4MiB",

@@ -16,6 +16,10 @@ from spool.secrets import SECRET_MIN, SecretGuard
 KEY_MAX = 4096
 """Bytes of a license key: the vendor's offline keys are long, but not this long."""
 CREDENTIAL = "license_key"
+ONLINE_KEY = "lcl_"
+"""What the vendor's online keys begin with."""
+VARIABLE = "BRIDGE_LICENSE_KEY"
+"""Every process of this user can read another's environment: the last choice, with a warning."""
 
 
 class LicenseKey:
@@ -35,10 +39,13 @@ class LicenseKey:
 
 
 class LicenseKeys:
-    """The keys of each node."""
+    """The keys of each node; ``from_environment`` where one came in a variable, to be warned of."""
 
-    def __init__(self, keys: Mapping[str, tuple[LicenseKey, ...]]) -> None:
+    def __init__(
+        self, keys: Mapping[str, tuple[LicenseKey, ...]], *, from_environment: bool = False
+    ) -> None:
         self._keys = keys
+        self.from_environment = from_environment
 
     def to_send(self, node: str) -> str | None:
         """The key that goes with the node's records; None where there is none."""
@@ -77,16 +84,18 @@ def load_license_keys(config: Config, environment: Mapping[str, str]) -> License
         for node, names in config.licenses.items()
     }
     own = []
+    from_environment = False
     credentials = environment.get("CREDENTIALS_DIRECTORY")
     if config.license_key_file is not None:
         own.append(_read(config.license_key_file))
     elif credentials and (Path(credentials) / CREDENTIAL).is_file():
         own.append(_read(Path(credentials) / CREDENTIAL))
-    elif environment.get("BRIDGE_LICENSE_KEY"):
-        own.append(_judged(environment["BRIDGE_LICENSE_KEY"], "BRIDGE_LICENSE_KEY"))
+    elif environment.get(VARIABLE):
+        own.append(_judged(environment[VARIABLE], VARIABLE))
+        from_environment = True
     if own:
         keys[config.node] = (*own, *keys.get(config.node, ()))
-    return LicenseKeys(keys)
+    return LicenseKeys(keys, from_environment=from_environment)
 
 
 def _read(path: Path) -> LicenseKey:
@@ -94,10 +103,11 @@ def _read(path: Path) -> LicenseKey:
         with path.open("rb") as file:
             data = file.read(KEY_MAX + 2)
     except OSError as error:
+        # Whoever wrote the key where its file belongs shall not find it in a log.
+        name = "" if path.name.startswith(ONLINE_KEY) else f" {shown(str(path))}"
         raise ConfigError(
             "license.file",
-            f"The license key file {shown(str(path))} cannot be read: "
-            f"{os.strerror(error.errno or 0)}.",
+            f"The license key file{name} cannot be read: {os.strerror(error.errno or 0)}.",
             "Put the key there, readable for this user alone, or correct the path.",
         ) from error
     return _judged(data.decode("latin-1").removesuffix("\n").removesuffix("\r"), str(path))

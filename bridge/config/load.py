@@ -8,7 +8,8 @@ import os
 import stat
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,13 @@ def find_file(explicit: Path | None, environment: Mapping[str, str]) -> Path:
     """The configuration file to use; see ``bridge --help`` for where it is looked for."""
     if explicit is not None:
         return explicit.absolute()
-    here = Path.cwd() / FILE_NAME
-    base = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    for path in (here, base / "bridge" / FILE_NAME, Path("/etc/bridge") / FILE_NAME):
-        if path.is_file() and (path != here or _safe_here(path)):
+    here = Path(FILE_NAME).absolute()
+    for path in (here, *_elsewhere(environment)):
+        try:
+            found = path.is_file()
+        except OSError:  # a folder that is closed to this user holds no configuration for it
+            continue
+        if found and (path != here or _safe_here(path)):
             return path
     raise ConfigError(
         "config.missing",
@@ -57,10 +61,21 @@ def find_file(explicit: Path | None, environment: Mapping[str, str]) -> Path:
     )
 
 
+def _elsewhere(environment: Mapping[str, str]) -> Iterator[Path]:
+    base = environment.get("XDG_CONFIG_HOME")
+    if base:
+        yield Path(base) / "bridge" / FILE_NAME
+    else:
+        with suppress(RuntimeError):  # a user without a home, as containers have
+            yield Path.home() / ".config" / "bridge" / FILE_NAME
+    yield Path("/etc/bridge") / FILE_NAME
+
+
 def _safe_here(path: Path) -> bool:
     """Whether a file in the working folder may speak: only its owner, us or root, can write it."""
-    status = path.stat()
-    if status.st_uid in (os.geteuid(), 0) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    status, link = path.stat(), path.lstat()
+    ours = {status.st_uid, link.st_uid} <= {os.geteuid(), 0}
+    if ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return True
     raise ConfigError(
         "config.unsafe",
@@ -122,9 +137,10 @@ def _judged(key: str, setting: Setting | None) -> object:
     try:
         value = row.parse(setting.value)
     except (ValueError, TypeError):
+        found = "" if row.secret else f"; it is {shown(setting.value)}"
         raise ConfigError(
             "config.value",
-            f"{setting.where}: `{key}` must be {row.allowed}; it is {shown(setting.value)}.",
+            f"{setting.where}: `{key}` must be {row.allowed}{found}.",
             f"Write e.g. `{key.rpartition('.')[2]}: {row.example}`.",
         ) from None
     if key in NOT_BUILT and value != row.unset:

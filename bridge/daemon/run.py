@@ -21,7 +21,7 @@ from bridge.egress.engine import Engine, Event
 from bridge.egress.watcher import HeadWatcher
 from bridge.operate.logs import log
 from keys.ed25519 import SigningKey
-from keys.errors import ConfigError, shown
+from keys.errors import BridgeError, ConfigError, shown
 from spool.asking import ask_and_wait
 from spool.clock import MS, SYSTEM_CLOCK
 from spool.durable import OS_DISK, explained, make_folders
@@ -140,8 +140,10 @@ class Daemon:
         try:
             self.house.look()
             self._said_failed = ""
-        except OSError as error:
-            problem = explained(error, "look after open files")
+        except (OSError, BridgeError) as error:
+            problem = (
+                explained(error, "look after open files") if isinstance(error, OSError) else error
+            )
             if problem.message != self._said_failed:
                 self._said_failed = problem.message
                 tell(Event("house.failed", problem.message))

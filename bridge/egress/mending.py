@@ -45,9 +45,11 @@ class Mender:
         for batch in self._ledger.open_batches(self._lane):
             if batch.bounds.first_seq <= seq <= batch.bounds.last_seq:
                 self._ledger.withdraw(batch.id)
-        last = self._last_missing(seq)
-        before = totals_before(self._lane, head, seq)
-        after = head.after if last == head.seq else totals_before(self._lane, head, last + 1)
+        spans = self._ledger.spans(self._lane, State.PENDING)
+        span = next(found for found in spans if found.first <= seq <= found.last)
+        last = self._last_missing(seq, span.last)
+        before = span.before if seq == span.first else totals_before(self._lane, head, seq)
+        after = span.after if last == span.last else totals_before(self._lane, head, last + 1)
         path = self._lane.segment(seq)
         if os.path.lexists(path):
             self._rescue(seq)
@@ -67,12 +69,11 @@ class Mender:
         )
         return seq, last
 
-    def _last_missing(self, seq: int) -> int:
-        """The end of the stretch of missing files that begins at ``seq``, within its span."""
+    def _last_missing(self, seq: int, highest: int) -> int:
+        """The end of the stretch of missing files that begins at ``seq``, up to ``highest``."""
         if os.path.lexists(self._lane.segment(seq)):
             return seq
-        span = next(s for s in self._ledger.spans(self._lane) if s.first <= seq <= s.last)
-        while seq < span.last and not os.path.lexists(self._lane.segment(seq + 1)):
+        while seq < highest and not os.path.lexists(self._lane.segment(seq + 1)):
             seq += 1
         return seq
 

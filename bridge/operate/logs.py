@@ -16,38 +16,58 @@ from spool.clock import rfc3339
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 """By verbosity: ``-q``, nothing, ``-v``."""
 MASK = "[secret]"
+JSON_INT_END = 2**53
+"""Larger numbers are written as text: readers of JSON would round them."""
 _LOGGER = logging.getLogger("bridge")
 
 
 class _Lines(logging.Formatter):
-    """One line a record, as JSON or for people."""
+    """One line a record, as JSON or for people.
+
+    It takes whatever it is given: a formatter that raises makes :mod:`logging` print the record
+    unmasked.
+    """
 
     def __init__(self, secrets: Sequence[str], *, as_json: bool) -> None:
         super().__init__()
-        self._secrets = secrets
+        # The longest first: one key may be the beginning of another.
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: Mapping[str, object] = getattr(record, "fields", {})
         said = {
             "at": rfc3339(int(record.created * 1000)),
             "level": record.levelname.lower(),
-            "event": getattr(record, "event", record.name),
-            "message": record.getMessage(),
+            "event": self._plain(getattr(record, "event", record.name)),
+            "message": self._plain(record.getMessage()),
         }
-        if record.exc_info:
-            said["trace"] = self.formatException(record.exc_info)
+        given: Mapping[str, object] = getattr(record, "fields", {})
+        fields = {
+            self._plain(name): value
+            if isinstance(value, bool | float | None)
+            else self._number(value)
+            for name, value in given.items()
+            if name not in said
+        }
+        trace = self._plain(self.formatException(record.exc_info)) if record.exc_info else None
         if self._as_json:
-            line = orjson.dumps({**said, **fields}, default=str).decode()
-        else:
-            more = " ".join(f"{name}={value}" for name, value in fields.items())
-            line = (
-                f"{said['at']} {said['level']:7} {said['event']}: {said['message']} {more}".rstrip()
-            )
-            line += f"\n{said['trace']}" if "trace" in said else ""
+            more = {} if trace is None else {"trace": trace}
+            return safe_json(orjson.dumps(said | fields | more).decode())
+        words = [f"{said['at']} {said['level']:7} {said['event']}: {said['message']}"]
+        words += [f"{name}={value}" for name, value in fields.items()]
+        # What stands in a message cannot begin a line of its own; a trace is indented for that.
+        line = safe(" ".join(words))
+        return "\n    ".join([line, *map(safe, (trace or "").splitlines())])
+
+    def _number(self, value: object) -> object:
+        return value if isinstance(value, int) and abs(value) < JSON_INT_END else self._plain(value)
+
+    def _plain(self, value: object) -> str:
+        """``value`` as UTF-8 text without a secret."""
+        text = str(value)
         for secret in self._secrets:
-            line = line.replace(secret, MASK)
-        return safe_json(line) if self._as_json else "\n".join(map(safe, line.split("\n")))
+            text = text.replace(secret, MASK)
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def configure(form: str, verbosity: int, secrets: Sequence[str]) -> None:
@@ -57,8 +77,8 @@ def configure(form: str, verbosity: int, secrets: Sequence[str]) -> None:
     handler.setFormatter(_Lines(secrets, as_json=as_json))
     root = logging.getLogger()
     root.handlers = [handler]
-    # Libraries speak only when something is wrong.
-    root.setLevel(logging.WARNING)
+    # Libraries speak only when something is wrong; at debug, httpcore prints license headers.
+    root.setLevel(max(logging.WARNING, LEVELS[verbosity]))
     _LOGGER.setLevel(LEVELS[verbosity])
 
 

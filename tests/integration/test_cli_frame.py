@@ -103,3 +103,103 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
         ["bash", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert told.stderr == ""
+
+
+def test_a_reader_that_goes_away_before_a_result_ends_the_command_like_a_signal(
+    tmp_path: Path,
+) -> None:
+    command = f"(sleep 0.2; {sys.executable} -m bridge.cli.main init node; echo $? >&2) | true"
+    told = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert told.stderr == "141\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "schema"),
+    [
+        (["status", "--json", "--nothing"], "bridge.status/1"),
+        (["init", "--json", "a", "b"], "bridge.init/1"),
+        (["nothing", "--json"], "bridge.bridge/1"),
+        (["-v", "-q", "status", "--json"], "bridge.status/1"),
+    ],
+)
+def test_wrong_usage_is_answered_in_json_where_json_was_asked_for(
+    arguments: list[str], schema: str
+) -> None:
+    told = bridge(*arguments)
+    answer = json.loads(told.stdout)
+    assert (told.returncode, told.stderr) == (2, "")
+    assert (answer["schema"], answer["error"]["id"]) == (schema, "usage")
+    assert "--help" in answer["error"]["hint"]
+
+
+def test_attack_152_an_argument_is_escaped_in_the_error_that_names_it() -> None:
+    told = bridge("status", "\x1b]0;x\x07\u202e")
+    assert told.stderr.startswith("error: ")
+    assert "\nhint: " in told.stderr
+    assert all(mark.isprintable() or mark == "\n" for mark in told.stderr)
+    assert bridge("--config", "\x1b[2J", "status").stderr.isascii()
+
+
+@pytest.mark.parametrize("name", ["123", "0", "null", "on", "1e3", "0x1f", "2026-01-01"])
+def test_init_takes_names_that_yaml_would_read_as_something_else(tmp_path: Path, name: str) -> None:
+    told = bridge("init", str(tmp_path / "node"), "--node", name, "--json")
+    assert json.loads(told.stdout)["node"] == name
+
+
+def test_init_takes_a_beacon_at_an_address_in_brackets(tmp_path: Path) -> None:
+    told = bridge("init", str(tmp_path / "node"), "--beacon", "http://[::1]:8490", "--json")
+    assert told.returncode == 0, told.stdout
+
+
+def test_what_init_makes_is_obeyed_whatever_the_umask(tmp_path: Path) -> None:
+    command = f"umask 000; {sys.executable} -m bridge.cli.main init a/b --node n"
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True, cwd=tmp_path)
+    node = tmp_path / "a" / "b"
+    assert (node / "bridge.yaml").stat().st_mode & 0o777 == 0o644
+    for folder in (node, node / "spool", node / "keys"):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    (node / "license_key").write_text("lcl_of_this_node")
+    assert "config.unsafe" not in bridge("status", cwd=node).stderr
+
+
+def test_init_makes_the_folders_that_a_kept_configuration_names(tmp_path: Path) -> None:
+    (tmp_path / "bridge.yaml").write_text("node: n\nkeys: {path: k}\nspool: {path: s}\n")
+    assert bridge("init", str(tmp_path)).returncode == 0
+    assert (tmp_path / "k" / "node.pem").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "s").is_dir()
+    assert not (tmp_path / "keys").exists()
+
+
+def test_init_answers_in_json_also_about_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    told = bridge("init", os.fsdecode(b"node-\xff"), "--node", "n", "--json", cwd=tmp_path)
+    assert json.loads(told.stdout)["folder"] == "node-\\udcff"
+
+
+def test_a_license_key_in_the_environment_is_taken_with_a_warning_that_hides_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "bridge.yaml").write_text("node: n\n")
+    (tmp_path / "spool").mkdir()
+    told = subprocess.run(
+        [sys.executable, "-m", "bridge.cli.main", "status", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "BRIDGE_LICENSE_KEY": "lcl_CANARY_0123"},
+    )
+    assert json.loads(told.stderr)["event"] == "license.environment"
+    assert json.loads(told.stdout)["node"] == "n"
+    assert "lcl_CANARY" not in told.stdout + told.stderr
+
+
+def test_the_frame_imports_nothing_that_a_command_may_not_need() -> None:
+    program = "import sys, bridge.cli.main; print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    heavy = {"cryptography", "httpx", "msgspec", "sqlite3", "starlette", "uvicorn", "watchdog"}
+    assert not heavy & set(told.stdout.split())
+    assert not {"yaml", "zstandard", "importlib.metadata"} & set(told.stdout.split())

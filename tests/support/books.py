@@ -1,4 +1,7 @@
-"""Reads a lane as a stranger would: every segment up to the head, each check made."""
+"""Reads a lane as a stranger would: every segment up to the head, each check made.
+
+Where a number is missing (it was declared lost), the next one's link cannot be checked.
+"""
 
 from collections.abc import Iterator
 
@@ -23,7 +26,7 @@ def statements(lane: Lane, key: SigningKey) -> Iterator[tuple[Statement, list[by
             segment.check_digest()
             segment.check_signature({key.public.id: key.public})
             said = segment.statement
-            if previous is not None and said.follows is None:
+            if previous is not None and previous[0].seq + 1 == said.seq:
                 check_link(*previous, said)
             previous = (said, segment.digest)
             yield said, b"".join(segment.raw_frames(decoder)).splitlines()

@@ -8,7 +8,8 @@ after a crash:
 - bytes of a file: what was there at its last sync, then any prefix of what was written since, whole
   or with a tail of NULs (the size reached the disk before the data did);
 - names: as at the last sync of their folder, then any subset of the changes since; a rename is one
-  change, as on every journaling file system: both its names change, or none;
+  change, as on every journaling file system: both its names change, or none; and a change comes
+  never before an older one of the same name;
 - after a failed sync the unsynced bytes stay readable until the crash, and no later sync saves them.
 
 Folders stay the same folders (their inode numbers count) as long as they are durable.
@@ -187,13 +188,29 @@ class SimDisk:
         with self._lock:
             self._step(f"sync_dir {path.name}")
             folder = self._folder(path)
-            waiting = []
-            for change in self._changes:
-                if any(changed is folder for changed, _, _ in change):
-                    _make_durable(change)
-                else:
-                    waiting.append(change)
-            self._changes = waiting
+            self._keep([any(at is folder for at, _, _ in change) for change in self._changes])
+
+    def _keep(self, chosen: list[bool]) -> None:
+        """Make the chosen changes durable, and before each the older ones of the same names."""
+        names: set[tuple[int, str]] = set()
+        for n in reversed(range(len(self._changes))):
+            touched = {(id(folder), name) for folder, name, _ in self._changes[n]}
+            chosen[n] = chosen[n] or not names.isdisjoint(touched)
+            if chosen[n]:
+                names |= touched
+        for change, kept in zip(self._changes, chosen, strict=True):
+            if kept:
+                _make_durable(change)
+        self._changes = [c for c, kept in zip(self._changes, chosen, strict=True) if not kept]
+
+    def crash_after(self, operations: int) -> None:
+        """Cut the power after so many operations from now on."""
+        self._crash_at = len(self.operations) + operations
+
+    def open_descriptors(self) -> list[int]:
+        """What was opened through it and not closed."""
+        with self._lock:
+            return list(self._open)
 
     def settle(self, keep: Keep, random: Random) -> None:
         """Cut the power, if it is not yet, and leave one of the states that are legal then."""
@@ -201,9 +218,7 @@ class SimDisk:
             self._dead = True
             for fd in list(self._open):
                 self.close(fd)
-            for change in self._changes:
-                if _kept(keep, random):
-                    _make_durable(change)
+            self._keep([_kept(keep, random) for _ in self._changes])
             _settle_folder(self.root, self._tree, keep, random)
 
 

@@ -22,6 +22,10 @@ HOSTILE = [
     "\U000e0041",
     "\ud800",
     "\u2028",
+    "\u3164",
+    "\u115f",
+    "\ufe0f",
+    "\U000e0100",
 ]
 
 
@@ -31,6 +35,7 @@ def test_attack_152_controls_and_invisible_marks_are_written_as_escapes(text: st
     assert shown.startswith("a\\")
     assert shown.endswith("b")
     assert shown.isprintable()
+    assert text not in shown
 
 
 def test_text_of_any_language_stays_as_it_is() -> None:

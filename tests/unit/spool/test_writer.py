@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import multiprocessing.process
 import os
 import signal
 import subprocess
@@ -108,8 +109,7 @@ def test_a_coroutine_that_was_cancelled_leaves_the_others_of_its_group_alone(
 
     async def run(writer: Writer) -> None:
         first = asyncio.create_task(writer.append_async(records(1, "first")))
-        while not disk.arrived.is_set():
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(disk.arrived.wait)
         gone = asyncio.create_task(writer.append_async(records(1, "gone")))
         stays = asyncio.create_task(writer.append_async(records(1, "stays")))
         await asyncio.sleep(0)
@@ -123,13 +123,12 @@ def test_a_coroutine_that_was_cancelled_leaves_the_others_of_its_group_alone(
 
 
 def test_several_processes_make_one_chain_with_every_record(tmp_path: Path) -> None:
-    children = [
-        multiprocessing.get_context(method).Process(
-            target=producers.append_some, args=(tmp_path, f"{method}{n}", 60)
-        )
-        for method in ("spawn", "fork")
-        for n in range(2)
-    ]
+    spawn, fork = multiprocessing.get_context("spawn"), multiprocessing.get_context("fork")
+    children: list[multiprocessing.process.BaseProcess] = []
+    for n in range(2):
+        for make, method in ((spawn.Process, "spawn"), (fork.Process, "fork")):
+            arguments = (tmp_path, f"{method}{n}", 60)
+            children.append(make(target=producers.append_some, args=arguments))
     for child in children:
         child.start()
     for child in children:
@@ -330,7 +329,7 @@ def test_a_limit_on_the_size_of_files_costs_nothing_that_was_acknowledged(tmp_pa
 def tiny_disk(tmp_path: Path) -> "Path":
     mounted = tmp_path / "tiny"
     mounted.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", mounted]
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(mounted)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -360,7 +359,8 @@ def test_a_disk_that_really_fills_up_keeps_what_it_acknowledged(tiny_disk: Path)
             assert error.id == "disk.full"  # noqa: PT017 - it may have found room
         subprocess.run(["mount", "-o", "remount,size=2m", tiny_disk], check=True)
         recover(_lane(tiny_disk))
-        assert lines(_lane(tiny_disk), KEY) == acknowledged
+        # What could not be sealed at the time comes later, with what was refused at most.
+        assert sorted(lines(_lane(tiny_disk), KEY)) == sorted(acknowledged)
     finally:
         subprocess.run(["umount", "-l", tiny_disk], check=True)
 
@@ -369,7 +369,7 @@ def test_a_file_is_sealed_when_it_has_the_size(tmp_path: Path) -> None:
     with _writer(tmp_path, seal_size=100) as writer:
         writer.append(records(2))
         writer.append(records(4))
-        wait_until(lambda: (tmp_path / "n/transactions/head").exists())
+        wait_until(_lane(tmp_path).head.exists)
         writer.append(records(1))
     assert _reasons(tmp_path) == ["size", "shutdown"]
 
@@ -385,7 +385,7 @@ def test_a_file_is_sealed_when_it_has_the_age_and_not_before(tmp_path: Path) -> 
         looked.wait(1.2)
         assert len(open_files(_lane(tmp_path))) == 1
         clock.seconds += 0.1
-        wait_until(lambda: (tmp_path / "n/transactions/head").exists())
+        wait_until(_lane(tmp_path).head.exists)
         assert not open_files(_lane(tmp_path))
     assert _reasons(tmp_path) == ["age"]
 
@@ -396,7 +396,7 @@ def test_an_idle_writer_seals_when_somebody_asks_for_it(tmp_path: Path) -> None:
     ) as writer:
         writer.append(records(1))
         (tmp_path / "n/transactions/seal-request").touch()
-        wait_until(lambda: (tmp_path / "n/transactions/head").exists())
+        wait_until(_lane(tmp_path).head.exists)
         assert lines(_lane(tmp_path), KEY) == records(1)
         # Asked once, it does so once: the next file stays open.
         writer.append(records(1))
@@ -465,7 +465,7 @@ def test_what_keeps_a_file_from_being_sealed_is_told_and_ends_nothing(tmp_path: 
     assert writer.problem.id == "lock.kind"
     lane.chain_lock.unlink()
     writer.append(records(10, "second"))
-    wait_until(lambda: lane.head.exists())
+    wait_until(lane.head.exists)
     with pytest.raises(SpoolError):
         writer.close()
     recover(lane)

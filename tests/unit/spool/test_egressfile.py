@@ -1,0 +1,81 @@
+"""What the daemon tells the writers."""
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+
+from spool.egressfile import (
+    AGE_FLOWING_MS,
+    AGE_WAITING_MS,
+    STATES,
+    read_egress_state,
+    seal_age_ms,
+    write_egress_state,
+)
+from tests.support.spools import FAST
+
+AT = 1_795_424_400_000
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_was_written_is_read(tmp_path: Path, state: str) -> None:
+    write_egress_state(FAST, tmp_path, "down", 0)
+    write_egress_state(FAST, tmp_path, state, AT, "it rains" * 100)
+    said = read_egress_state(tmp_path)
+    assert said is not None
+    assert (said.state, said.since) == (state, "2026-11-23T09:00:00.000Z")
+    assert said.reason.startswith("it rains")
+
+
+@pytest.mark.parametrize(
+    ("state", "age"),
+    [
+        ("up", AGE_FLOWING_MS),
+        ("idle", AGE_FLOWING_MS),
+        ("down", AGE_WAITING_MS),
+        ("paused", AGE_WAITING_MS),
+        ("offline", AGE_WAITING_MS),
+    ],
+)
+def test_what_leaves_at_once_is_sealed_soon_and_what_waits_late(
+    tmp_path: Path, state: str, age: int
+) -> None:
+    write_egress_state(FAST, tmp_path, state, AT)
+    assert seal_age_ms(tmp_path, None) == age
+    assert seal_age_ms(tmp_path, 77) == 77
+
+
+def test_without_a_daemon_what_waits_is_sealed_late(tmp_path: Path) -> None:
+    assert seal_age_ms(tmp_path, None) == AGE_WAITING_MS
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        bytes(60),
+        b"junk",
+        b'"up"',
+        orjson.dumps({"v": 1, "state": "up"}),
+        orjson.dumps({"v": 2, "state": "up", "since": "2026-11-23T09:00:00.000Z"}),
+        orjson.dumps({"v": 1, "state": "fine", "since": "2026-11-23T09:00:00.000Z"}),
+        orjson.dumps({"v": 1, "state": "up", "since": "2026-11-23T09:00:00.000Z", "x": 1}),
+        b" " * 2000,
+    ],
+)
+def test_what_is_not_from_the_daemon_says_nothing(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "egress.json").write_bytes(data)
+    assert read_egress_state(tmp_path) is None
+    assert seal_age_ms(tmp_path, None) == AGE_WAITING_MS
+
+
+def test_a_link_or_a_fifo_in_its_place_is_not_followed_or_waited_for(tmp_path: Path) -> None:
+    write_egress_state(FAST, tmp_path, "up", AT)
+    (tmp_path / "egress.json").rename(tmp_path / "elsewhere")
+    (tmp_path / "egress.json").symlink_to(tmp_path / "elsewhere")
+    assert read_egress_state(tmp_path) is None
+    (tmp_path / "egress.json").unlink()
+    os.mkfifo(tmp_path / "egress.json")
+    assert read_egress_state(tmp_path) is None

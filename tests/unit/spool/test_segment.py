@@ -1,0 +1,164 @@
+"""The segment reader: each check by its own error, in the order that was promised."""
+
+import os
+import shutil
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from keys.ed25519 import SigningKey
+from keys.errors import VerificationError
+from spool.frames import FrameDecoder, FrameEncoder
+from spool.sealing import Filled
+from spool.segment import SEAL_MAGIC, SEGMENT_STORED_MAX, Segment, check_link
+from spool.statement import Statement
+from spool.totals import Totals
+from tests.support.spools import FAST, KEY, new_lane, raw_of, records, seal_one, sealer
+
+KEYS = {KEY.public.id: KEY.public}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    lane = new_lane(tmp_path / "spool")
+    seal_one(lane, records(2, "a", filler=50_000), records(2, "b", filler=50_000))
+    return Path(shutil.copy(lane.segment(1), tmp_path / "segment"))
+
+
+def _read(path: Path) -> list[bytes]:
+    with Segment.open(path) as segment:
+        segment.check_place("n", "transactions", 1)
+        segment.check_digest()
+        segment.check_signature(KEYS)
+        return b"".join(segment.raw_frames(FrameDecoder())).splitlines()
+
+
+def _refusal(path: Path) -> str:
+    with pytest.raises(VerificationError) as caught:
+        _read(path)
+    return caught.value.id
+
+
+def test_a_sealed_segment_reads_as_what_was_appended(path: Path) -> None:
+    assert _read(path) == records(2, "a", filler=50_000) + records(2, "b", filler=50_000)
+
+
+def test_every_truncation_is_refused(path: Path) -> None:
+    data = path.read_bytes()
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        _refusal(path)
+
+
+def test_every_flipped_byte_is_refused(path: Path) -> None:
+    data = path.read_bytes()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1 :])
+        _refusal(path)
+
+
+@pytest.mark.parametrize("more", [b"\n", bytes(4), b"x" * 100])
+def test_trailing_bytes_are_refused(path: Path, more: bytes) -> None:
+    path.write_bytes(path.read_bytes() + more)
+    assert _refusal(path) in ("segment.no_seal", "segment.size")
+
+
+def test_leading_bytes_are_refused(path: Path) -> None:
+    path.write_bytes(b"x" + path.read_bytes())
+    assert _refusal(path) == "segment.size"
+
+
+def test_a_second_seal_is_refused(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data + data[data.rindex(SEAL_MAGIC) :])
+    assert _refusal(path) == "segment.size"
+
+
+@pytest.mark.parametrize("size", [0, 1, 11, 70_000])
+def test_an_empty_or_zeroed_file_is_refused(path: Path, size: int) -> None:
+    path.write_bytes(bytes(size))
+    assert _refusal(path) == "segment.blank"
+
+
+def test_a_file_above_the_limit_is_refused_unread(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(SEGMENT_STORED_MAX + 1)  # zeros that take no room
+    assert _refusal(path) == "segment.too_large"
+
+
+def test_a_place_that_is_not_its_own_is_refused(path: Path) -> None:
+    for place in (("m", "transactions", 1), ("n", "logs", 1), ("n", "transactions", 2)):
+        with Segment.open(path) as segment, pytest.raises(VerificationError) as caught:
+            segment.check_place(*place)
+        assert caught.value.id == "segment.place"
+
+
+def test_a_key_that_is_not_trusted_is_another_error_than_a_bad_signature(path: Path) -> None:
+    other = SigningKey(bytes(32)).public
+    with Segment.open(path) as segment:
+        with pytest.raises(VerificationError) as caught:
+            segment.check_signature({other.id: other})
+        assert caught.value.id == "key.untrusted"
+        with pytest.raises(VerificationError) as caught:
+            segment.check_signature({KEY.public.id: other})
+        assert caught.value.id == "signature.bad"
+
+
+def _said(frames_of: Callable[[bytes], bytes], tmp_path: Path, **other: int) -> Path:
+    """A segment whose seal is signed and whose frames are not what it says."""
+    lane = new_lane(tmp_path)
+    hand = sealer(lane)
+    made = records(2)
+    stored = frames_of(raw_of(made))
+    tail = lane.open / "20261123T090000000Z-0123456789ab.ndjson.zst"
+    tail.write_bytes(stored)
+    fd = FAST.open_append(tail)
+    totals = Totals(other.get("records", 2), other.get("raw_size", len(raw_of(made))))
+    said = Filled(tail, fd, len(stored), totals, 1, sha256(stored).hexdigest(), 0, 0)
+    hand.seal(said, "size")
+    return lane.segment(1)
+
+
+def test_a_signed_segment_that_holds_another_number_of_records_is_refused(tmp_path: Path) -> None:
+    encode = FrameEncoder().encode
+    assert _refusal(_said(encode, tmp_path / "a", records=1)) == "segment.count"
+    assert _refusal(_said(encode, tmp_path / "b", raw_size=20)) == "segment.count"
+    assert _refusal(_said(encode, tmp_path / "c", raw_size=999)) == "segment.count"
+
+
+def test_a_reader_that_closes_leaves_no_descriptor(path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a folder of the kernel
+    path_of_junk = path.with_name("junk")
+    path_of_junk.write_bytes(b"junk")
+    for _ in range(5):
+        _read(path)
+        _refusal(path_of_junk)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
+
+
+def test_a_file_that_is_swapped_while_it_is_read_does_not_mix(path: Path) -> None:
+    with Segment.open(path) as segment:
+        path.unlink()
+        path.write_bytes(b"another")
+        segment.check_digest()
+        lines = b"".join(segment.raw_frames(FrameDecoder()))
+    assert len(lines.splitlines()) == 4
+
+
+def test_statements_link_only_to_their_own_successor(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    for n in range(3):
+        seal_one(lane, records(1, f"n{n}"))
+    said: list[tuple[Statement, str]] = []
+    for seq in (1, 2, 3):
+        with Segment.open(lane.segment(seq)) as segment:
+            said.append((segment.statement, segment.digest))
+    check_link(*said[0], said[1][0])
+    check_link(*said[1], said[2][0])
+    wrong = [(said[0], said[2]), (said[1], said[1]), (said[1], said[0])]
+    for previous, later in wrong:
+        with pytest.raises(VerificationError) as caught:
+            check_link(*previous, later[0])
+        assert caught.value.id == "chain.broken"
