@@ -57,8 +57,11 @@ _DECODER = json.JSONDecoder(
 
 def _check(value: JsonValue, left: int = DEPTH_MAX) -> None:
     """Refuse what is nested too deep, and strings that are not Unicode text."""
-    if isinstance(value, str) and any("\ud800" <= mark <= "\udfff" for mark in value):
-        raise _bad("text", "half of a surrogate pair stands in it")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise _bad("text", "half of a surrogate pair stands in it") from error
     if isinstance(value, dict | list):
         if not left:
             raise _bad("depth", f"it is nested more than {DEPTH_MAX} deep")

@@ -125,9 +125,11 @@ class Session:
             click.echo(safe(self._masked(line)), err=True)
 
     def _masked(self, text: str) -> str:
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, "[secret]")
-        return text
+        if not self._secrets:
+            return text
+        from bridge.operate.logs import masked
+
+        return masked(text, self._secrets)
 
     def _write(self, answer: Mapping[str, Any]) -> None:
         data = orjson.dumps(_encodable(answer), option=orjson.OPT_APPEND_NEWLINE)

@@ -6,7 +6,7 @@ ever hand a secret to a log.
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
@@ -21,6 +21,15 @@ JSON_INT_END = 2**53
 _LOGGER = logging.getLogger("bridge")
 
 
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """``text`` without the ``secrets``, as they are and as :func:`repr` writes them."""
+    forms = {form for secret in secrets if secret for form in (secret, repr(secret)[1:-1])}
+    # The longest first: one key may be the beginning of another.
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text
+
+
 class _Lines(logging.Formatter):
     """One line a record, as JSON or for people.
 
@@ -30,8 +39,7 @@ class _Lines(logging.Formatter):
 
     def __init__(self, secrets: Sequence[str], *, as_json: bool) -> None:
         super().__init__()
-        # The longest first: one key may be the beginning of another.
-        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+        self._secrets = secrets
         self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
@@ -64,10 +72,7 @@ class _Lines(logging.Formatter):
 
     def _plain(self, value: object) -> str:
         """``value`` as UTF-8 text without a secret."""
-        text = str(value)
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text.encode("utf-8", "backslashreplace").decode()
+        return masked(str(value), self._secrets).encode("utf-8", "backslashreplace").decode()
 
 
 def configure(form: str, verbosity: int, secrets: Sequence[str]) -> None:
