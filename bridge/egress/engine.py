@@ -29,6 +29,8 @@ LOOK_EVERY_S = 1.0
 """Seconds between two looks at the durable heads."""
 RETRY_S = 5.0
 """Seconds until a lane is tried again whose spool or ledger failed."""
+IDLE_AFTER_S = 60.0
+"""Seconds without anything to send before egress is called idle: a trickle is no change."""
 GIVE_UP_AFTER = 3
 """Failed probes after which a drain stops waiting for the beacon."""
 
@@ -75,6 +77,7 @@ class Engine:
         self._dirty: set[Lane] = set()
         self._threads: list[threading.Thread] = []
         self._said = ""
+        self._busy_at = clock.monotonic()
         self.broken: BaseException | None = None
         """What ended one of the threads; the process must say so and stop."""
 
@@ -250,18 +253,26 @@ class Engine:
     def _say_state(self) -> None:
         """Tell the writers, and people once, whether anything leaves."""
         with self._changed:
-            state = self._circuits.state or ("idle" if self._lanes.all_idle() else "up")
+            state = self._circuits.state or self._quiet()
             reasons = sorted(set(self._circuits.reasons.values()))
         if state == self._said:
             return
-        self._said = state
+        before, self._said = self._said, state
         try:
             now = self._clock.wall_ms()
             write_egress_state(self._disk, self._spool, state, now, "; ".join(reasons))
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
-        message = f"Egress is {state}" + (f": {'; '.join(reasons)}." if reasons else ".")
-        self._tell(Event(f"egress.{state}", message))
+        if {before, state} != {"up", "idle"}:
+            message = f"Egress is {state}" + (f": {'; '.join(reasons)}." if reasons else ".")
+            self._tell(Event(f"egress.{state}", message))
+
+    def _quiet(self) -> str:
+        """``up``, or ``idle`` when there has been nothing to send for a while."""
+        now = self._clock.monotonic()
+        if not self._lanes.all_idle():
+            self._busy_at = now
+        return "idle" if now - self._busy_at > IDLE_AFTER_S else "up"
 
 
 def _names(lane: Lane) -> dict[str, object]:
