@@ -35,6 +35,8 @@ class _Commands(click.Group):
     """Imports a command's file when it is called, so that ``bridge append`` starts quickly."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        # Before the command's file is imported: -v shall show where that fails.
+        ctx.obj.verbosity = int(ctx.params["verbose"]) - int(ctx.params["quiet"])
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -88,7 +90,6 @@ def bridge(session: Session, config_file: Path | None, *, verbose: bool, quiet: 
     if verbose and quiet:
         raise click.UsageError("-v and -q exclude each other.")
     session.config_file = config_file
-    session.verbosity = -1 if quiet else int(verbose)
 
 
 def main() -> None:

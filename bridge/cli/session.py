@@ -1,9 +1,11 @@
 """What every command shares: how it finds its configuration, speaks, and fails.
 
 A command is a click command in a file of its own, called ``command``, that takes a :class:`Session`
-first (``@click.pass_obj``). It raises :class:`BridgeError` and returns; :mod:`bridge.cli.main` shows
-errors and sets the exit code. Results go to stdout through :meth:`Session.result` and
-:meth:`Session.say`, everything else to stderr through :meth:`Session.note`.
+first (``@click.pass_obj``), calls :meth:`Session.begin` first, and imports what it alone needs inside
+the function. What the session reads (configuration, keys) is read on first use. A command raises
+:class:`BridgeError` and returns; :mod:`bridge.cli.main` shows errors and sets the exit code. Results
+go to stdout through :meth:`Session.result` and :meth:`Session.say`, everything else to stderr through
+:meth:`Session.note`.
 """
 
 import logging
@@ -81,6 +83,12 @@ class Session:
                 "key.missing",
                 f"There is no {PRIVATE_NAME} in the folder keys.path names.",
                 "Make one with `bridge init`, or correct keys.path.",
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                "key.unreadable",
+                f"{PRIVATE_NAME} in the folder keys.path names cannot be read: {error.strerror}.",
+                "Run this as the user that owns the key, a regular file of mode 0600.",
             ) from error
 
     def begin(self, command: str, *, as_json: bool = False) -> None:

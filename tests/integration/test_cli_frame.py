@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bridge.cli.main import COMMANDS
+from bridge.cli.session import Session
+from keys.errors import BridgeError
 from keys.keyfile import read_signing_key
 
 
@@ -203,3 +206,63 @@ def test_the_frame_imports_nothing_that_a_command_may_not_need() -> None:
     heavy = {"cryptography", "httpx", "msgspec", "sqlite3", "starlette", "uvicorn", "watchdog"}
     assert not heavy & set(told.stdout.split())
     assert not {"yaml", "zstandard", "importlib.metadata"} & set(told.stdout.split())
+
+
+def test_an_interrupt_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
+    pipe = tmp_path / "bridge.yaml"
+    os.mkfifo(pipe)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "bridge.cli.main", "--config", str(pipe), "status"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        pipe.open("wb"),
+    ):  # returns once the command reads from the other end
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+def test_testbeacon_says_where_it_listens_and_ends_when_told_to(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bridge.cli.main", "testbeacon", "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert line.startswith("The reference beacon listens on http://127.0.0.1:")
+    assert (process.returncode, err) == (0, "")
+    assert bridge("testbeacon", "--listen", "localhost:1", cwd=tmp_path).returncode == 78
+
+
+def test_attack_154_the_trace_of_a_fault_holds_no_license_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bridge.yaml").write_text("node: n\n")
+    session = Session()
+    session.config_file = tmp_path / "bridge.yaml"
+    session.environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    (tmp_path / "license_key").write_text("lcl_CANARY_0123")
+    assert session.license_keys.known("n")
+    session.show_trace(ValueError("Illegal header value b'lcl_CANARY_0123' \x1b[2J"))
+    session.show_error(BridgeError("x.y", "It is lcl_CANARY_0123.", "Not lcl_CANARY_0123."))
+    written = capsys.readouterr().err
+    assert "lcl_CANARY" not in written
+    assert "\x1b" not in written
+    assert written.count("[secret]") == 3
+
+
+def test_a_node_key_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
+    assert bridge("init", str(tmp_path), "--node", "n").returncode == 0
+    (tmp_path / "license_key").write_text("lcl_of_this_node")
+    (tmp_path / "keys" / "node.pem").rename(tmp_path / "elsewhere.pem")
+    (tmp_path / "keys" / "node.pem").symlink_to(tmp_path / "elsewhere.pem")
+    told = bridge("run", "--once", cwd=tmp_path)
+    assert (told.returncode, "[key.unreadable]" in told.stderr) == (78, True)

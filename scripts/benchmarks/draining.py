@@ -1,0 +1,90 @@
+"""Drain: from sealed segments to a beacon that takes everything, with verification and ledger."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import httpx
+import zstandard
+from rows import Row, at_least, interleaved
+from sink import sink
+from spools import KEY, MIB, fill, lanes, segments
+
+from bridge.daemon.sending import Outside, make_engine
+from bridge.egress.client import BeaconClient
+from spool.clock import SYSTEM_CLOCK
+from spool.durable import OS_DISK
+from spool.ledger import Ledger
+
+DRAINED = 96 * MIB
+"""Bytes of records that are drained in a round."""
+REQUEST = 4 * MIB
+"""Bytes of records in a request: what the configuration has unless told otherwise."""
+LICENSE = "bench"
+
+
+def drain_to(spool: Path, client: BeaconClient, raw_max: int, clock: Callable[[], float]) -> float:
+    """Send all of a spool whose ledger knows nothing; how long that took by ``clock``."""
+    with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
+        engine = make_engine(
+            spool,
+            KEY,
+            ledger,
+            Outside(client, lambda _: LICENSE, raw_max),
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            random=Random(1),  # noqa: S311 - jitter
+            tell=lambda _: None,
+        )
+        begin = clock()
+        engine.start()
+        stuck = engine.drain()
+        engine.stop()
+        took = clock() - begin
+        if stuck is not None or any(ledger.unbatched(lane) for lane in lanes(spool)):
+            raise RuntimeError(f"the drain stopped: {stuck}")
+    return took
+
+
+def forget(spool: Path) -> None:
+    """Take the ledger and the frontiers away: nothing was ever sent."""
+    for path in (*spool.glob("ledger.*"), *spool.glob("*/*/delivered"), spool / "egress.json"):
+        path.unlink(missing_ok=True)
+
+
+def drain(folder: Path, rounds: int) -> list[Row]:
+    """MB of records for a second of this process's processor time."""
+    spool = folder / "spool"
+    size = fill(spool, DRAINED) / 1e6
+    paths = segments(spool)
+    with sink() as url, httpx.Client(trust_env=False) as bare:
+        client = BeaconClient(url, deadline_s=30.0)
+
+        def ours() -> float:
+            forget(spool)
+            return size / drain_to(spool, client, REQUEST, time.process_time)
+
+        def theirs() -> float:
+            begin = time.process_time()
+            for path in paths:
+                _post_all(bare, url + "/v1/beacon/ingest-traces", path)
+            return size / (time.process_time() - begin)
+
+        found = interleaved(rounds, ours, theirs)
+        client.close()
+    rival = "decompress, join, post with httpx"
+    unit = "MB/CPU second"
+    return [at_least("drain to a local sink", rival, found[0], found[1], unit, bound=0.6)]
+
+
+def _post_all(client: httpx.Client, url: str, path: Path) -> None:
+    with path.open("rb") as stored:
+        reader = zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True)
+        rest = b""
+        while raw := reader.read(REQUEST - len(rest)):
+            lines, _, after = (rest + raw).rpartition(b"\n")
+            joined = lines.replace(b"\n", b",")
+            body = b'{"license":"bench","trace_transactions":[%b]}' % joined
+            client.post(url, content=body).raise_for_status()
+            rest = after

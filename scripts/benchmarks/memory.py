@@ -1,0 +1,55 @@
+"""What the writer and the drain take of memory, each in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from rows import Row, below
+from sink import sink
+from spools import MIB, fill
+
+WRITER_MAX = 40
+"""MiB above its input."""
+DRAIN_MAX = 150
+"""MiB of the whole process."""
+WITHIN = 1.1
+"""How much larger the largest may be than the smallest."""
+BACKLOGS = {"10 MB": 10 * 10**6, "1 GB": 10**9}
+FULL = {"10 GB": 10 * 10**9}
+_CHILD = Path(__file__).with_name("process.py")
+
+
+def memory(folder: Path, *, full: bool) -> list[Row]:
+    """The writer above its input; the drain of small and large backlogs."""
+    rows = [
+        below("memory, writer above its input", _run("write", str(folder / "w")), WRITER_MAX, "MiB")
+    ]
+    found: list[float] = []
+    with sink() as url:
+        for name, size in (BACKLOGS | FULL if full else BACKLOGS).items():
+            spool = folder / name.replace(" ", "")
+            fill(spool, size)
+            found.append(_run("drain", str(spool), url))
+            rows.append(
+                below(f"memory, drain of {name}, requests of 1 MiB", found[-1], DRAIN_MAX, "MiB")
+            )
+    spread = max(found) / min(found)
+    rows.append(
+        Row(
+            "memory, the largest of these drains",
+            "the smallest",
+            f"{max(found):,.1f} MiB",
+            f"{min(found):,.1f} MiB",
+            f"{spread:.2f}",
+            f"≤ {WITHIN:g}x",
+            spread <= WITHIN,
+        )
+    )
+    return rows
+
+
+def _run(*arguments: str) -> float:
+    """Peak memory in MiB that the child says."""
+    command = [sys.executable, str(_CHILD), *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603
+    return int(done.stdout) * 1024 / MIB

@@ -1,0 +1,54 @@
+"""One process whose memory is measured: ``write SPOOL`` or ``drain SPOOL URL``; prints KiB."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+from draining import drain_to
+from records import STREAMS, records
+from spools import GROUP, MIB, groups_of, pipelined, writer
+
+from bridge.egress.client import BeaconClient
+
+REQUEST = MIB
+PASSES = 6
+SINGLES = 1000
+
+
+def _status(name: str) -> int:
+    """A line of the kernel's account of this process, in KiB."""
+    found = re.search(rf"{name}:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None  # noqa: S101 - Linux has had both since 2.6
+    return int(found[1])
+
+
+def _write(spool: Path) -> int:
+    """Fill files and single frames of one stream; the peak above what input and Python take."""
+    some = groups_of(records(STREAMS[0], 16 * GROUP))
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    with writer(spool, STREAMS[0]) as target:
+        for _ in range(PASSES):
+            pipelined(target, some)
+        for record in some[0][:SINGLES]:
+            target.append([record])
+    return _status("VmHWM") - before
+
+
+def _drain(spool: Path, url: str) -> int:
+    client = BeaconClient(url, deadline_s=30.0)
+    drain_to(spool, client, REQUEST, time.perf_counter)
+    client.close()
+    return _status("VmHWM")
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    spool = Path(sys.argv[2])
+    peak = _write(spool) if sys.argv[1] == "write" else _drain(spool, sys.argv[3])
+    sys.stdout.write(f"{peak}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Spools to measure on, made with the public writer."""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from records import STREAMS, records
+
+from keys.ed25519 import SigningKey
+from spool.frames import MIB
+from spool.lane import Lane
+from spool.writer import SEAL_SIZE, Ticket, Writer
+
+KEY = SigningKey(bytes(range(32)))
+"""The key of every spool here: it guards nothing."""
+NODE = "bench"
+GROUP = 1000
+"""Records appended at a time."""
+IN_FLIGHT = 4
+"""Groups that a producer lets wait for the disk."""
+
+
+def writer(spool: Path, stream: str, *, seal_size: int = SEAL_SIZE) -> Writer:
+    """A writer that seals."""
+    return Writer(spool, stream, node=NODE, signer=KEY, seal_size=seal_size)
+
+
+def groups_of(lines: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """``lines`` in groups of a thousand."""
+    return [lines[at : at + GROUP] for at in range(0, len(lines), GROUP)]
+
+
+def pipelined(target: Writer, groups: Sequence[Sequence[bytes]]) -> None:
+    """Append groups with a few in flight; all are durable on return."""
+    tickets: deque[Ticket] = deque()
+    for group in groups:
+        tickets.append(target.submit_lines(group))
+        if len(tickets) == IN_FLIGHT:
+            tickets.popleft().wait()
+    for ticket in tickets:
+        ticket.wait()
+
+
+def fill(spool: Path, raw_size: int) -> int:
+    """Append about ``raw_size`` bytes, a quarter to each stream, and seal; how many bytes it was."""
+    done = 0
+    for stream in STREAMS:
+        groups = groups_of(records(stream, 8 * GROUP))
+        size = sum(len(line) + 1 for line in groups[0])
+        whole = max(1, raw_size // len(STREAMS) // size)
+        with writer(spool, stream) as target:
+            for at in range(0, whole, len(groups)):
+                pipelined(target, list(islice(groups, whole - at)))
+        done += whole * size
+    return done
+
+
+def lanes(spool: Path) -> list[Lane]:
+    """The lanes that were filled."""
+    return [Lane(spool, NODE, stream) for stream in STREAMS]
+
+
+def segments(spool: Path) -> list[Path]:
+    """The files of all segments, in their order."""
+    return [lane.segment(seq) for lane in lanes(spool) for seq in lane.sealed_numbers()]
+
+
+__all__ = [
+    "GROUP",
+    "KEY",
+    "MIB",
+    "NODE",
+    "fill",
+    "groups_of",
+    "lanes",
+    "pipelined",
+    "segments",
+    "writer",
+]

@@ -1,0 +1,58 @@
+"""The rows as a table, in a terminal and in the page that holds the last one."""
+
+import os
+import platform
+import re
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import zstandard
+from rows import Row
+
+HEADS = ("work", "against", "ours", "theirs", "ratio (lowest to highest)", "bound", "met")
+BEGIN = "<!-- table: written by scripts/bench --write -->\n"
+END = "<!-- end of table -->\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    met = "yes" if row.met else "**no**"
+    return (row.work, row.against, row.ours, row.theirs, row.ratio, row.bound, met)
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """A few lines a row, for terminals of any width."""
+    said = []
+    for row in rows:
+        met = "met" if row.met else "MISSED"
+        said.append(
+            f"{row.work}\n  {row.ours}; {row.against}: {row.theirs}; "
+            f"ratio {row.ratio}, bound {row.bound}: {met}\n"
+        )
+    return "".join(said)
+
+
+def as_markdown(rows: Sequence[Row], rounds: int) -> str:
+    """The table, with what it was measured on."""
+    lines = [HEADS, ("---",) * len(HEADS), *map(_cells, rows)]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"{_machine()}, {rounds} rounds:\n\n{table}"
+
+
+def _machine() -> str:
+    cpus = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    name = cpus[0] if cpus else platform.machine()
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({name}), "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}"
+    )
+
+
+def write(page: Path, rows: Sequence[Row], rounds: int) -> None:
+    """Put the table between the page's two marks."""
+    text = page.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{as_markdown(rows, rounds)}\n{END}{after}")
