@@ -116,28 +116,39 @@ class Writer:
     async def append_async(self, records: Iterable[bytes]) -> int:
         """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
         lines = self.judge(records)
-        await self.append_lines_async(lines)
+        waiter = self._submit_async(lines)
+        if waiter is not None:
+            await waiter
         return len(lines)
 
     def judge(self, records: Iterable[bytes]) -> list[bytes]:
         """The lines that ``records`` become, or :class:`RecordError`; nothing is stored."""
         to_lines, guard = self.stream.to_lines, self._guard
-        return [line for record in records for line in to_lines(record, guard).lines]
+        lines: list[bytes] = []
+        for record in records:
+            lines += to_lines(record, guard).lines
+        return lines
 
     async def append_lines_async(self, lines: Sequence[bytes]) -> None:
         """Append lines that :meth:`judge` made; returns when they are durable."""
+        waiter = self._submit_async(lines)
+        if waiter is not None:
+            await waiter
+
+    def _submit_async(self, lines: Sequence[bytes]) -> "asyncio.Future[None] | None":
+        """What to await until ``lines`` are durable; None where there is nothing to append."""
         if not lines:
-            return
+            return None
         if sum(map(len, lines)) >= LARGE:
-            await asyncio.to_thread(lambda: self.submit_lines(lines, inline=True).wait())
-            return
+            # Compressing them would hold up the loop.
+            loop = asyncio.get_running_loop()
+            return loop.run_in_executor(None, lambda: self.submit_lines(lines, inline=True).wait())
         units = units_of(lines, self._encoder())
         with self._queue_lock:
             group = self._enqueue(units, len(lines))
             if group.records == len(lines):  # whoever is first in a group has woken the committer
                 self._wake()
-            waiter = group.waiter()
-        await waiter
+            return group.waiter()
 
     def submit_lines(self, lines: Sequence[bytes], *, inline: bool = False) -> Ticket:
         """Append lines that :meth:`judge` made; any number of tickets may be waited for later.
