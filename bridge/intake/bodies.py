@@ -4,10 +4,11 @@ All bodies in work share one budget of memory; a request that does not fit is as
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.datastructures import Headers
+from starlette.types import Receive
 
 from bridge.intake.refusals import RefusalError
 
@@ -26,37 +27,12 @@ SILENCE_S = 5.0
 class Budget:
     """The memory that bodies in work share; for one event loop."""
 
-    def __init__(self, size: int = SHARED_MAX) -> None:
-        self._free = size
+    def __init__(self) -> None:
+        self._free = SHARED_MAX
 
-    @asynccontextmanager
-    async def body_of(self, request: Request) -> AsyncIterator[bytes]:
-        """The whole body of ``request``; its memory is given back at the end.
-
-        Raises :class:`RefusalError` 413, 408 or 503.
-        """
-        pieces: list[bytes] = []
-        taken = size = 0
-        try:
-            _check_length(request)
-            stream = aiter(request.stream())
-            while True:
-                piece = await _next(stream)
-                if piece is None:
-                    break
-                size += len(piece)
-                if size > BODY_MAX:
-                    raise _too_large()
-                taken += self._take(len(piece))
-                pieces.append(piece)
-            if size > LARGE:
-                taken += self._take(size * (JUDGING_FACTOR - 1))
-            yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        finally:
-            self._free += taken
-
-    def _take(self, size: int) -> int:
-        # One large body alone may exceed what is left, or it could never be taken.
+    def take(self, size: int) -> None:
+        """Set ``size`` bytes aside. Raises :class:`RefusalError` 503 where they are not free."""
+        # While half is free, one large body may have more than is left, or it could never be taken.
         if size > self._free and self._free < SHARED_MAX - BODY_MAX:
             raise RefusalError(
                 503,
@@ -65,27 +41,84 @@ class Budget:
                 "Send it again in a few seconds.",
             )
         self._free -= size
-        return size
+
+    def give_back(self, size: int) -> None:
+        """The end of what :meth:`take` began."""
+        self._free += size
 
 
-async def _next(stream: AsyncIterator[bytes]) -> bytes | None:
-    try:
-        async with asyncio.timeout(SILENCE_S):
-            return await anext(stream)
-    except StopAsyncIteration:
-        return None
-    except TimeoutError:
-        raise RefusalError(
-            408, "intake.slow", "The rest of the request did not come.", "Send it again."
-        ) from None
-    except ClientDisconnect:
-        raise RefusalError(
-            400, "intake.cut", "The request was broken off.", "Send it again."
-        ) from None
+class BodyReader:
+    """Reads one body; its memory counts until the ``with`` block ends."""
+
+    __slots__ = ("_budget", "_headers", "_receive", "_taken")
+
+    def __init__(self, budget: Budget, headers: Headers, receive: Receive) -> None:
+        self._budget = budget
+        self._headers = headers
+        self._receive = receive
+        self._taken = 0
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give its memory back."""
+        self._budget.give_back(self._taken)
+
+    async def read(self) -> bytes:
+        """The whole body. Raises :class:`RefusalError` 400, 408, 413 or 503."""
+        _check_length(self._headers)
+        try:
+            async with asyncio.timeout(SILENCE_S) as silence:
+                piece, more = await self._next(0)
+                if more:
+                    piece = await self._rest(piece, silence)
+        except TimeoutError:
+            raise RefusalError(
+                408,
+                "intake.slow",
+                "The rest of the request did not come.",
+                "Send it again.",
+                {"Connection": "close"},
+            ) from None
+        if len(piece) > LARGE:
+            self._take(len(piece) * (JUDGING_FACTOR - 1))
+        return piece
+
+    async def _rest(self, first: bytes, silence: asyncio.Timeout) -> bytes:
+        # Not a list: of pieces of one byte it would take forty times what they hold.
+        body = bytearray(first)
+        more = True
+        while more:
+            silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
+            piece, more = await self._next(len(body))
+            body += piece
+        return bytes(body)
+
+    async def _next(self, size: int) -> tuple[bytes, bool]:
+        """The next piece after ``size`` bytes, and whether more will come."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise RefusalError(400, "intake.cut", "The request was broken off.", "Send it again.")
+        piece: bytes = message.get("body", b"")
+        if size + len(piece) > BODY_MAX:
+            raise _too_large()
+        self._take(len(piece))
+        return piece, message.get("more_body", False)
+
+    def _take(self, size: int) -> None:
+        self._budget.take(size)
+        self._taken += size
 
 
-def _check_length(request: Request) -> None:
-    length = request.headers.get("content-length", "0")
+def _check_length(headers: Headers) -> None:
+    length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit() or len(length) > len(str(BODY_MAX)):
         raise _too_large()
     if int(length) > BODY_MAX:

@@ -12,9 +12,9 @@ import orjson
 
 from bridge.intake.refusals import RefusalError
 from keys.strictjson import Fields, loads
-from spool.durable import Disk, make_folders, replace_file
+from spool.durable import Disk, explained, make_folders, replace_file
 from spool.safefile import read_whole
-from spool.secrets import SECRET_MIN
+from spool.secrets import NO_SECRETS, SECRET_MIN, SecretGuard
 
 KEY_MAX = 4096
 """Characters of a license key."""
@@ -33,11 +33,14 @@ class Pin:
         self._pinned = self._read()
 
     def accepts(self, presented: str) -> bool:
-        """Whether it is the pinned key; the first one is pinned. Raises :class:`OSError`."""
+        """Whether it is the pinned key; the first one is pinned. Raises :class:`SpoolError`."""
         mark = hmac.digest(self._secret, presented.encode(), "sha256").hex()
         if self._pinned is None:
-            make_folders(self._disk, self._spool, self._path.parent)
-            replace_file(self._disk, self._path, orjson.dumps({"v": 1, "hmac_sha256": mark}))
+            try:
+                make_folders(self._disk, self._spool, self._path.parent)
+                replace_file(self._disk, self._path, orjson.dumps({"v": 1, "hmac_sha256": mark}))
+            except OSError as error:
+                raise explained(error, "pin the license key") from error
             self._pinned = mark
         return hmac.compare_digest(mark, self._pinned)
 
@@ -56,8 +59,8 @@ class Pin:
 class Gate:
     """Judges the license key of each request.
 
-    ``accepts`` tells whether a key is the node's; ``changed`` is the id of the refusal where it is
-    not; ``open_otlp`` whether OTLP without a key is taken.
+    ``accepts`` tells whether a key is the node's; ``configured`` whether those were configured;
+    ``open_otlp`` whether OTLP without a key is taken.
     """
 
     def __init__(
@@ -66,9 +69,14 @@ class Gate:
         self._accepts = accepts
         self._configured = configured
         self._open_otlp = open_otlp
+        self.seen = NO_SECRETS
+        """Knows the key that was accepted where none is configured, from its first request on."""
 
     def check(self, presented: object, *, otlp: bool) -> None:
-        """Return if a request with this key is taken; else :class:`RefusalError` 403."""
+        """Return if a request with this key is taken; else :class:`RefusalError` 403.
+
+        Raises :class:`SpoolError` where the first key cannot be pinned.
+        """
         if presented is None:
             if otlp and self._open_otlp:
                 return
@@ -85,6 +93,8 @@ class Gate:
             and presented.isprintable()
         )
         if formed and self._accepts(str(presented)):
+            if not self._configured and self.seen is NO_SECRETS:
+                self.seen = SecretGuard([str(presented)])
             return
         if self._configured:
             raise RefusalError(
@@ -97,5 +107,20 @@ class Gate:
             403,
             "license.changed",
             "The license key is another one than the first that this node saw.",
-            "Configure the right key as license_key_file.",
+            "Configure the right key as license_key_file; it counts instead of the first one.",
         )
+
+
+class RequestGuard(SecretGuard):
+    """Knows the configured keys, and the one that requests were seen to carry where none is."""
+
+    __slots__ = ("_gate", "_known")
+
+    def __init__(self, known: SecretGuard, gate: Gate) -> None:
+        super().__init__()
+        self._known = known
+        self._gate = gate
+
+    def found_in(self, data: bytes) -> bool:
+        """See :class:`SecretGuard`."""
+        return self._known.found_in(data) or self._gate.seen.found_in(data)

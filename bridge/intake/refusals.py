@@ -17,17 +17,26 @@ _RPC: Mapping[int, int] = MappingProxyType(
     {400: 3, 403: 7, 404: 5, 405: 12, 408: 4, 413: 8, 415: 3, 503: 14}
 )
 """google.rpc.Code by HTTP status: INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, …"""
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class RefusalError(Exception):
-    """A request that is not taken; nothing of it was stored."""
+    """A request that is not taken; nothing of it was stored. ``headers`` go with the answer."""
 
-    def __init__(self, status: int, id: str, message: str, hint: str) -> None:  # noqa: A002 - our word
+    def __init__(
+        self,
+        status: int,
+        id: str,  # noqa: A002 - our word
+        message: str,
+        hint: str,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.id = id
         self.message = message
         self.hint = hint
+        self.headers = headers
 
 
 def answer(refusal: RefusalError, *, otlp: bool, retry_after: str | None = None) -> Response:
@@ -39,5 +48,7 @@ def answer(refusal: RefusalError, *, otlp: bool, retry_after: str | None = None)
         }
     else:
         said = {"error": refusal.id, "message": refusal.message, "hint": refusal.hint}
-    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    headers = dict(refusal.headers)
+    if retry_after is not None:
+        headers["Retry-After"] = retry_after
     return Response(orjson.dumps(said), refusal.status, headers, JSON)

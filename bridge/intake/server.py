@@ -9,12 +9,14 @@ from collections.abc import Iterator
 import uvicorn
 
 from bridge.intake.app import Intake
+from bridge.intake.connection import Connection
 from keys.errors import ConfigError
 
-STOP_S = 5
-"""Seconds that requests in work get when the server stops."""
+STOP_S = 3
+"""Seconds that requests in work get when the server stops; with sealing it shall end within 5."""
 BACKLOG = 2048
-READY_S = 10.0
+KEEP_ALIVE_S = 75
+"""Seconds that an idle connection stays; exporters send every 5 s, and must not meet its end."""
 
 
 class _Server(uvicorn.Server):
@@ -48,14 +50,16 @@ class IntakeServer:
             uvicorn.Config(
                 intake,
                 loop="asyncio",
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
                 access_log=False,
                 log_config=None,
                 server_header=False,
-                date_header=True,
+                proxy_headers=False,
+                log_level="error",  # what clients send wrong is counted, and must not flood the log
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_S,
                 backlog=BACKLOG,
             )

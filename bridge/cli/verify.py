@@ -1,0 +1,81 @@
+"""``bridge verify``: is what lies there what was sealed, and is all of it there?"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bridge.cli.keyring import key_option, keys_for
+from bridge.cli.session import Session, json_option
+from keys.errors import VerificationError
+from spool.verdicts import Item
+from spool.verification import verify
+
+
+@click.command("verify")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+)
+@click.option("--records", is_flag=True, help="Parse every line too: one JSON object a line.")
+@key_option
+@json_option
+@click.pass_obj
+def command(
+    session: Session,
+    paths: tuple[Path, ...],
+    key_files: tuple[Path, ...],
+    *,
+    records: bool,
+    as_json: bool,
+) -> None:
+    """Verify signatures, digests and chains of segments, folders, lanes or spools.
+
+    A file is judged by itself, and against the one named before it; a lane also for holes and
+    against its head. Exit code 4 if anything is bad, or a PATH holds nothing to verify.
+    """
+    session.begin("verify", as_json=as_json)
+    keys = keys_for(session, key_files)
+    answers: list[Mapping[str, Any]] = []
+    bad = segments = lines = 0
+    for item in verify(paths, keys, records=records):
+        if as_json:
+            answers.append(_answer(item))
+        else:
+            _show(session, item)
+        bad += not item.ok
+        if item.ok and item.said is not None:
+            segments += 1
+            lines += item.said.records
+    answer = {"ok": not bad, "items": answers}
+    good = f"{segments} segments are good, with {lines} records"
+    session.result(answer, lambda: session.say(f"{good}; {bad} problems." if bad else f"{good}."))
+    session.finish(VerificationError.exit_code if bad else 0)
+
+
+def _answer(item: Item) -> Mapping[str, Any]:
+    problem = item.problem
+    return {
+        "path": str(item.path),
+        "kind": item.kind,
+        "ok": item.ok,
+        "problem": None
+        if problem is None
+        else {"id": problem.id, "message": problem.message, "hint": problem.hint},
+        "note": item.note,
+    }
+
+
+def _show(session: Session, item: Item) -> None:
+    name = str(item.path)
+    note = f"; {item.note}" if item.note else ""
+    if item.problem is not None:
+        session.say(f"BAD {name}: {item.problem.message} [{item.problem.id}]{note}")
+        session.say(f"    {item.problem.hint}")
+    elif item.said is not None:
+        said = item.said
+        session.say(
+            f"ok {name}: {said.node}/{said.stream} {said.seq}, {said.records} records{note}"
+        )
+    else:
+        session.say(f"{item.kind} {name}: {item.note or 'agrees with the last segment'}")
