@@ -1,41 +1,24 @@
 """``bridge inspect``: what one file holds, who vouches for it, and its records as they will leave."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import click
 
+from bridge.cli.found import Found, answer_of, lines_of
 from bridge.cli.keyring import key_option, keys_for
 from bridge.cli.session import Session, json_option
-from keys.errors import BridgeError, ConfigError, VerificationError
-from spool.clock import rfc3339
+from keys.errors import ConfigError, VerificationError
 from spool.frames import MIB, FrameDecoder
 from spool.inspection import Keys, lies_in_place
 from spool.segment import Segment
-from spool.statement import Statement
 from spool.verdicts import problem_of
 
 ANSWER_MAX = 64 * MIB
 """Bytes of records in one JSON answer, which is made in memory."""
 _ALL = "all"
-
-
-@dataclass
-class _Found:
-    """What was found out; ``signature`` is verified, untrusted, bad, or unknown without a key."""
-
-    said: Statement
-    digest: str
-    stored_size: int
-    key: str
-    signature: str = "unknown"
-    frames: int = 0
-    error: BridgeError | None = None
-    shown: list[str] = field(default_factory=list)
 
 
 @click.command("inspect")
@@ -75,32 +58,32 @@ def command(
     keys = _keys(session, key_files)
     try:
         with Segment.open(path, own=False) as segment:
-            found = _Found(
+            found = Found(
                 segment.statement,
                 segment.digest,
                 segment.stored_size,
                 segment.envelope.signatures[0].keyid,
             )
             _judge(path, segment, keys, found)
-            if records is not None and not as_json:
-                _note_all(session, path, found)
             _read(session, segment, found, count)
+    except BrokenPipeError:  # whoever reads the lines has gone; the file is all right
+        raise
     except OSError as error:
         problem = problem_of(error)
         raise VerificationError(problem.id, problem.message, problem.hint) from error
     _tell(session, path, found, records=records)
 
 
-def _tell(session: Session, path: Path, found: _Found, *, records: str | None) -> None:
+def _tell(session: Session, path: Path, found: Found, *, records: str | None) -> None:
     if session.as_json:
         lines = {} if records is None else {"lines": found.shown}
-        session.result({**_answer(path, found), **lines}, lambda: None)
-    elif found.error is not None:
-        if records is None:
-            _say_all(session, path, found)
-        session.show_error(found.error)
-    elif records is None:
-        _say_all(session, path, found)
+        session.result({**answer_of(path, found), **lines}, lambda: None)
+    else:
+        tell = session.say if records is None else session.note
+        for line in lines_of(path, found):
+            tell(line)
+        if found.error is not None:
+            session.show_error(found.error)
     session.finish(0 if found.error is None else VerificationError.exit_code)
 
 
@@ -124,7 +107,7 @@ def _keys(session: Session, key_files: Sequence[Path]) -> Keys | None:
         raise
 
 
-def _judge(path: Path, segment: Segment, keys: Keys | None, found: _Found) -> None:
+def _judge(path: Path, segment: Segment, keys: Keys | None, found: Found) -> None:
     try:
         lies_in_place(path)(segment)
         segment.check_digest()
@@ -139,7 +122,7 @@ def _judge(path: Path, segment: Segment, keys: Keys | None, found: _Found) -> No
             found.signature = "bad"
 
 
-def _read(session: Session, segment: Segment, found: _Found, count: int | None) -> None:
+def _read(session: Session, segment: Segment, found: Found, count: int | None) -> None:
     """Go through the frames, and show the first ``count`` lines; None of a file that is bad."""
     if found.error is not None:
         return
@@ -169,105 +152,10 @@ def _read(session: Session, segment: Segment, found: _Found, count: int | None) 
         sys.stdout.buffer.flush()
 
 
-def _show_line(session: Session, found: _Found, line: bytes) -> None:
+def _show_line(session: Session, found: Found, line: bytes) -> None:
     if session.as_json:
         found.shown.append(line[:-1].decode("utf-8", "backslashreplace"))
     elif sys.stdout.isatty():
         session.say(line[:-1].decode("utf-8", "backslashreplace"))
     else:
         sys.stdout.buffer.write(line)
-
-
-def _answer(path: Path, found: _Found) -> Mapping[str, Any]:
-    said, error = found.said, found.error
-    answer = {
-        "path": str(path),
-        "kind": "segment",
-        "valid": error is None,
-        "node": said.node,
-        "stream": said.stream,
-        "chain": said.chain,
-        "seq": said.seq,
-        "prev": said.prev,
-        "digest": found.digest,
-        "records": said.records,
-        "raw_size": said.raw_size,
-        "size": said.size,
-        "stored_size": found.stored_size,
-        "frames": found.frames,
-        "sha256": said.sha256,
-        "before": {"records": said.before.records, "raw_size": said.before.raw_size},
-        "first_at": None if said.first_at is None else rfc3339(said.first_at),
-        "last_at": None if said.last_at is None else rfc3339(said.last_at),
-        "reason": said.reason,
-        "policy": said.policy,
-        "follows": None
-        if said.follows is None
-        else {
-            "chain": said.follows.chain,
-            "seq": said.follows.seq,
-            "digest": said.follows.digest,
-            "why": said.follows.why,
-        },
-        "lost": None
-        if said.lost is None
-        else {
-            "ranges": said.lost.ranges,
-            "records": said.lost.records,
-            "raw_size": said.lost.raw_size,
-            "why": said.lost.why,
-        },
-        "of": said.of,
-        "signature": {"key": found.key, "state": found.signature},
-    }
-    if error is not None:
-        answer["error"] = {"id": error.id, "message": error.message, "hint": error.hint}
-    return answer
-
-
-_SIGNATURE = {
-    "verified": "verified, the key is trusted",
-    "untrusted": "by a key that is not trusted for this node",
-    "bad": "bad: this key did not sign it",
-    "unknown": "not verified: could not tell, no key given (--key PUB.pem)",
-}
-
-
-def _lines(path: Path, found: _Found) -> list[str]:
-    said = found.said
-    valid = "no" if found.error else "yes"
-    if found.error is None and found.signature == "unknown":
-        valid = "its bytes are; nobody has vouched for them"
-    lines = [
-        f"segment    {path}",
-        f"lane       {said.node}/{said.stream} {said.seq}, chain {said.chain}",
-        f"valid      {valid}",
-        f"signature  {_SIGNATURE[found.signature]}",
-        f"key        {found.key}",
-        f"digest     {found.digest}",
-        f"records    {said.records}, after {said.before.records} in its chain",
-        f"size       {found.stored_size} bytes stored, {said.raw_size} bytes of records",
-        f"sealed by  {said.reason}",
-    ]
-    if said.first_at is not None and said.last_at is not None:
-        lines.append(f"accepted   {rfc3339(said.first_at)} to {rfc3339(said.last_at)}")
-    if said.follows is not None:
-        follows = said.follows
-        lines.append(f"follows    chain {follows.chain} up to {follows.seq} ({follows.why})")
-    if said.lost is not None:
-        lost = said.lost
-        many = "nobody knows how many" if lost.records is None else lost.records
-        lines.append(f"lost       {many} records, segments {lost.ranges or '-'} ({lost.why})")
-    if said.of is not None:
-        lines.append(f"saved from segment {said.of}")
-    return lines
-
-
-def _say_all(session: Session, path: Path, found: _Found) -> None:
-    for line in _lines(path, found):
-        session.say(line)
-
-
-def _note_all(session: Session, path: Path, found: _Found) -> None:
-    for line in _lines(path, found):
-        session.note(line)

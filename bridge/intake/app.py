@@ -76,6 +76,11 @@ class Intake:
             found = RefusalError(status, error.id, error.message, error.hint)
         except SpoolError as error:
             found = RefusalError(503, error.id, error.message, error.hint)
+        except asyncio.CancelledError:
+            # The server stops and waits no longer: a 500, uvicorn's answer, would lose the data.
+            found = RefusalError(
+                503, "intake.stopping", "The bridge is being stopped.", "Send it again."
+            )
         except Exception as error:  # noqa: BLE001 - told to the log; nothing was acknowledged
             found = _failed(error)
         self.counts.refused[found.id] += 1

@@ -1,25 +1,33 @@
-"""One connection: HTTP/1.1 by uvicorn, with the bounds on a request's head that it does not set.
+"""One connection: HTTP/1.1 by uvicorn, with two things that it does not do.
 
 With httptools, uvicorn takes a head (or a trailer) of any size and waits for its end for ever. Here
 neither grows beyond a bound nor stays half-sent for longer than some seconds.
+
+A request that offers an upgrade loses its body there. Java's own client offers HTTP/2 with each first
+request; here the offer is passed over, as HTTP allows, and the request is taken as it is.
 """
 
 import asyncio
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MAX = 64 * 1024
 """Bytes of a head, or between two pieces of a body; real heads have less than 2 KiB."""
 HEAD_S = 10.0
 """Seconds for a head to come whole; clients give up after 10."""
+_OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
+"""The headers that make up the offer of an upgrade."""
 
 
 class Connection(HttpToolsProtocol):
-    """Cuts what sends a head without an end; everything else is uvicorn's."""
+    """Cuts heads without an end, passes over offers of an upgrade; the rest is uvicorn's."""
 
     _loose = 0
     """Bytes since the last whole head, piece of a body, or end of a message."""
     _late: asyncio.TimerHandle | None = None
+    _offered = False
+    """Whether the head that was read last offers an upgrade."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; its first request has to come in time."""
@@ -33,8 +41,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, or of many."""
+        self._unset_keepalive_if_required()
         self._loose += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self.transport.is_closing():
             self._on_time()
         elif self._loose > HEAD_MAX:
@@ -50,7 +59,10 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is whole."""
         self._loose = 0
-        super().on_headers_complete()
+        # CONNECT is an upgrade without an offer; it has no body to lose.
+        self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._offered:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body has come."""
@@ -60,7 +72,31 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is whole."""
         self._loose = 0
-        super().on_message_complete()
+        if not self._offered:
+            super().on_message_complete()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            while True:
+                try:
+                    self.parser.feed_data(data)
+                except httptools.HttpParserUpgrade as upgrade:
+                    if not self._offered:
+                        return
+                    (end_of_head,) = upgrade.args
+                    data = self._head_without_offer() + data[end_of_head:]
+                else:
+                    return
+        except httptools.HttpParserError:
+            self.send_400_response("This is no HTTP/1.1 request.")
+
+    def _head_without_offer(self) -> bytes:
+        """The head that was just read, for a new parser: the old one has done its work."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in _OFFER]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(kept))
 
     def _on_time(self) -> None:
         if self._late is not None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +127,11 @@ def test_records_of_a_bad_file_are_not_shown() -> None:
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Iterator[Path]:
+def hostile(tmp_path: Path) -> Path:
     """A well signed segment whose lines would act on a terminal."""
     lane = new_lane(tmp_path / "spool")
     seal_one(lane, ['{"id":"\x1b[2J\x9b\u202e\u200b\r"}'.encode(), b'{"id":"\xff\xfe"}'])
-    yield lane.segment(1)
+    return lane.segment(1)
 
 
 def test_records_cannot_act_on_a_terminal(hostile: Path, tmp_path: Path) -> None:

@@ -223,6 +223,44 @@ def test_half_a_head_and_no_head_at_all_are_ended_after_seconds(running: Running
         assert time.monotonic() - begun < 2 * HEAD_S
 
 
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\nUpgrade: h2c\r\n"
+OFFERED = HEAD + UPGRADE + b"Content-Length: %d\r\n\r\n%b" % (len(ONE), ONE)
+
+
+@pytest.mark.parametrize("cut_every", [1, 50, 10_000])
+def test_an_offer_of_http_2_is_passed_over_and_the_body_is_taken(
+    running: Running, cut_every: int
+) -> None:
+    chunked = HEAD + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n1a\r\n%b\r\n0\r\n\r\n" % ONE
+    with running.connect() as connection:
+        for request in (OFFERED, chunked, GOOD, OFFERED):
+            for start in range(0, len(request), cut_every):
+                connection.sendall(request[start : start + cut_every])
+            assert answered(connection) == (200, b"{}")
+    assert running.stored("logs") == [ONE] * 4
+
+
+def test_many_offers_in_one_piece_are_each_answered(running: Running) -> None:
+    count = 1000
+    answers = b""
+    with running.connect() as connection:
+        threading.Thread(target=connection.sendall, args=(OFFERED * count,)).start()
+        while answers.count(b"{}") < count:
+            piece = connection.recv(65536)
+            assert piece
+            answers += piece
+    assert len(running.stored("logs")) == count
+
+
+@pytest.mark.parametrize("request_line", [b"CONNECT a:443", b"CONNECT /v1/logs", b"PRI *"])
+def test_what_is_no_request_for_us_ends_or_is_refused(
+    running: Running, request_line: bytes
+) -> None:
+    with running.connect() as connection:
+        connection.sendall(request_line + b" HTTP/1.1\r\n" + UPGRADE + b"\r\n")
+        assert answered(connection)[0] in {400, 405}
+
+
 def test_a_body_that_stops_is_answered_408_and_the_connection_ends(running: Running) -> None:
     with running.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
@@ -271,6 +309,8 @@ def test_stopping_keeps_what_was_answered_and_does_not_wait_for_half_sent_reques
             running.server.stop()
             assert time.monotonic() - begun < 5
             assert running.server.broken is None
+            assert answered(body)[0] == 503
+            assert is_closed(half)
             assert running.stored("logs") == [ONE]
 
 
