@@ -19,7 +19,7 @@ from keys.ed25519 import SigningKey
 from spool.chain import begin_lane
 from spool.clock import MS, SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, Disk, explained
-from spool.errors import SpoolError
+from spool.errors import RecordError, SpoolError
 from spool.frames import MIB, FrameEncoder
 from spool.group import LARGE, Group, Unit, frames_of, units_of
 from spool.keeper import Keeper
@@ -122,11 +122,22 @@ class Writer:
         return len(lines)
 
     def judge(self, records: Iterable[bytes]) -> list[bytes]:
-        """The lines that ``records`` become, or :class:`RecordError`; nothing is stored."""
+        """The lines that ``records`` become, or :class:`RecordError`; nothing is stored.
+
+        An OTLP record that holds a guarded value is refused, with all that came with it: a caller
+        that is not told would not know that it was left out.
+        """
         to_lines, guard = self.stream.to_lines, self._guard
         lines: list[bytes] = []
         for record in records:
-            lines += to_lines(record, guard).lines
+            found = to_lines(record, guard)
+            if found.dropped:
+                raise RecordError(
+                    "record.secret",
+                    f"{found.dropped} OTLP records hold a secret that must not be stored.",
+                    "Take the license key out of them.",
+                )
+            lines += found.lines
         return lines
 
     async def append_lines_async(self, lines: Sequence[bytes]) -> None:

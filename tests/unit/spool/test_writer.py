@@ -21,6 +21,7 @@ from spool.frames import MIB
 from spool.lane import Lane
 from spool.openfile import open_files
 from spool.safefile import read_whole
+from spool.secrets import SecretGuard
 from spool.writer import Writer
 from tests.support import producers
 from tests.support.books import lines, statements
@@ -501,3 +502,15 @@ def test_two_writers_of_one_process_write_two_files(tmp_path: Path) -> None:
         assert len(names) == 2
         assert all(read_whole(name, MIB, own=True) for name in names)
     assert sorted(lines(_lane(tmp_path), KEY)) == records(1, "one") + records(1, "other")
+
+
+def test_attack_068_an_otlp_record_with_a_secret_is_refused_and_never_left_out_in_silence(
+    tmp_path: Path,
+) -> None:
+    guard = SecretGuard(["lcl_SECRET_KEY"])
+    with Writer(tmp_path, "logs", node="n", signer=KEY, guard=guard) as writer:
+        body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"a":"lcl_SECRET_KEY"},{"a":1}]}]}]}'
+        with pytest.raises(RecordError) as caught:
+            writer.append([body])
+        assert caught.value.id == "record.secret"
+    assert lines(Lane(tmp_path, "n", "logs"), KEY) == []
