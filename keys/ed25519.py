@@ -9,7 +9,7 @@ canonical.
 import hashlib
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -26,6 +26,8 @@ _TORSION_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
 """The y coordinate of one point of order 8; its negative has the other."""
 _SMALL_ORDER_Y = frozenset({0, 1, FIELD_PRIME - 1, _TORSION_Y, FIELD_PRIME - _TORSION_Y})
 """The y coordinates of all eight points whose order divides 8."""
+_NOT_READABLE = (ValueError, UnsupportedAlgorithm, InternalError)
+"""What ``cryptography`` raises for a PEM; the last for a key of another curve with our length."""
 
 
 class PublicKey:
@@ -56,14 +58,21 @@ class PublicKey:
 
     @classmethod
     def from_pem(cls, data: bytes) -> Self:
-        """The key in one PEM block. Raises as the constructor does."""
+        """The key in ``data``, which is exactly what :meth:`pem` gives; its last newline may miss.
+
+        Raises as the constructor does, and ``key.type``.
+        """
         try:
             key = pem.load_pem_public_key(data)
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except _NOT_READABLE as error:
             raise _bad("encoding", "it is not the PEM of a public key") from error
         if not isinstance(key, Ed25519PublicKey):
             raise _bad("type", "it is not an Ed25519 key")
-        return cls(key.public_bytes(pem.Encoding.Raw, pem.PublicFormat.Raw))
+        found = cls(key.public_bytes(pem.Encoding.Raw, pem.PublicFormat.Raw))
+        # The loader takes the first of several blocks, and skips what stands around it.
+        if not _is_whole(data, found.pem()):
+            raise _bad("encoding", "it is not the PEM of a public key")
+        return found
 
     def spki_der(self) -> bytes:
         """Its SubjectPublicKeyInfo, RFC 8410."""
@@ -112,7 +121,7 @@ class SigningKey:
 
     @classmethod
     def from_pem(cls, data: bytes) -> Self:
-        """The key in one PKCS#8 PEM block, not encrypted.
+        """The key in ``data``, which is exactly what :meth:`pem` gives; its last newline may miss.
 
         Raises :class:`VerificationError` ``key.encoding``, ``key.encrypted`` or ``key.type``.
         """
@@ -122,11 +131,14 @@ class SigningKey:
             raise _bad(
                 "encrypted", "it is encrypted, and nobody could type a passphrase"
             ) from error
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except _NOT_READABLE as error:
             raise _bad("encoding", "it is not the PEM of a private key") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise _bad("type", "it is not an Ed25519 key")
-        return cls(_seed_of(key))
+        found = cls(_seed_of(key))
+        if not _is_whole(data, found.pem()):
+            raise _bad("encoding", "it is not the PEM of a private key")
+        return found
 
     def sign(self, message: bytes) -> bytes:
         """The 64 bytes of its signature; the same message has the same one."""
@@ -140,6 +152,10 @@ class SigningKey:
 
     def __repr__(self) -> str:
         return f"SigningKey({self.public.id[:16]})"
+
+
+def _is_whole(data: bytes, block: bytes) -> bool:
+    return data in (block, block.removesuffix(b"\n"))
 
 
 def _seed_of(key: Ed25519PrivateKey) -> bytes:

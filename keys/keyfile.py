@@ -112,9 +112,11 @@ def _create(path: Path, data: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, mode)
     try:
-        with open(fd, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+        # Buffered: a full disk takes a part and says so only in a count, which a raw write returns.
+        with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
             os.fchmod(fd, mode)
             file.write(data)
+            file.flush()
             os.fsync(fd)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

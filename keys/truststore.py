@@ -75,8 +75,9 @@ class TrustStore:
     def with_key(self, role: str, name: str, public: PublicKey, fingerprint: str) -> "TrustStore":
         """A store with one key more, whose full fingerprint (its id) somebody has compared.
 
-        Raises :class:`VerificationError` ``trust.fingerprint`` if it is another key's, or
-        ``trust.repeated`` if the key is in the store already.
+        Raises :class:`VerificationError` ``trust.fingerprint`` if it is another key's,
+        ``trust.repeated`` if the key is in the store already, or ``document.field`` if no store may
+        hold such a role or name, or one key more.
         """
         if fingerprint != public.id:
             raise VerificationError(
@@ -84,7 +85,8 @@ class TrustStore:
                 "The fingerprint is not that of this key.",
                 "Compare all 64 characters with what its owner reads to you.",
             )
-        return TrustStore(_judged((*self.keys, TrustedKey(role, name, public))))
+        # What could be saved but not loaded again would lock everybody out.
+        return TrustStore(parse(encode((*self.keys, TrustedKey(role, name, public)))))
 
     def save(self, path: Path) -> None:
         """Put this store in the place of the file at ``path``. Raises :class:`OSError`."""
@@ -92,8 +94,10 @@ class TrustStore:
         temporary.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with open(os.open(temporary, flags, _MODE), "wb", buffering=0) as file:  # noqa: PTH123
+            # Buffered: a full disk takes a part and says so only in a count, which a raw write returns.
+            with open(os.open(temporary, flags, _MODE), "wb") as file:  # noqa: PTH123
                 file.write(encode(self.keys))
+                file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
@@ -148,17 +152,13 @@ def parse(data: bytes) -> tuple[TrustedKey, ...]:
         item.done()
         found.append(key)
     fields.done()
-    return _judged(tuple(found))
-
-
-def _judged(keys: tuple[TrustedKey, ...]) -> tuple[TrustedKey, ...]:
-    if len({key.public.id for key in keys}) != len(keys):
+    if len({key.public.id for key in found}) != len(found):
         raise VerificationError(
             "trust.repeated",
             "A key stands in the trust store twice.",
             "Each key speaks for one name in one role; make another key for another.",
         )
-    return keys
+    return tuple(found)
 
 
 def _base64(text: str) -> bytes:

@@ -27,7 +27,7 @@ ROOMS = (keys, spool, bridge)
 _ROW = re.compile(
     r"\| `([^`]+)` \| ([^|]+) \| ((?:[^|\\]|\\.)+) \| ((?:[^|\\]|\\.)+) \| ([^|]+) \|"
 )
-_NOT_RAISED_HERE = ("json", "tar", "zst", "py", "md", "pem", "yaml", "db")
+_NOT_RAISED_HERE = ("json", "lock", "tar", "zst", "py", "md", "pem", "yaml", "db")
 """What follows the dot of a file's name in a docstring."""
 
 
