@@ -1,7 +1,9 @@
 """Keys sign and verify as RFC 8032 says, and as openssl does."""
 
+import base64
 import hashlib
 import subprocess
+import traceback
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,26 @@ VECTORS = [
             "387b2eaeb4302aeeb00d291612bb0c00"
         ),
     ),
+    (
+        "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        (
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc659"
+            "4a7c15e9716ed28dc027beceea1ec40a"
+        ),
+    ),
+    (
+        "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+        "ec172b93ad5e563f4932c70e1245034c35467ef2efd4d64ebf819683467e2bf2",
+        hashlib.sha512(b"abc").hexdigest(),
+        (
+            "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e030"
+            "3dca179c138ac17ad9bef1177331a704"
+        ),
+    ),
 ]
+CURVE_D = -121665 * pow(121666, -1, FIELD_PRIME) % FIELD_PRIME
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 TORSION_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
 
@@ -59,6 +80,34 @@ def test_attack_020_every_encoding_of_a_small_order_point_is_refused() -> None:
         with pytest.raises(VerificationError) as caught:
             PublicKey(raw)
         assert caught.value.id == "key.small_order"
+
+
+def point(raw: bytes) -> tuple[int, int]:
+    """The point that these bytes encode, y taken modulo p (RFC 8032, section 5.1.3)."""
+    p = FIELD_PRIME
+    number = int.from_bytes(raw, "little")
+    y = (number & (2**255 - 1)) % p
+    square = (y * y - 1) * pow(CURVE_D * y * y + 1, -1, p) % p
+    x = pow(square, (p + 3) // 8, p)
+    if x * x % p != square:
+        x = x * pow(2, (p - 1) // 4, p) % p
+    assert x * x % p == square
+    return (x if x % 2 == number >> 255 else -x % p), y
+
+
+def doubled(at: tuple[int, int]) -> tuple[int, int]:
+    x, y = at
+    p, product = FIELD_PRIME, CURVE_D * at[0] ** 2 * at[1] ** 2
+    return (
+        2 * x * y * pow(1 + product, -1, p) % p,
+        (y * y + x * x) * pow(1 - product, -1, p) % p,
+    )
+
+
+def test_the_small_order_encodings_are_all_eight_points_whose_order_divides_8() -> None:
+    points = {point(raw) for raw in small_order_encodings()}
+    assert len(points) == 8  # The curve's cofactor is 8: there are no more.
+    assert {doubled(doubled(doubled(at))) for at in points} == {(0, 1)}
 
 
 def test_a_coordinate_that_is_not_canonical_is_refused() -> None:
@@ -104,9 +153,50 @@ def test_a_key_survives_pem_and_der() -> None:
 
 
 def test_nothing_that_prints_a_signing_key_shows_it() -> None:
-    key = SigningKey(b"\x07" * 32)
-    assert "07" * 8 not in repr(key)
-    assert repr(b"\x07" * 4)[2:-1] not in f"{key} {key!r} {vars(key)}"
+    seed = bytes(range(32, 64))
+    key = SigningKey(seed)
+    try:
+        key.public.verify(b"", b"")
+    except VerificationError as error:
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        printed = f"{key} {key!r} {vars(key)} {[key]} {''.join(told.format())}"
+    # Of its PEM, the part that a key of its own has; of the seed, each way to write bytes.
+    secret = key.pem().splitlines()[1].decode()[-40:]
+    for form in (secret, seed.hex(), repr(seed)[2:20], base64.b64encode(seed).decode()[:16]):
+        assert form not in printed
+
+
+@pytest.mark.parametrize(
+    "around",
+    [(b"x\n", b""), (b"", b"x"), (b"", b"\n"), (b"\n", b""), None],
+    ids=["before", "after", "newline-after", "newline-before", "twice"],
+)
+def test_a_pem_with_anything_around_its_block_is_refused(
+    around: tuple[bytes, bytes] | None,
+) -> None:
+    key = SigningKey.generate()
+    for block, load in (
+        (key.pem(), SigningKey.from_pem),
+        (key.public.pem(), PublicKey.from_pem),
+    ):
+        data = block + block if around is None else around[0] + block + around[1]
+        with pytest.raises(VerificationError) as caught:
+            load(data)
+        assert caught.value.id == "key.encoding"
+        load(block.removesuffix(b"\n"))
+
+
+@pytest.mark.parametrize("oid", ["2b656f", "2b6571"], ids=["x448", "ed448"])
+def test_a_private_key_of_another_curve_with_our_length_is_refused(oid: str) -> None:
+    der = bytes.fromhex(f"302e02010030050603{oid}04220420") + b"\x01" * 32
+    with pytest.raises(VerificationError):
+        SigningKey.from_pem(
+            b"-----BEGIN PRIVATE KEY-----
+"
+            + base64.encodebytes(der)
+            + b"-----END PRIVATE KEY-----
+"
+        )
 
 
 def test_openssl_makes_the_same_signature_and_verifies_ours(tmp_path: Path) -> None:
