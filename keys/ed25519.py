@@ -22,7 +22,7 @@ RAW_SIZE = 32
 FIELD_PRIME = 2**255 - 19
 _SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What stands before the 32 raw bytes in the DER of an Ed25519 public key, RFC 8410."""
-_TORSION_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_TORSION_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 """The y coordinate of one point of order 8; its negative has the other."""
 _SMALL_ORDER_Y = frozenset({0, 1, FIELD_PRIME - 1, _TORSION_Y, FIELD_PRIME - _TORSION_Y})
 """The y coordinates of all eight points whose order divides 8."""

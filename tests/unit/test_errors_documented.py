@@ -95,6 +95,14 @@ def test_every_id_that_a_golden_file_must_give_is_documented() -> None:
     assert {defect["error"] for defect in golden} - DOCUMENTED == set()
 
 
+def test_every_id_that_the_threat_model_names_is_documented() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text()
+    named = re.findall(r"`([a-z]+)\.([a-z_]+)`", text)
+    ids = {f"{head}.{tail}" for head, tail in named if tail not in _NOT_RAISED_HERE}
+    assert len(ids) > 40
+    assert ids - DOCUMENTED == set()
+
+
 def test_every_documented_id_stands_in_the_files_that_the_page_names() -> None:
     for name, _, _, _, files in _rows():
         for file in files.split(", "):

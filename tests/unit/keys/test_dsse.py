@@ -97,6 +97,15 @@ def test_attack_001_to_015_a_changed_envelope_is_refused(data: bytes, error: str
     assert error_of(data) == error
 
 
+def test_attack_017_an_envelope_over_its_limit_is_refused_whatever_is_in_it() -> None:
+    for data in (seal(KIND, b"x" * 2 * 1024 * 1024, [KEY]), b"[" * 2 * 1024 * 1024):
+        assert error_of(data) == "json.too_large"
+    assert parse(GOOD, limit=len(GOOD)).verify(TRUSTED) == KEY.public
+    with pytest.raises(VerificationError) as caught:
+        parse(GOOD, limit=len(GOOD) - 1)
+    assert caught.value.id == "json.too_large"
+
+
 def test_attack_003_a_signature_on_one_kind_of_document_is_none_on_another() -> None:
     other = seal(KIND.replace("test", "receipt"), b'{"a":1}', [KEY])
     assert error_of(changed(signatures=said(other)["signatures"])) == "signature.bad"

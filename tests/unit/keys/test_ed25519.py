@@ -4,13 +4,17 @@ import base64
 import hashlib
 import subprocess
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from keys.dsse import pae
 from keys.ed25519 import FIELD_PRIME, PublicKey, SigningKey
 from keys.errors import VerificationError
+from tests.unit.keys.points import doubled, point, small_order_encodings
 
 # RFC 8032, section 7.1: secret, public, message, signature.
 VECTORS = [
@@ -43,7 +47,7 @@ VECTORS = [
     ),
     (
         "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
-        "ec172b93ad5e563f4932c70e1245034c35467ef2efd4d64ebf819683467e2bf2",
+        "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
         hashlib.sha512(b"abc").hexdigest(),
         (
             "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e030"
@@ -51,9 +55,7 @@ VECTORS = [
         ),
     ),
 ]
-CURVE_D = -121665 * pow(121666, -1, FIELD_PRIME) % FIELD_PRIME
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
-TORSION_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
 
 
 @pytest.mark.parametrize(("secret", "public", "message", "signature"), VECTORS)
@@ -66,13 +68,6 @@ def test_signatures_are_those_of_rfc_8032(
     key.public.verify(bytes.fromhex(signature), bytes.fromhex(message))
 
 
-def small_order_encodings() -> list[bytes]:
-    """The eight points of small order, and the encodings of them that are not canonical."""
-    ys = (0, 1, FIELD_PRIME - 1, TORSION_Y, FIELD_PRIME - TORSION_Y)
-    written = [y + more for y in ys for more in (0, FIELD_PRIME) if y + more < 2**255]
-    return [(y | sign << 255).to_bytes(32, "little") for y in written for sign in (0, 1)]
-
-
 def test_attack_020_every_encoding_of_a_small_order_point_is_refused() -> None:
     encodings = small_order_encodings()
     assert len(encodings) == 14
@@ -82,32 +77,22 @@ def test_attack_020_every_encoding_of_a_small_order_point_is_refused() -> None:
         assert caught.value.id == "key.small_order"
 
 
-def point(raw: bytes) -> tuple[int, int]:
-    """The point that these bytes encode, y taken modulo p (RFC 8032, section 5.1.3)."""
-    p = FIELD_PRIME
-    number = int.from_bytes(raw, "little")
-    y = (number & (2**255 - 1)) % p
-    square = (y * y - 1) * pow(CURVE_D * y * y + 1, -1, p) % p
-    x = pow(square, (p + 3) // 8, p)
-    if x * x % p != square:
-        x = x * pow(2, (p - 1) // 4, p) % p
-    assert x * x % p == square
-    return (x if x % 2 == number >> 255 else -x % p), y
-
-
-def doubled(at: tuple[int, int]) -> tuple[int, int]:
-    x, y = at
-    p, product = FIELD_PRIME, CURVE_D * at[0] ** 2 * at[1] ** 2
-    return (
-        2 * x * y * pow(1 + product, -1, p) % p,
-        (y * y + x * x) * pow(1 - product, -1, p) % p,
-    )
-
-
 def test_the_small_order_encodings_are_all_eight_points_whose_order_divides_8() -> None:
     points = {point(raw) for raw in small_order_encodings()}
     assert len(points) == 8  # The curve's cofactor is 8: there are no more.
     assert {doubled(doubled(doubled(at))) for at in points} == {(0, 1)}
+
+
+def test_attack_020_the_library_alone_would_take_forgeries_under_each_of_them() -> None:
+    forged = (1).to_bytes(32, "little") + bytes(32)  # R is the neutral point, S is zero.
+    for raw in small_order_encodings():
+        library = Ed25519PublicKey.from_public_bytes(raw)
+        taken = 0
+        for number in range(200):
+            with suppress(InvalidSignature):
+                library.verify(forged, b"%d" % number)
+                taken += 1
+        assert taken, raw.hex()
 
 
 def test_a_coordinate_that_is_not_canonical_is_refused() -> None:
@@ -153,16 +138,17 @@ def test_a_key_survives_pem_and_der() -> None:
 
 
 def test_nothing_that_prints_a_signing_key_shows_it() -> None:
-    seed = bytes(range(32, 64))
-    key = SigningKey(seed)
+    key = SigningKey(bytes(range(32, 64)))
     try:
         key.public.verify(b"", b"")
     except VerificationError as error:
         told = traceback.TracebackException.from_exception(error, capture_locals=True)
         printed = f"{key} {key!r} {vars(key)} {[key]} {''.join(told.format())}"
-    # Of its PEM, the part that a key of its own has; of the seed, each way to write bytes.
-    secret = key.pem().splitlines()[1].decode()[-40:]
-    for form in (secret, seed.hex(), repr(seed)[2:20], base64.b64encode(seed).decode()[:16]):
+    assert f"key = {key!r}" in printed
+    seed = bytes(range(32, 64))
+    written = (seed.hex()[:16], repr(seed)[2:20], base64.b64encode(seed).decode()[:16])
+    # Of the PEM, the part that no other key has.
+    for form in (*written, key.pem().splitlines()[1].decode()[-40:]):
         assert form not in printed
 
 
@@ -188,15 +174,11 @@ def test_a_pem_with_anything_around_its_block_is_refused(
 
 @pytest.mark.parametrize("oid", ["2b656f", "2b6571"], ids=["x448", "ed448"])
 def test_a_private_key_of_another_curve_with_our_length_is_refused(oid: str) -> None:
-    der = bytes.fromhex(f"302e02010030050603{oid}04220420") + b"\x01" * 32
-    with pytest.raises(VerificationError):
-        SigningKey.from_pem(
-            b"-----BEGIN PRIVATE KEY-----
-"
-            + base64.encodebytes(der)
-            + b"-----END PRIVATE KEY-----
-"
-        )
+    der = bytes.fromhex(f"302e0201003005 0603{oid} 04220420") + b"\x01" * 32
+    block = b"-----BEGIN PRIVATE KEY-----\n%b-----END PRIVATE KEY-----\n"
+    with pytest.raises(VerificationError) as caught:
+        SigningKey.from_pem(block % base64.encodebytes(der))
+    assert caught.value.id == "key.encoding"
 
 
 def test_openssl_makes_the_same_signature_and_verifies_ours(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,44 @@ def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         create_pair(tmp_path / "missing")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("taken", [0, 1, 50, 118])
+def test_a_key_that_the_disk_takes_a_part_of_is_an_error_and_leaves_nothing(
+    tmp_path: Path, taken: int
+) -> None:
+    # A limit on the size of files cuts a write short, as a disk that fills up does; a process of
+    # its own, because the limit is the process's.
+    program = (
+        "import resource, sys; from pathlib import Path; from keys.keyfile import create_pair\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({taken}, {taken}))\n"
+        "try: create_pair(Path(sys.argv[1]))\n"
+        "except OSError: sys.exit(9)\n"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", program, str(tmp_path)], check=False)
+    assert done.returncode == 9
+    assert not list(tmp_path.iterdir())
+
+
+def test_openssl_reads_the_pair_and_writes_the_same_bytes(tmp_path: Path) -> None:
+    key = create_pair(tmp_path)
+    private, public = tmp_path / "node.pem", tmp_path / "node.pub.pem"
+
+    def pkey(*arguments: str) -> bytes:
+        command = ["openssl", "pkey", *arguments]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout
+
+    assert pkey("-in", "node.pem") == private.read_bytes()
+    assert pkey("-in", "node.pem", "-pubout") == public.read_bytes()
+    assert pkey("-pubin", "-in", "node.pub.pem") == public.read_bytes()
+    (tmp_path / "message").write_bytes(b"message")
+    sign = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", "node.pem", "-in", "message"]
+    made = subprocess.run(sign, cwd=tmp_path, check=True, capture_output=True).stdout
+    assert made == key.sign(b"message")
+
+
+def test_a_key_that_openssl_made_is_read(tmp_path: Path) -> None:
+    made = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "ed25519"], check=True, capture_output=True
+    ).stdout
+    assert read_signing_key(stored(tmp_path, made)).pem() == made
