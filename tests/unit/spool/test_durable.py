@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 from random import Random
 
@@ -30,19 +31,18 @@ def test_a_write_that_the_kernel_takes_in_parts_is_finished(tmp_path: Path) -> N
     read = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     write = os.open(tmp_path / "pipe", os.O_WRONLY)
     os.set_blocking(read, True)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.close(read)
-            OS_DISK.write(write, [b"a" * 70_000, b"b" * 70_000])
-        finally:
-            os._exit(0)
-    os.close(write)
+
+    def put() -> None:
+        OS_DISK.write(write, [b"a" * 70_000, b"b" * 70_000])
+        os.close(write)
+
+    thread = threading.Thread(target=put)
+    thread.start()
     found = b""
     while piece := os.read(read, 1000):
         found += piece
     os.close(read)
-    os.waitpid(pid, 0)
+    thread.join()
     assert found == b"a" * 70_000 + b"b" * 70_000
 
 
