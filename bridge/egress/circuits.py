@@ -102,11 +102,6 @@ class Circuits:
         for scope in scopes:
             self._open.pop(scope, None)
 
-    def wake(self) -> None:
-        """Let every open circuit be probed now."""
-        for circuit in self._open.values():
-            circuit.next_try = self._monotonic()
-
 
 def _by_hand(scope: Scope) -> bool:
     """Whether a person has to act: one route or one license is refused."""

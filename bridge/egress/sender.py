@@ -40,7 +40,6 @@ class Step:
     blocked: str | None = None
     trip: tuple[Scope, str, float | None] | None = None
     refused: bool = False
-    delivered: int = 0
     mended: tuple[int, int] | None = None
 
 
@@ -148,7 +147,7 @@ class Sender:
         if kind is Kind.DELIVERED:
             self._ledger.settle(batch.id, answer, cargo.segments)
             self._refused = 0
-            return Step(reached=True, delivered=answer.sent.records)
+            return Step(reached=True)
         if kind in (Kind.BISECT, Kind.SPLIT):
             if answer.sent.records > 1:
                 halves = cargo.halves()
