@@ -101,7 +101,7 @@ class Chain:
             return None
         if (said.chain, said.prev, said.before) != (head.chain, head.digest, head.after):
             return None
-        fd = self._disk.open_append(path)
+        fd = self._disk.open_write(path)
         try:
             self._disk.sync(fd)
         finally:

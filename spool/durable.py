@@ -23,24 +23,29 @@ from spool.errors import SpoolError
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 PIECES_MAX = 512
-"""Buffers in one ``writev``; the kernel takes 1,024 (IOV_MAX), half of it leaves room."""
+"""Buffers in one ``pwritev``; the kernel takes 1,024 (IOV_MAX), half of it leaves room."""
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where a disk, or the share of a user, is full."""
 
 
 class Disk(Protocol):
-    """What the spool asks of a disk. All files are appended to, renamed or removed, never changed."""
+    """What the spool asks of a disk. What was written is never changed, zeros laid ahead excepted."""
 
     def create(self, path: Path) -> int:
         """Make a new file, never following or replacing what is there; its descriptor."""
         ...
 
-    def open_append(self, path: Path) -> int:
-        """Open an existing regular file for appending; its descriptor."""
+    def open_write(self, path: Path) -> int:
+        """Open an existing regular file for writing; its descriptor."""
         ...
 
-    def write(self, fd: int, pieces: Sequence[bytes]) -> None:
-        """Append all the bytes of ``pieces``, or raise."""
+    def write(self, fd: int, pieces: Sequence[bytes], at: int) -> None:
+        """Write all the bytes of ``pieces`` from the offset ``at`` on, or raise."""
+        ...
+
+    def cut(self, fd: int, size: int) -> None:
+        """Let the file end at ``size``."""
         ...
 
     def sync(self, fd: int) -> None:
@@ -73,31 +78,37 @@ class OsDisk:
 
     def create(self, path: Path) -> int:
         """See :class:`Disk`."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return descriptors.open_kept(path, flags, FILE_MODE)
 
-    def open_append(self, path: Path) -> int:
+    def open_write(self, path: Path) -> int:
         """See :class:`Disk`."""
         # O_NONBLOCK: opening a FIFO for writing would wait for a reader.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         fd = descriptors.open_kept(path, flags)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             descriptors.close(fd)
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         return fd
 
-    def write(self, fd: int, pieces: Sequence[bytes]) -> None:
+    def write(self, fd: int, pieces: Sequence[bytes], at: int) -> None:
         """See :class:`Disk`."""
         for first in range(0, len(pieces), PIECES_MAX):
             group = pieces[first : first + PIECES_MAX]
             total = sum(map(len, group))
-            written = os.writev(fd, group)
+            written = os.pwritev(fd, group, at)
             if written < total:
-                self._write_rest(fd, memoryview(b"".join(group))[written:])
+                self._write_rest(fd, memoryview(b"".join(group))[written:], at + written)
+            at += total
 
-    def _write_rest(self, fd: int, rest: memoryview) -> None:
+    def _write_rest(self, fd: int, rest: memoryview, at: int) -> None:
         while rest:
-            rest = rest[os.write(fd, rest) :]
+            written = os.pwrite(fd, rest, at)
+            rest, at = rest[written:], at + written
+
+    def cut(self, fd: int, size: int) -> None:
+        """See :class:`Disk`."""
+        os.ftruncate(fd, size)
 
     def sync(self, fd: int) -> None:
         """See :class:`Disk`."""
@@ -159,7 +170,7 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
     temporary.unlink(missing_ok=True)
     fd = disk.create(temporary)
     try:
-        disk.write(fd, [data])
+        disk.write(fd, [data], 0)
         disk.sync(fd)
     finally:
         disk.close(fd)
@@ -169,7 +180,7 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
 
 def explained(error: OSError, what: str) -> SpoolError:
     """An error for people of what the disk said while ``what`` was done."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return SpoolError(
             "disk.full",
             f"There is no room left on the disk to {what}.",

@@ -134,6 +134,26 @@ def _stored_size(data: bytes, start: int, header: int, offset: int) -> int | Non
     return position - start if position <= len(data) else None
 
 
+def block_headers(data: bytes) -> Iterator[int]:
+    """Where ``data``, which begins like a data frame, has the headers of its blocks.
+
+    The walk ends where ``data`` does, or at a block that zstd does not allow.
+    """
+    try:
+        position = zstandard.frame_header_size(data)
+    except zstandard.ZstdError:
+        return
+    last = False
+    while not last and position + 3 <= len(data):
+        yield position
+        block = int.from_bytes(data[position : position + 3], "little")
+        last = bool(block & 1)
+        kind, size = block >> 1 & 3, block >> 3
+        if kind == _RESERVED or size > BLOCK_MAX:
+            return
+        position += 3 + (1 if kind == _RLE else size)
+
+
 class FrameWalker:
     """Finds the data frames in ``read``'s bytes before ``end``, reading ahead in large pieces.
 

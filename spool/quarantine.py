@@ -30,7 +30,8 @@ def _say_why(disk: Disk, target: Path, source: Path, why: str, clock: Clock) -> 
     said = {"from": came_from, "why": why, "at": rfc3339(clock.wall_ms())}
     fd = disk.create(target.with_name(target.name + ".reason.json"))
     try:
-        disk.write(fd, [orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])
+        text = orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        disk.write(fd, [text], 0)
         disk.sync(fd)
     finally:
         disk.close(fd)
@@ -56,7 +57,7 @@ def copy_aside(disk: Disk, lane: Lane, path: Path, fd: int, why: str, clock: Clo
     try:
         offset = 0
         while piece := os.pread(fd, _PIECE, offset):
-            disk.write(copy, [piece])
+            disk.write(copy, [piece], offset)
             offset += len(piece)
         disk.sync(copy)
     finally:

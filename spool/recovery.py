@@ -81,7 +81,7 @@ class Recovery:
         try:
             # Looked at before it is opened: nothing planted here is followed or waited for.
             os.close(open_regular(path, own=True))
-            fd = self._disk.open_append(path)
+            fd = self._disk.open_write(path)
         except VerificationError as error:
             return self._set_aside(path, error.message)
         except PermissionError:
@@ -123,7 +123,7 @@ class Recovery:
             with _reading(path) as source:
                 read, size = reader(source), os.fstat(source).st_size
                 found = examine(read, size)
-                written = Written(size, found.frames, found.sha256)
+                written = Written(found.end, found.frames, found.sha256)
                 first_at, last_at = _accepted(path, source)
                 if found.bad:
                     why = "it holds frames that cannot be read"

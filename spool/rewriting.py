@@ -1,9 +1,10 @@
 """What is good in a file, and a new file of just that.
 
 One operation for two needs: frames that turned out small, and files whose writer is gone. Whole
-frames with a right checksum are good. At the end a frame that is cut short, a stretch of zeros or a
-seal without its rename was never acknowledged: it is torn, and dropped. Anything else is bad: it may
-have been acknowledged, and whoever calls declares it lost.
+frames with a right checksum are good. Zeros at the end were laid ahead and never written over. Before
+them a frame whose bytes did not all reach the disk, or a seal without its rename, was never
+acknowledged: it is torn, and dropped. Anything else is bad: it may have been acknowledged, and whoever
+calls declares it lost.
 """
 
 import errno
@@ -18,14 +19,13 @@ from spool import locks
 from spool.durable import Disk
 from spool.frames import (
     MAGIC,
-    CutShortError,
     FrameDecoder,
     FrameEncoder,
     FrameWalker,
     ReadAt,
 )
 from spool.openfile import temporary_of
-from spool.segment import SEAL_MAGIC
+from spool.torn import is_torn
 from spool.totals import NOTHING, Totals
 
 FULL_FRAME = 256 * 1024
@@ -39,8 +39,9 @@ _PIECE = 256 * 1024
 class Findings:
     """What was found in a file.
 
-    Stretches of good frames and of bad bytes (begin, end), how many bytes at the end are torn, how
-    many frames are good and what they hold; ``sha256`` (hex) of all the good ones.
+    Stretches of good frames and of bad bytes (begin, end), how many bytes at the end are torn (zeros
+    that were laid ahead are not counted), how many frames are good and what they hold; ``sha256``
+    (hex) of all the good ones.
     """
 
     good: list[tuple[int, int]] = field(default_factory=list)
@@ -52,8 +53,13 @@ class Findings:
 
     @property
     def intact(self) -> bool:
-        """Whether every byte belongs to a good frame, and there is one."""
+        """Whether every byte that was written belongs to a good frame, and there is one."""
         return bool(self.frames) and not self.bad and not self.torn
+
+    @property
+    def end(self) -> int:
+        """Where the last good frame ends."""
+        return self.good[-1][1] if self.good else 0
 
 
 def reader(fd: int) -> ReadAt:
@@ -65,18 +71,18 @@ def examine(read: ReadAt, end: int) -> Findings:
     """Look at the first ``end`` bytes; every good frame is decompressed once."""
     found = Findings()
     walker, decoder, digest = FrameWalker(read, end), FrameDecoder(), hashlib.sha256()
-    offset = 0
-    while offset < end:
+    offset, written = 0, _end_of_written(read, end)
+    while offset < written:
         try:
             frame = walker.frame_at(offset)
             raw = decoder.decode(frame)
-        except VerificationError as error:
-            again = _next_good(walker, decoder, read, offset + 1, end)
+        except VerificationError:
+            again = _next_good(walker, decoder, read, offset + 1, written)
             if again is None:
-                if _torn(error, read, offset, end):
-                    found.torn = end - offset
+                if is_torn(read, offset, written):
+                    found.torn = written - offset
                 else:
-                    found.bad.append((offset, end))
+                    found.bad.append((offset, written))
                 break
             found.bad.append((offset, again))
             offset = again
@@ -122,15 +128,15 @@ def _next_good(
     return None
 
 
-def _torn(error: VerificationError, read: ReadAt, offset: int, end: int) -> bool:
-    if isinstance(error, CutShortError):
-        return True
-    start = read(offset, len(SEAL_MAGIC))
-    if SEAL_MAGIC.startswith(start):
-        return True
-    return all(
-        not read(at, min(_PIECE, end - at)).strip(b"\0") for at in range(offset, end, _PIECE)
-    )
+def _end_of_written(read: ReadAt, end: int) -> int:
+    """Where the zeros begin that the first ``end`` bytes end with."""
+    while end > 0:
+        begin = max(end - _PIECE, 0)
+        kept = len(read(begin, end - begin).rstrip(b"\0"))
+        if kept:
+            return begin + kept
+        end = begin
+    return 0
 
 
 def good_lines(read: ReadAt, found: Findings) -> Iterator[bytes]:
@@ -162,7 +168,7 @@ def write_full_frames(disk: Disk, fd: int, raws: Iterator[bytes]) -> Written:
     def put(raw: bytes) -> None:
         nonlocal size, frames
         stored = encoder.encode(raw)
-        disk.write(fd, [stored])
+        disk.write(fd, [stored], size)
         digest.update(stored)
         size += len(stored)
         frames += 1

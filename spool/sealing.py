@@ -25,9 +25,10 @@ from spool.totals import NOTHING, Totals
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """An open file that is complete: whole good frames and nothing else, all of it durable.
+    """An open file that is complete: ``size`` bytes of whole good frames, all of it durable.
 
-    ``fd`` holds its lock and can append. Times are when records were accepted, ms since 1970.
+    After them there may be zeros, laid ahead. ``fd`` holds its lock and can write. Times are when
+    records were accepted, ms since 1970.
     """
 
     path: Path
@@ -163,7 +164,9 @@ class Sealer:
                 follows=after.follows,
             )
             seal, digest = make_seal(said, self._signer)
-            self._disk.write(fd, [seal])
+            if os.fstat(fd).st_size > said.size:  # zeros that its writer laid ahead
+                self._disk.cut(fd, said.size)
+            self._disk.write(fd, [seal], said.size)
             self._disk.sync(fd)
             place = self.lane.segment(said.seq)
             make_folders(self._disk, self.lane.sealed, place.parent)

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from spool.clock import Clock
-from spool.durable import Disk
+from spool.durable import NO_ROOM, Disk
 from spool.group import Unit
 from spool.lane import Lane
 from spool.openfile import begin_file
@@ -16,6 +17,11 @@ from spool.rewriting import checked, examine, reader, rewrite
 from spool.sealing import Filled
 from spool.totals import Totals
 
+LAID_AHEAD = bytes(256 * 1024)
+"""Zeros that are made ready behind small commits: to write over them lengthens no file, and such a
+sync takes two thirds of the time of one that does. Recovery knows them for what they are."""
+SMALL = 16 * 1024
+"""Stored bytes of a commit for which zeros are laid ahead; what is larger waits for its own bytes."""
 HASHED_AT_ONCE = 64 * 1024
 """Stored bytes that wait for their digest: after a sync the processor is cold, and a caller who
 appends one record would wait for each first step into the hash."""
@@ -24,7 +30,8 @@ appends one record would wait for each first step into the hash."""
 class Tail:
     """An open file with its lock. Everything counted here is durable.
 
-    ``size`` is where the file ends, ``raw_size`` the bytes of the lines in it.
+    ``size`` is where its frames end, ``raw_size`` the bytes of the lines in them. Behind
+    the frames there may be zeros, for the next ones to be written over.
     """
 
     def __init__(self, disk: Disk, clock: Clock, path: Path, fd: int) -> None:
@@ -34,6 +41,7 @@ class Tail:
         self.fd = fd
         self.size = 0
         self.raw_size = 0
+        self._laid = 0
         self._records = 0
         self.begun = clock.monotonic()
         self._frames = 0
@@ -52,7 +60,9 @@ class Tail:
 
         Raises :class:`OSError`; the file must not be written again then.
         """
-        self._disk.write(self.fd, [frame.data for frame in frames])
+        pieces = [frame.data for frame in frames]
+        self._lay_zeros(sum(map(len, pieces)))
+        self._disk.write(self.fd, pieces, self.size)
         self._disk.sync(self.fd)
         for frame in frames:
             self._unhashed.append(frame.data)
@@ -64,6 +74,20 @@ class Tail:
         self._records += records
         self._frames += len(frames)
         self._last_at = self._clock.wall_ms()
+
+    def _lay_zeros(self, wanted: int) -> None:
+        """See to it that small commits, after the file's first one, are written over zeros."""
+        if self.size + wanted <= self._laid or wanted > SMALL or self.size == 0:
+            return
+        try:
+            self._disk.write(self.fd, [LAID_AHEAD], self.size)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # There may still be room for what is to be written.
+            self._laid = sys.maxsize
+        else:
+            self._laid = self.size + len(LAID_AHEAD)
 
     def _hash(self) -> None:
         for data in self._unhashed:

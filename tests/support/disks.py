@@ -39,14 +39,14 @@ class FlakyDisk(FastDisk):
             raise error
         return super().create(path)
 
-    def write(self, fd: int, pieces: Sequence[bytes]) -> None:
+    def write(self, fd: int, pieces: Sequence[bytes], at: int) -> None:
         assert fd not in self.finished, "a descriptor that failed was written again"
         if (error := self._due("write")) is not None:
             self.finished.add(fd)
             data = b"".join(pieces)
-            os.write(fd, data[: len(data) // 2])
+            os.pwrite(fd, data[: len(data) // 2], at)
             raise error
-        super().write(fd, pieces)
+        super().write(fd, pieces, at)
 
     def sync(self, fd: int) -> None:
         assert fd not in self.finished, "a descriptor that failed was synced again"

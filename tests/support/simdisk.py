@@ -5,8 +5,9 @@ that the code under test reads, locks and lists real files; beside that the disk
 a power cut would leave. :meth:`SimDisk.settle` puts the folder into one of the states that are legal
 after a crash:
 
-- bytes of a file: what was there at its last sync, then any prefix of what was written since, whole
-  or with a tail of NULs (the size reached the disk before the data did);
+- bytes of a file: what was there at its last sync; of the sectors that were written since, any
+  subset, zeros in place of the others where the file is longer than it was; and of the sizes that
+  it had since, any between the smallest and the largest;
 - names: as at the last sync of their folder, then any subset of the changes since; a rename is one
   change, as on every journaling file system: both its names change, or none; and a change comes
   never before an older one of the same name;
@@ -27,6 +28,9 @@ from threading import RLock
 
 from spool.durable import OsDisk
 
+SECTOR = 512
+"""Bytes that a disk writes whole or not at all."""
+
 
 class Crash(BaseException):
     """The power is cut: no error, for nothing of ours may catch it and go on."""
@@ -44,6 +48,8 @@ class Keep(Enum):
 class _File:
     content: bytearray = field(default_factory=bytearray)
     durable: bytes = b""
+    sizes: set[int] = field(default_factory=set)
+    """Where it ended at some time since the last sync."""
     doomed: bool = False
     """A sync failed: what is not durable by now never will be."""
     foreign: bool = False
@@ -124,30 +130,43 @@ class SimDisk:
             self._change((path, self._open[fd]))
             return fd
 
-    def open_append(self, path: Path) -> int:
+    def open_write(self, path: Path) -> int:
         with self._lock:
             self._step(f"open {path.name}")
-            fd = self._real.open_append(path)
+            fd = self._real.open_write(path)
             node = self._folder(path.parent).entries[path.name]
             assert isinstance(node, _File)
             node.foreign = False
             self._open[fd] = node
             return fd
 
-    def write(self, fd: int, pieces: Sequence[bytes]) -> None:
+    def write(self, fd: int, pieces: Sequence[bytes], at: int) -> None:
         data = b"".join(pieces)
         with self._lock:
             try:
                 self._step(f"write {len(data)}")
             except OSError as error:
                 if error.errno == errno.ENOSPC:  # the disk filled up in the middle of it
-                    self._put(fd, data[: len(data) // 2])
+                    self._put(fd, data[: len(data) // 2], at)
                 raise
-            self._put(fd, data)
+            self._put(fd, data, at)
 
-    def _put(self, fd: int, data: bytes) -> None:
-        self._real.write(fd, [data])
-        self._open[fd].content += data
+    def _put(self, fd: int, data: bytes, at: int) -> None:
+        self._real.write(fd, [data], at)
+        file = self._open[fd]
+        assert at <= len(file.content), "a hole"
+        assert not any(file.content[at : at + len(data)]), "what was written was changed"
+        file.content[at : at + len(data)] = data
+        file.sizes.add(len(file.content))
+
+    def cut(self, fd: int, size: int) -> None:
+        with self._lock:
+            self._step(f"cut {size}")
+            file = self._open[fd]
+            assert not any(file.content[size:]), "what was written was cut off"
+            self._real.cut(fd, size)
+            del file.content[size:]
+            file.sizes.add(size)
 
     def sync(self, fd: int) -> None:
         with self._lock:
@@ -159,6 +178,7 @@ class SimDisk:
                 raise
             if not file.doomed:
                 file.durable = bytes(file.content)
+                file.sizes.clear()
 
     def close(self, fd: int) -> None:
         with self._lock:
@@ -258,12 +278,15 @@ def _kept(keep: Keep, random: Random) -> bool:
 def _bytes_left(file: _File, keep: Keep, random: Random) -> bytes:
     if keep is Keep.NOTHING or file.doomed:
         return file.durable
-    unsynced = bytes(file.content[len(file.durable) :])
     if keep is Keep.EVERYTHING:
-        return file.durable + unsynced
-    size = random.randint(0, len(unsynced))
-    written = random.choice([size, random.randint(0, size), 0])
-    return file.durable + unsynced[:written] + b"\0" * (size - written)
+        return bytes(file.content)
+    sizes = file.sizes | {len(file.durable)}
+    size = random.choice([*sizes, random.randint(min(sizes), max(sizes))])
+    old, new = (data.ljust(size, b"\0")[:size] for data in (file.durable, bytes(file.content)))
+    share = random.choice([0, 0.5, 1])  # most crashes lose all of it, or nothing
+    return b"".join(
+        (new if random.random() < share else old)[at : at + SECTOR] for at in range(0, size, SECTOR)
+    )
 
 
 def _as_folder(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-import threading
+import resource
 from pathlib import Path
 from random import Random
 
@@ -14,7 +14,7 @@ from tests.support.simdisk import Crash, Keep, SimDisk
 
 def _written(path: Path, pieces: list[bytes]) -> bytes:
     fd = OS_DISK.create(path)
-    OS_DISK.write(fd, pieces)
+    OS_DISK.write(fd, pieces, 0)
     OS_DISK.sync(fd)
     OS_DISK.close(fd)
     return path.read_bytes()
@@ -26,24 +26,31 @@ def test_all_pieces_are_written_in_order(tmp_path: Path, count: int) -> None:
     assert _written(tmp_path / "file", pieces) == b"".join(pieces)
 
 
-def test_a_write_that_the_kernel_takes_in_parts_is_finished(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    read = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    write = os.open(tmp_path / "pipe", os.O_WRONLY)
-    os.set_blocking(read, True)
+def test_a_write_that_the_kernel_takes_in_parts_goes_on_until_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    fd = OS_DISK.create(tmp_path / "file")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+            OS_DISK.write(fd, [b"a" * 70_000, b"b" * 70_000], 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        OS_DISK.close(fd)
+    assert (tmp_path / "file").read_bytes() == b"a" * 70_000 + b"b" * 30_000
 
-    def put() -> None:
-        OS_DISK.write(write, [b"a" * 70_000, b"b" * 70_000])
-        os.close(write)
 
-    thread = threading.Thread(target=put)
-    thread.start()
-    found = b""
-    while piece := os.read(read, 1000):
-        found += piece
-    os.close(read)
-    thread.join()
-    assert found == b"a" * 70_000 + b"b" * 70_000
+def test_what_is_written_at_an_offset_replaces_the_zeros_there_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    fd = OS_DISK.create(tmp_path / "file")
+    OS_DISK.write(fd, [b"first", bytes(10)], 0)
+    OS_DISK.write(fd, [b"second"], 5)
+    assert (tmp_path / "file").read_bytes() == b"firstsecond" + bytes(4)
+    OS_DISK.cut(fd, 11)
+    OS_DISK.close(fd)
+    assert (tmp_path / "file").read_bytes() == b"firstsecond"
 
 
 def test_a_new_file_is_ours_alone_and_replaces_nothing(tmp_path: Path) -> None:
@@ -56,17 +63,17 @@ def test_a_new_file_is_ours_alone_and_replaces_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_only_a_regular_file_is_opened_for_appending(tmp_path: Path) -> None:
+def test_only_a_regular_file_is_x(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     for name in ("fifo", "link", "folder"):
         with pytest.raises(OSError, match=name):
-            OS_DISK.open_append(tmp_path / name)
+            OS_DISK.open_write(tmp_path / name)
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     with pytest.raises(OSError, match="not a regular file"):
-        OS_DISK.open_append(tmp_path / "fifo")
+        OS_DISK.open_write(tmp_path / "fifo")
     os.close(reader)
 
 

@@ -114,7 +114,7 @@ def _said(frames_of: Callable[[bytes], bytes], tmp_path: Path, **other: int) -> 
     stored = frames_of(raw_of(made))
     tail = lane.open / "20261123T090000000Z-0123456789ab.ndjson.zst"
     tail.write_bytes(stored)
-    fd = FAST.open_append(tail)
+    fd = FAST.open_write(tail)
     totals = Totals(other.get("records", 2), other.get("raw_size", len(raw_of(made))))
     said = Filled(tail, fd, len(stored), totals, 1, sha256(stored).hexdigest(), 0, 0)
     hand.seal(said, "size")
