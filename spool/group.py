@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -15,23 +15,25 @@ GROUP_FRAME = MIB
 """Raw bytes of lines that are put into one frame by a commit."""
 
 
-class Unit(NamedTuple):
-    """Whole lines, or one frame of whole lines that is compressed already."""
+class Framed(NamedTuple):
+    """One frame of whole lines, compressed."""
 
     data: bytes
     raw_size: int
-    compressed: bool
 
 
-def _framed(raw: bytes, encoder: FrameEncoder) -> Unit:
-    return Unit(encoder.encode(raw), len(raw), compressed=True)
+Unit = bytes | Framed
+"""Whole lines with their line ends, or a frame of such lines."""
 
 
-def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
-    """The units that hold ``lines`` (without line ends), compressed if they are many bytes."""
-    raw = b"\n".join(lines) + b"\n"
+def _framed(raw: bytes, encoder: FrameEncoder) -> Framed:
+    return Framed(encoder.encode(raw), len(raw))
+
+
+def units_of(raw: bytes, encoder: FrameEncoder) -> list[Unit]:
+    """The units that hold the lines ``raw``, compressed if they are many bytes."""
     if len(raw) < LARGE:
-        return [Unit(raw, len(raw), compressed=False)]
+        return [raw]
     return [_framed(part, encoder) for part in _cut(raw, GROUP_FRAME)]
 
 
@@ -46,32 +48,33 @@ def _cut(raw: bytes, size: int) -> Iterator[bytes]:
         begin = end
 
 
-def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Unit]:
+def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Framed]:
     """The units as compressed frames, in order; small ones that follow each other share a frame."""
-    if len(units) == 1:  # one caller alone, who waits for little more than the sync
-        (unit,) = units
-        return [unit if unit.compressed else _framed(unit.data, encoder)]
-    frames: list[Unit] = []
+    frames: list[Framed] = []
     group: list[bytes] = []
     held = 0
-
-    def flush() -> None:
-        nonlocal held
-        if group:
-            frames.append(_framed(b"".join(group), encoder))
-            group.clear()
-            held = 0
-
     for unit in units:
-        if unit.compressed or held + unit.raw_size > GROUP_FRAME:
-            flush()
-        if unit.compressed:
+        if isinstance(unit, Framed):
+            frames += _joined(group, encoder)
             frames.append(unit)
+            held = 0
         else:
-            group.append(unit.data)
-            held += unit.raw_size
-    flush()
+            if held + len(unit) > GROUP_FRAME:
+                frames += _joined(group, encoder)
+                held = 0
+            group.append(unit)
+            held += len(unit)
+    frames += _joined(group, encoder)
     return frames
+
+
+def _joined(group: list[bytes], encoder: FrameEncoder) -> list[Framed]:
+    """The frame that holds ``group``, which is empty afterwards; none of nothing."""
+    if not group:
+        return []
+    raw = b"".join(group)
+    group.clear()
+    return [_framed(raw, encoder)]
 
 
 class Group:
@@ -88,11 +91,6 @@ class Group:
         self._unsettled.acquire()
         self._error: BaseException | None = None
         self._waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-
-    def add(self, units: Iterable[Unit], records: int) -> None:
-        """What one caller appends, after what is already there."""
-        self.units += units
-        self.records += records
 
     def settle(self, error: BaseException | None) -> None:
         """Tell everybody who waits: durable (None), or why not."""
@@ -115,8 +113,23 @@ class Group:
         """What a coroutine awaits; made before the group is settled, under the writer's lock."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        self._waiters.setdefault(loop, []).append(future)
+        try:
+            self._waiters[loop].append(future)
+        except KeyError:
+            self._waiters[loop] = [future]
         return future
+
+
+class Ticket:
+    """What was appended and is not yet known to be durable."""
+
+    def __init__(self, group: Group | None) -> None:
+        self._group = group
+
+    def wait(self) -> None:
+        """Return when it is durable; raises :class:`SpoolError` if it could not be made so."""
+        if self._group is not None:
+            self._group.wait()
 
 
 def _resolve(futures: list["asyncio.Future[None]"], error: BaseException | None) -> None:

@@ -10,7 +10,7 @@ from typing import Self
 
 from spool.clock import Clock
 from spool.durable import NO_ROOM, Disk
-from spool.group import Unit
+from spool.group import Framed
 from spool.lane import Lane
 from spool.openfile import begin_file
 from spool.rewriting import checked, examine, reader, rewrite
@@ -55,7 +55,7 @@ class Tail:
         """A new file. Raises :class:`OSError`."""
         return cls(disk, clock, *begin_file(disk, lane, clock))
 
-    def commit(self, frames: Sequence[Unit], records: int) -> None:
+    def commit(self, frames: Sequence[Framed], records: int) -> None:
         """Append compressed frames; they are durable on return.
 
         Raises :class:`OSError`; the file must not be written again then.

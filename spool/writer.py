@@ -21,7 +21,7 @@ from spool.clock import MS, SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, Disk, explained
 from spool.errors import RecordError, SpoolError
 from spool.frames import MIB, FrameEncoder
-from spool.group import LARGE, Group, Unit, frames_of, units_of
+from spool.group import LARGE, Framed, Group, Ticket, Unit, frames_of, units_of
 from spool.keeper import Keeper
 from spool.lane import Lane, check_node
 from spool.secrets import NO_SECRETS, SecretGuard
@@ -32,18 +32,6 @@ SEAL_SIZE = 32 * MIB
 """Raw bytes at which a file is sealed unless told otherwise."""
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
-
-
-class Ticket:
-    """What was appended and is not yet known to be durable."""
-
-    def __init__(self, group: Group | None) -> None:
-        self._group = group
-
-    def wait(self) -> None:
-        """Return when it is durable; raises :class:`SpoolError` if it could not be made so."""
-        if self._group is not None:
-            self._group.wait()
 
 
 class Writer:
@@ -116,9 +104,8 @@ class Writer:
     async def append_async(self, records: Iterable[bytes]) -> int:
         """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
         lines = self.judge(records)
-        waiter = self._submit_async(lines)
-        if waiter is not None:
-            await waiter
+        if lines:
+            await self._submit_async(lines)
         return len(lines)
 
     def judge(self, records: Iterable[bytes]) -> list[bytes]:
@@ -142,22 +129,19 @@ class Writer:
 
     async def append_lines_async(self, lines: Sequence[bytes]) -> None:
         """Append lines that :meth:`judge` made; returns when they are durable."""
-        waiter = self._submit_async(lines)
-        if waiter is not None:
-            await waiter
+        if lines:
+            await self._submit_async(lines)
 
-    def _submit_async(self, lines: Sequence[bytes]) -> "asyncio.Future[None] | None":
-        """What to await until ``lines`` are durable; None where there is nothing to append."""
-        if not lines:
-            return None
-        if sum(map(len, lines)) >= LARGE:
+    def _submit_async(self, lines: Sequence[bytes]) -> "asyncio.Future[None]":
+        """What to await until ``lines`` are durable. The path of every request: each step counts."""
+        raw = _raw_of(lines)
+        if len(raw) >= LARGE:
             # Compressing them would hold up the loop.
             loop = asyncio.get_running_loop()
             return loop.run_in_executor(None, lambda: self.submit_lines(lines, inline=True).wait())
-        units = units_of(lines, self._encoder())
         with self._queue_lock:
-            group = self._enqueue(units, len(lines))
-            if group.records == len(lines):  # whoever is first in a group has woken the committer
+            group = self._enqueue((raw,), len(lines))
+            if group.records == len(lines):  # else whoever was first in it has woken the committer
                 self._wake()
             return group.waiter()
 
@@ -169,7 +153,7 @@ class Writer:
         """
         if not lines:
             return Ticket(None)
-        units = units_of(lines, self._encoder())
+        units = units_of(_raw_of(lines), self._encoder())
         with self._queue_lock:
             group = self._enqueue(units, len(lines))
             if not (inline and self._commit_lock.acquire(blocking=False)):
@@ -226,13 +210,16 @@ class Writer:
             encoder = self._caller.encoder = FrameEncoder()
         return encoder
 
-    def _enqueue(self, units: list[Unit], records: int) -> Group:
+    def _enqueue(self, units: Sequence[Unit], records: int) -> Group:
+        """Add to the group of the next commit; the caller holds the queue lock."""
         if self._closed:
             raise SpoolError(
                 "writer.closed", "This writer was closed.", "Open a new one for further records."
             )
-        self._group.add(units, records)
-        return self._group
+        group = self._group
+        group.units += units
+        group.records += records
+        return group
 
     def _wake(self) -> None:
         """Let the committer look at the group; the caller holds the queue lock."""
@@ -274,7 +261,7 @@ class Writer:
         finally:
             group.settle(outcome if written or outcome else _interrupted())
 
-    def _write(self, frames: list[Unit], records: int) -> None:
+    def _write(self, frames: list[Framed], records: int) -> None:
         try:
             self._write_once(frames, records)
         except OSError:
@@ -284,7 +271,7 @@ class Writer:
         if tail is not None and tail.raw_size >= self._seal_size:
             self._roll("size")
 
-    def _write_once(self, frames: list[Unit], records: int) -> None:
+    def _write_once(self, frames: list[Framed], records: int) -> None:
         if self._tail is None:
             self._tail = Tail.begin(self._disk, self.lane, self._clock)
             self._keeper.start()
@@ -316,6 +303,10 @@ class Writer:
             tail = self._tail
             if tail is not None and (self._clock.monotonic() - tail.begun) * MS >= age_ms:
                 self._roll(reason)
+
+
+def _raw_of(lines: Sequence[bytes]) -> bytes:
+    return b"\n".join(lines) + b"\n"
 
 
 def _interrupted() -> SpoolError:

@@ -20,10 +20,11 @@ from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, ConfigError
 from spool.errors import RecordError, SpoolError
 from spool.frames import MIB
+from spool.group import Ticket
 from spool.ndjson import Chunk, LineError, chunks
 from spool.secrets import SecretGuard
 from spool.streams import Stream, stream_named
-from spool.writer import Ticket, Writer
+from spool.writer import Writer
 
 IN_FLIGHT = 4 * MIB
 """Bytes of lines that wait for the disk while the next are judged."""

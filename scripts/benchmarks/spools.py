@@ -9,8 +9,9 @@ from records import STREAMS, records
 
 from keys.ed25519 import SigningKey
 from spool.frames import MIB
+from spool.group import Ticket
 from spool.lane import Lane
-from spool.writer import SEAL_SIZE, Ticket, Writer
+from spool.writer import SEAL_SIZE, Writer
 
 KEY = SigningKey(bytes(range(32)))
 """The key of every spool here: it guards nothing."""

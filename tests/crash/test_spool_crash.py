@@ -16,7 +16,7 @@ from spool.egressfile import read_egress_state, write_egress_state
 from spool.errors import SpoolError
 from spool.frames import FrameEncoder
 from spool.frontier import read_frontier, write_frontier
-from spool.group import Unit
+from spool.group import Framed
 from spool.head import Head, read_head, write_head
 from spool.lane import Lane
 from spool.openfile import open_files
@@ -50,7 +50,7 @@ class Books:
 def _commit(tail: Tail, books: Books, count: int) -> None:
     made = books.new_lines(count)
     raw = b"\n".join(made) + b"\n"
-    tail.commit([Unit(FrameEncoder().encode(raw), len(raw), compressed=True)], count)
+    tail.commit([Framed(FrameEncoder().encode(raw), len(raw))], count)
     books.acknowledged += made
 
 

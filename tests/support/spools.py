@@ -11,7 +11,7 @@ from spool.chain import begin_lane
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import Disk
 from spool.frames import Frame, FrameEncoder
-from spool.group import Unit
+from spool.group import Framed
 from spool.head import read_head
 from spool.lane import Lane
 from spool.recovery import Recovered, Recovery
@@ -48,9 +48,9 @@ def raw_of(lines: Sequence[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def unit(lines: Sequence[bytes]) -> Unit:
+def unit(lines: Sequence[bytes]) -> Framed:
     raw = raw_of(lines)
-    return Unit(FrameEncoder().encode(raw), len(raw), compressed=True)
+    return Framed(FrameEncoder().encode(raw), len(raw))
 
 
 def frame(data: bytes, raw_size: int = 0) -> Frame:
