@@ -88,7 +88,7 @@ class Inspector:
 
     def _check_frames(self, segment: Segment) -> None:
         line = 0
-        for raw in segment.raw_frames(self._decoder):
+        for raw, _ in segment.raw_frames(self._decoder):
             if not self._records:
                 continue
             for record in BytesIO(raw):

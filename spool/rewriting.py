@@ -75,7 +75,7 @@ def examine(read: ReadAt, end: int) -> Findings:
     while offset < written:
         try:
             frame = walker.frame_at(offset)
-            raw = decoder.decode(frame)
+            raw, count = decoder.decode(frame)
         except VerificationError:
             again = _next_good(walker, decoder, read, offset + 1, written)
             if again is None:
@@ -89,7 +89,7 @@ def examine(read: ReadAt, end: int) -> Findings:
             continue
         digest.update(frame.stored)
         found.frames += 1
-        found.totals += Totals(raw.count(b"\n"), len(raw))
+        found.totals += Totals(count, len(raw))
         if found.good and found.good[-1][1] == offset:
             found.good[-1] = (found.good[-1][0], frame.end)
         else:
@@ -147,7 +147,7 @@ def good_lines(read: ReadAt, found: Findings) -> Iterator[bytes]:
         offset = begin
         while offset < end:
             frame = walker.frame_at(offset)
-            yield decoder.decode(frame)
+            yield decoder.decode(frame).raw
             offset = frame.end
 
 

@@ -17,7 +17,7 @@ from keys import dsse
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import VerificationError, shown
 from spool import statement as statements
-from spool.frames import Frame, FrameDecoder, frames, lines_in
+from spool.frames import Frame, FrameDecoder, RawFrame, frames
 from spool.safefile import open_regular
 from spool.statement import Statement
 
@@ -138,8 +138,8 @@ class Segment:
         """Its data frames as they are stored, in order; raises ``frame.*``."""
         return frames(self._read, self.seal_offset)
 
-    def raw_frames(self, decoder: FrameDecoder) -> Iterator[bytes]:
-        """The lines of each data frame, in order.
+    def raw_frames(self, decoder: FrameDecoder) -> Iterator[RawFrame]:
+        """What each data frame holds, in order.
 
         After the last one, raises ``segment.count`` unless all of them hold just as many records
         and bytes as was signed; raises ``frame.*`` at the frame that is wrong.
@@ -149,9 +149,9 @@ class Segment:
             raw_size += frame.raw_size
             if raw_size > self.statement.raw_size:
                 raise _bad("count", "it holds more bytes than were sealed")
-            raw = decoder.decode(frame)
-            records += lines_in(raw)
-            yield raw
+            found = decoder.decode(frame)
+            records += found.lines
+            yield found
         if (records, raw_size) != (self.statement.records, self.statement.raw_size):
             raise _bad("count", "it does not hold as many records as were sealed")
 

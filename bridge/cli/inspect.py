@@ -128,7 +128,7 @@ def _read(session: Session, segment: Segment, found: Found, count: int | None) -
         return
     left, held = count, 0
     try:
-        for raw in segment.raw_frames(FrameDecoder()):
+        for raw, _ in segment.raw_frames(FrameDecoder()):
             found.frames += 1
             if left == 0:
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from keys.ed25519 import PublicKey
 from keys.errors import BridgeError, VerificationError
-from spool.frames import FrameDecoder, lines_in
+from spool.frames import FrameDecoder, RawFrame, lines_in
 from spool.lane import Lane
 from spool.ledger import Position, SegmentSums
 from spool.segment import Segment, check_link
@@ -40,7 +40,7 @@ class Cursor:
         self.line = 0
         self._segment = segment
         self._frames = segment.raw_frames(decoder)
-        self._rest = b""
+        self._rest = _NOTHING
 
     @property
     def position(self) -> Position:
@@ -57,52 +57,56 @@ class Cursor:
         """
         taken: list[bytes] = []
         while self.line < limit:
-            raw = self._rest or self._next_frame()
+            rest = self._rest if self._rest.lines else self._next_frame()
             count = limit - self.line if lines is None else min(limit - self.line, lines)
-            size, found = _fitting(raw, room, count, at_least_one=at_least_one and not taken)
-            if not size:
-                self._rest = raw
+            piece, self._rest = _fitting(rest, room, count, at_least_one=at_least_one and not taken)
+            if not piece.lines:
                 break
-            piece, self._rest = (raw, b"") if size == len(raw) else (raw[:size], raw[size:])
-            taken.append(piece)
-            self.line += found
-            room = None if room is None else room - size
-            lines = None if lines is None else lines - found
+            taken.append(piece.raw)
+            self.line += piece.lines
+            room = None if room is None else room - len(piece.raw)
+            lines = None if lines is None else lines - piece.lines
         return taken
 
     def skip_to(self, line: int) -> None:
         """Go forward to ``line``. Raises :class:`DamagedSegmentError`."""
         while self.line < line:
-            raw = self._rest or self._next_frame()
-            size, found = _fitting(raw, None, line - self.line, at_least_one=True)
-            self.line += found
-            self._rest = raw[size:]
+            rest = self._rest if self._rest.lines else self._next_frame()
+            piece, self._rest = _fitting(rest, None, line - self.line, at_least_one=True)
+            self.line += piece.lines
 
     def close(self) -> None:
         """Close the segment."""
         self._segment.close()
 
-    def _next_frame(self) -> bytes:
+    def _next_frame(self) -> RawFrame:
         try:
             return next(self._frames)
         except (VerificationError, StopIteration) as error:
             raise DamagedSegmentError(self.sums.seq, error) from error
 
 
-def _fitting(raw: bytes, room: int | None, lines: int, *, at_least_one: bool) -> tuple[int, int]:
-    """The first whole lines of ``raw``, at most ``room`` bytes and ``lines`` lines: bytes, lines."""
+_NOTHING = RawFrame(b"", 0)
+
+
+def _fitting(
+    held: RawFrame, room: int | None, lines: int, *, at_least_one: bool
+) -> tuple[RawFrame, RawFrame]:
+    """``held`` cut in two: whole lines, at most ``room`` bytes and ``lines`` lines, and the rest."""
+    raw = held.raw
+    if held.lines <= lines and (room is None or len(raw) <= room):
+        return held, _NOTHING
     end = len(raw)
     if room is not None and end > room:
         end = raw.rfind(b"\n", 0, room) + 1
     if not end and at_least_one:
         end = raw.find(b"\n") + 1
     found = lines_in(raw[:end])
-    if found <= lines:
-        return end, found
-    end = 0
-    for _ in range(lines):
-        end = raw.find(b"\n", end) + 1
-    return end, lines
+    if found > lines:
+        found, end = lines, 0
+        for _ in range(lines):
+            end = raw.find(b"\n", end) + 1
+    return RawFrame(raw[:end], found), RawFrame(raw[end:], held.lines - found)
 
 
 class Opener:

@@ -122,7 +122,7 @@ class Spool(RuleBasedStateMachine):
         seq = data.draw(st.sampled_from(sealed))
         path = self.lane.segment(seq)
         with Segment.open(path) as segment:
-            raws = list(segment.raw_frames(FrameDecoder()))
+            raws = [raw for raw, _ in segment.raw_frames(FrameDecoder())]
             stored_frames = list(segment.stored_frames())
         stored = bytearray(path.read_bytes())
         at = data.draw(st.integers(0, len(stored) - 1))
@@ -207,7 +207,7 @@ def _lines_of(path: Path) -> list[bytes]:
     data, decoder, found = path.read_bytes(), FrameDecoder(), b""
     with suppress(VerificationError):
         for frame in frames(lambda at, size: data[at : at + size], len(data)):
-            found += decoder.decode(frame)
+            found += decoder.decode(frame).raw
     return found.splitlines()
 
 

@@ -29,7 +29,7 @@ def statements(lane: Lane, key: SigningKey) -> Iterator[tuple[Statement, list[by
             if previous is not None and previous[0].seq + 1 == said.seq:
                 check_link(*previous, said)
             previous = (said, segment.digest)
-            yield said, b"".join(segment.raw_frames(decoder)).splitlines()
+            yield said, b"".join(raw for raw, _ in segment.raw_frames(decoder)).splitlines()
     if head is not None:
         assert previous is not None
         assert (previous[0].seq, previous[1]) == (head.seq, head.digest)

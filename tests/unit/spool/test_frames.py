@@ -30,7 +30,8 @@ GIB = 1024 * MIB
 def _decoded(data: bytes) -> bytes:
     """All lines of ``data``, read as a reader of segments does."""
     decoder = FrameDecoder()
-    return b"".join(map(decoder.decode, frames(lambda at, size: data[at : at + size], len(data))))
+    found = frames(lambda at, size: data[at : at + size], len(data))
+    return b"".join(decoder.decode(frame).raw for frame in found)
 
 
 def _refusal(data: bytes) -> str:

@@ -36,7 +36,7 @@ def _read(path: Path) -> tuple[Statement, str, bytes]:
     with Segment.open(path) as segment:
         segment.check_digest()
         segment.check_signature(KEYS)
-        lines = b"".join(segment.raw_frames(FrameDecoder()))
+        lines = b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
         return segment.statement, segment.digest, lines
 
 

@@ -32,7 +32,7 @@ def _read(path: Path) -> list[bytes]:
         segment.check_place("n", "transactions", 1)
         segment.check_digest()
         segment.check_signature(KEYS)
-        return b"".join(segment.raw_frames(FrameDecoder())).splitlines()
+        return b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder())).splitlines()
 
 
 def _refusal(path: Path) -> str:
@@ -143,7 +143,7 @@ def test_a_file_that_is_swapped_while_it_is_read_does_not_mix(path: Path) -> Non
         path.unlink()
         path.write_bytes(b"another")
         segment.check_digest()
-        lines = b"".join(segment.raw_frames(FrameDecoder()))
+        lines = b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
     assert len(lines.splitlines()) == 4
 
 
