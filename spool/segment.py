@@ -152,6 +152,7 @@ class Segment:
             found = decoder.decode(frame)
             records += found.lines
             yield found
+            del found  # whoever took it decides how long it is held
         if (records, raw_size) != (self.statement.records, self.statement.raw_size):
             raise _bad("count", "it does not hold as many records as were sealed")
 

@@ -38,6 +38,12 @@ class Cargo:
             records += end - first
         return Totals(records, sum(map(len, self.chunks)))
 
+    def unload(self) -> list[bytes]:
+        """The chunks, which it holds no longer: memory is for a body or for what it is made of."""
+        chunks = self.chunks.copy()
+        self.chunks.clear()
+        return chunks
+
     def key(self, lane: Lane) -> str:
         """The request's Idempotency-Key: the same lane, chain, bounds and digests, the same key."""
         said = ["airgap-bridge batch 1", lane.node, lane.stream]

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,23 @@ class _Backend(httpcore.NetworkBackend):
         raise failure or httpcore.ConnectError
 
 
+class _Body(httpx.SyncByteStream):
+    """A request's body that can be let go of when it was sent.
+
+    The library's objects refer to each other in circles: by itself it would hold some megabytes of
+    every request until garbage is next collected.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._data
+
+    def let_go(self) -> None:
+        self._data = b""
+
+
 class BeaconClient:
     """Speaks to one beacon; for any number of threads.
 
@@ -176,7 +193,11 @@ class BeaconClient:
         self._deadline.end = time.monotonic() + self._deadline_s
         timeout = httpx.Timeout(self._deadline_s, connect=min(CONNECT_S, self._deadline_s))
         request = self._client.build_request(
-            "POST", self._url + path, headers=headers, content=body, timeout=timeout
+            "POST",
+            self._url + path,
+            headers={**headers, "Content-Length": str(len(body))},
+            content=(stream := _Body(body)),
+            timeout=timeout,
         )
         try:
             response = self._client.send(request, stream=True)
@@ -190,6 +211,8 @@ class BeaconClient:
             return Failure(_why(error), outcome_unknown=False)
         except httpx.HTTPError as error:
             return Failure(_why(error), outcome_unknown=True)
+        finally:
+            stream.let_go()
 
 
 def _read(response: httpx.Response) -> Answer:

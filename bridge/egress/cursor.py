@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from keys.ed25519 import PublicKey
 from keys.errors import BridgeError, VerificationError
-from spool.frames import FrameDecoder, RawFrame, lines_in
+from spool.frames import FrameDecoder, lines_in
 from spool.lane import Lane
 from spool.ledger import Position, SegmentSums
 from spool.segment import Segment, check_link
@@ -40,7 +40,11 @@ class Cursor:
         self.line = 0
         self._segment = segment
         self._frames = segment.raw_frames(decoder)
-        self._rest = _NOTHING
+        self._raw = b""
+        self._begin = 0
+        """Where in it the next line begins."""
+        self._left = 0
+        """Lines from there on."""
 
     @property
     def position(self) -> Position:
@@ -57,56 +61,55 @@ class Cursor:
         """
         taken: list[bytes] = []
         while self.line < limit:
-            rest = self._rest if self._rest.lines else self._next_frame()
+            if not self._left:
+                self._next_frame()
             count = limit - self.line if lines is None else min(limit - self.line, lines)
-            piece, self._rest = _fitting(rest, room, count, at_least_one=at_least_one and not taken)
-            if not piece.lines:
+            piece, found = self._cut(room, count, at_least_one=at_least_one and not taken)
+            if not found:
                 break
-            taken.append(piece.raw)
-            self.line += piece.lines
-            room = None if room is None else room - len(piece.raw)
-            lines = None if lines is None else lines - piece.lines
+            taken.append(piece)
+            room = None if room is None else room - len(piece)
+            lines = None if lines is None else lines - found
         return taken
 
     def skip_to(self, line: int) -> None:
         """Go forward to ``line``. Raises :class:`DamagedSegmentError`."""
         while self.line < line:
-            rest = self._rest if self._rest.lines else self._next_frame()
-            piece, self._rest = _fitting(rest, None, line - self.line, at_least_one=True)
-            self.line += piece.lines
+            if not self._left:
+                self._next_frame()
+            self._cut(None, line - self.line, at_least_one=True)
 
     def close(self) -> None:
         """Close the segment."""
         self._segment.close()
 
-    def _next_frame(self) -> RawFrame:
+    def _next_frame(self) -> None:
+        self._raw = b""  # never two at a time
         try:
-            return next(self._frames)
+            self._raw, self._left = next(self._frames)
         except (VerificationError, StopIteration) as error:
             raise DamagedSegmentError(self.sums.seq, error) from error
+        self._begin = 0
 
-
-_NOTHING = RawFrame(b"", 0)
-
-
-def _fitting(
-    held: RawFrame, room: int | None, lines: int, *, at_least_one: bool
-) -> tuple[RawFrame, RawFrame]:
-    """``held`` cut in two: whole lines, at most ``room`` bytes and ``lines`` lines, and the rest."""
-    raw = held.raw
-    if held.lines <= lines and (room is None or len(raw) <= room):
-        return held, _NOTHING
-    end = len(raw)
-    if room is not None and end > room:
-        end = raw.rfind(b"\n", 0, room) + 1
-    if not end and at_least_one:
-        end = raw.find(b"\n") + 1
-    found = lines_in(raw[:end])
-    if found > lines:
-        found, end = lines, 0
-        for _ in range(lines):
-            end = raw.find(b"\n", end) + 1
-    return RawFrame(raw[:end], found), RawFrame(raw[end:], held.lines - found)
+    def _cut(self, room: int | None, lines: int, *, at_least_one: bool) -> tuple[bytes, int]:
+        """Go on by whole lines, at most ``room`` bytes and ``lines`` lines: they, and how many."""
+        raw, begin = self._raw, self._begin
+        end, found = len(raw), self._left
+        if room is not None and end - begin > room:
+            end = raw.rfind(b"\n", begin, begin + room) + 1
+            if not end and at_least_one:
+                end = raw.find(b"\n", begin) + 1
+            found = lines_in(raw[begin:end]) if end else 0
+        if found > lines:
+            found, end = lines, begin
+            for _ in range(lines):
+                end = raw.find(b"\n", end) + 1
+        self.line += found
+        self._left -= found
+        if not found:
+            return b"", 0
+        self._begin = end
+        return raw[begin:end], found
 
 
 class Opener:

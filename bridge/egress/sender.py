@@ -119,11 +119,11 @@ class Sender:
         return None
 
     def _attempt(self, batch: Batch, cargo: Cargo, key: str) -> Step:
-        body = self.route.body(cargo.chunks, key)
+        sent = cargo.sent
+        body = self.route.body(cargo.unload(), key)
         headers = self.route.headers(key) | {"Idempotency-Key": batch.key}
         batch = self._ledger.attempt(batch.id, self._clock.wall_ms())
         reply = self._client.post(self.route.path, headers, body)
-        sent = cargo.sent
         verdict = judge(self.route, sent.records, reply, now_ms=self._clock.wall_ms(), secret=key)
         if isinstance(reply, Failure):
             if reply.outcome_unknown:
