@@ -10,7 +10,10 @@ Side = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured, against what, both figures, their ratio, the bound, and whether it holds."""
+    """What was measured, against what, both figures, their ratio, the bound, and whether it holds.
+
+    A row without a bound is there to be known; ``met`` is None then.
+    """
 
     work: str
     against: str
@@ -18,7 +21,7 @@ class Row:
     theirs: str
     ratio: str
     bound: str
-    met: bool
+    met: bool | None
 
 
 def interleaved(rounds: int, *sides: Side) -> list[list[float]]:
@@ -50,6 +53,14 @@ def at_least(
     ratio, text = _ratios(ours, theirs)
     figures = [f"{median(side):,.0f} {unit}" for side in (ours, theirs)]
     return Row(work, against, figures[0], figures[1], text, f"≥ {bound:g}x", ratio >= bound)
+
+
+def beside(
+    work: str, against: str, ours: Sequence[float], theirs: Sequence[float], unit: str
+) -> Row:
+    """Ours beside theirs, without a bound."""
+    figures = [f"{median(side):,.0f} {unit}" for side in (ours, theirs)]
+    return Row(work, against, figures[0], figures[1], _ratios(ours, theirs)[1], "—", None)
 
 
 def at_most(

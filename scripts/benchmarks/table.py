@@ -17,7 +17,7 @@ END = "<!-- end of table -->\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    met = "yes" if row.met else "**no**"
+    met = {True: "yes", False: "**no**", None: "—"}[row.met]
     return (row.work, row.against, row.ours, row.theirs, row.ratio, row.bound, met)
 
 
@@ -25,7 +25,7 @@ def as_text(rows: Sequence[Row]) -> str:
     """A few lines a row, for terminals of any width."""
     said = []
     for row in rows:
-        met = "met" if row.met else "MISSED"
+        met = {True: "met", False: "MISSED", None: "for its own sake"}[row.met]
         said.append(
             f"{row.work}\n  {row.ours}; {row.against}: {row.theirs}; "
             f"ratio {row.ratio}, bound {row.bound}: {met}\n"
