@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from spool.frames import MIB, FrameEncoder
+from spool.frames import MIB, Frame, FrameDecoder, FrameEncoder
 
 LARGE = 64 * 1024
 """Raw bytes from which a caller compresses its own lines: the committer only writes them then, and
 the next are compressed while the last are being synced."""
+PART_MAX = 256 * MIB
+"""Stored bytes of a group that are committed at once: far below what a segment may have."""
 GROUP_FRAME = MIB
 """Raw bytes of lines that are put into one frame by a commit."""
 
@@ -66,6 +68,29 @@ def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Framed]:
             held += len(unit)
     frames += _joined(group, encoder)
     return frames
+
+
+def parts_of(
+    frames: list[Framed], records: int, stored_max: int
+) -> Iterator[tuple[list[Framed], int]]:
+    """The frames of a group in parts of at most ``stored_max`` stored bytes, with their records.
+
+    Nearly every group is one part; a larger one would make a segment that no reader takes.
+    """
+    if sum(len(frame.data) for frame in frames) <= stored_max:
+        yield frames, records
+        return
+    decoder = FrameDecoder()
+    part: list[Framed] = []
+    held = lines = 0
+    for frame in frames:
+        if part and held + len(frame.data) > stored_max:
+            yield part, lines
+            part, held, lines = [], 0, 0
+        part.append(frame)
+        held += len(frame.data)
+        lines += decoder.decode(Frame(0, frame.data, frame.raw_size)).lines
+    yield part, lines
 
 
 def _joined(group: list[bytes], encoder: FrameEncoder) -> list[Framed]:
