@@ -22,12 +22,13 @@ from spool.clock import Clock
 from spool.lane import SEQ_MAX, Lane
 from spool.ledger_audit import Answer, AuditRow, RecordException
 from spool.ledger_batches import Batch
-from spool.ledger_batching import Batching
 from spool.ledger_bounds import Bounds, Position
 from spool.ledger_counts import LaneCounts
 from spool.ledger_db import Database
 from spool.ledger_file import open_file
 from spool.ledger_moves import Stretch, move
+from spool.ledger_replay import DISCARDED, Lines
+from spool.ledger_replaying import Replaying
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
 from spool.ranges import ChainRanges, Range
@@ -35,8 +36,8 @@ from spool.states import By, LedgerError, State
 from spool.totals import Totals
 
 __all__ = [
-    "Answer", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition", "Ledger",
-    "LedgerError", "Position", "RecordException", "SegmentSums", "Span", "State",
+    "DISCARDED", "Answer", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition",
+    "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums", "Span", "State",
 ]  # fmt: skip
 
 
@@ -49,7 +50,7 @@ class LanePosition:
     totals_after: Totals
 
 
-class Ledger(Batching):
+class Ledger(Replaying):
     """An open ledger; a context manager. Not to be used across a ``fork``."""
 
     def __init__(self, database: Database, lock: int, *, fresh: bool) -> None:

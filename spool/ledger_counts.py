@@ -1,13 +1,15 @@
 """How many segments, records and bytes of a lane stand where.
 
 A record is counted once, where its segment stands; an exception is counted as quarantined wherever
-its segment stands. So the sums over all states are what was sealed, at every moment.
+its segment stands, and as lost once it was given up. So the sums over all states are what was sealed,
+at every moment.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spool.ledger_db import Transaction
+from spool.ledger_replay import DISCARDED
 from spool.states import State
 
 
@@ -17,8 +19,8 @@ class LaneCounts:
 
     ``head`` is the highest number known to the ledger, ``first_pending`` the lowest pending one.
     ``in_doubt``: records delivered after an attempt of unknown outcome. ``partial``: records that
-    the beacon's own count lacked. ``gaps``: numbers that the ledger never knew between those of one
-    chain. ``bytes_pending``: bytes of records.
+    the beacon's own count lacked. ``exceptions``: single records that nobody has dealt with. ``gaps``:
+    numbers that the ledger never knew between those of one chain. ``bytes_pending``: bytes of records.
     """
 
     node: str
@@ -57,10 +59,10 @@ def _lane(
         if state is State.PENDING:
             bytes_pending, first_pending = raw_size, first
     exceptions = 0
-    for state, count in _exceptions(tx, lane):
-        exceptions += count
+    for state, given_up, count in _exceptions(tx, lane):
+        exceptions += 0 if given_up else count
         records[state] -= count
-        records[State.QUARANTINED] += count
+        records[State.LOST if given_up else State.QUARANTINED] += count
     return LaneCounts(
         node=node,
         stream=stream,
@@ -76,13 +78,14 @@ def _lane(
     )
 
 
-def _exceptions(tx: Transaction, lane: int) -> list[tuple[State, int]]:
+def _exceptions(tx: Transaction, lane: int) -> list[tuple[State, bool, int]]:
     query = (
         "SELECT (SELECT state FROM span WHERE span.lane = exception.lane"
-        " AND span.first <= exception.seq ORDER BY span.first DESC LIMIT 1) AS state, COUNT(*)"
-        " FROM exception WHERE lane = ? GROUP BY state"
+        " AND span.first <= exception.seq ORDER BY span.first DESC LIMIT 1) AS state,"
+        " verdict = ? AS given_up, COUNT(*) FROM exception WHERE lane = ? GROUP BY state, given_up"
     )
-    return [(State(name), count) for name, count in tx.execute(query, (lane,))]
+    found = tx.execute(query, (DISCARDED, lane))
+    return [(State(name), bool(given_up), count) for name, given_up, count in found]
 
 
 def _gaps(tx: Transaction, lane: int) -> int:

@@ -36,8 +36,10 @@ class By(StrEnum):
     """A bundle that was written, or is to be written again."""
     REPLAY = "replay"
     """A person who wants it sent again."""
+    GIVE_BACK = "give_back"
+    """A route that refused so much in a row that it cannot be the records."""
     LOSS = "loss"
-    """A declared loss: damage, or no room."""
+    """A declared loss: damage, no room, or a person who gives it up."""
 
 
 _S, _B = State, By
@@ -52,8 +54,12 @@ MOVES: Mapping[tuple[State, State], frozenset[By]] = MappingProxyType(
         (_S.EXPORTED, _S.PENDING): frozenset({_B.EXPORT, _B.REPLAY}),
         (_S.EXPORTED, _S.QUARANTINED): frozenset({_B.ANSWER, _B.RECEIPT}),
         (_S.EXPORTED, _S.LOST): frozenset({_B.LOSS}),
-        (_S.DELIVERED, _S.PENDING): frozenset({_B.REPLAY}),
+        # By giving back: of the segment a few lines alone, which were refused.
+        (_S.DELIVERED, _S.PENDING): frozenset({_B.REPLAY, _B.GIVE_BACK}),
         (_S.QUARANTINED, _S.PENDING): frozenset({_B.REPLAY}),
+        (_S.QUARANTINED, _S.LOST): frozenset({_B.LOSS}),
+        # Its file was found again, whole: somebody put it back from a copy.
+        (_S.LOST, _S.PENDING): frozenset({_B.REPLAY}),
         # Declared lost here, and yet it had arrived: the late news is the better one.
         (_S.LOST, _S.DELIVERED): frozenset({_B.ANSWER, _B.RECEIPT}),
     }

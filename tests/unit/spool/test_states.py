@@ -20,15 +20,16 @@ def test_the_docs_explain_every_state_and_everyone_who_moves() -> None:
         assert f"\n| {word} | " in text
 
 
-def test_only_replay_takes_back_what_is_delivered_or_quarantined() -> None:
-    for source in (State.DELIVERED, State.QUARANTINED):
-        targets = {target for (start, target) in MOVES if start is source}
-        assert targets == {State.PENDING}
-        assert MOVES[source, State.PENDING] == {By.REPLAY}
+def test_what_has_its_answer_goes_out_again_only_on_purpose_or_when_it_is_given_back() -> None:
+    assert MOVES[State.QUARANTINED, State.PENDING] == {By.REPLAY}
+    assert MOVES[State.DELIVERED, State.PENDING] == {By.REPLAY, By.GIVE_BACK}
+    assert {target for (start, target) in MOVES if start is State.DELIVERED} == {State.PENDING}
 
 
-def test_a_lost_segment_can_only_turn_out_delivered() -> None:
-    assert {target for (start, target) in MOVES if start is State.LOST} == {State.DELIVERED}
+def test_a_lost_segment_can_turn_out_delivered_or_be_found_again() -> None:
+    targets = {target for (start, target) in MOVES if start is State.LOST}
+    assert targets == {State.DELIVERED, State.PENDING}
+    assert MOVES[State.LOST, State.PENDING] == {By.REPLAY}
 
 
 def test_every_move_that_is_not_listed_is_refused_by_name() -> None:
