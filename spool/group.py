@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from spool.frames import MIB, Frame, FrameDecoder, FrameEncoder
+from spool.gathering import Waiter
 
 LARGE = 64 * 1024
 """Raw bytes from which a caller compresses its own lines: the committer only writes them then, and
@@ -115,17 +116,17 @@ class Group:
         self._unsettled = threading.Lock()
         self._unsettled.acquire()
         self._error: BaseException | None = None
-        self._waiters: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        self._waiters: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
 
     def settle(self, error: BaseException | None) -> None:
         """Tell everybody who waits: durable (None), or why not."""
         self._error = error
         self._unsettled.release()
-        for loop, futures in self._waiters.items():
+        for loop, waiters in self._waiters.items():
             # One call for all that wait in one loop: waking it costs more than a future. A loop
             # that was closed meanwhile has nobody left who waits.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_resolve, futures, error)
+                loop.call_soon_threadsafe(_resolve, waiters, error)
 
     def wait(self) -> None:
         """Wait until it is durable; raises what kept it from it."""
@@ -134,15 +135,9 @@ class Group:
         if self._error is not None:
             raise self._error
 
-    def waiter(self) -> "asyncio.Future[None]":
-        """What a coroutine awaits; made before the group is settled, under the writer's lock."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        try:
-            self._waiters[loop].append(future)
-        except KeyError:
-            self._waiters[loop] = [future]
-        return future
+    def add_waiters(self, loop: asyncio.AbstractEventLoop, waiters: Sequence[Waiter]) -> None:
+        """What coroutines of ``loop`` await; before the group is settled, under the writer's lock."""
+        self._waiters.setdefault(loop, []).extend(waiters)
 
 
 class Ticket:
@@ -157,11 +152,11 @@ class Ticket:
             self._group.wait()
 
 
-def _resolve(futures: list["asyncio.Future[None]"], error: BaseException | None) -> None:
-    for future in futures:
+def _resolve(waiters: Sequence[Waiter], error: BaseException | None) -> None:
+    for future, count in waiters:
         if future.done():  # its caller was cancelled
             continue
         if error is None:
-            future.set_result(None)
+            future.set_result(count)
         else:
             future.set_exception(error)

@@ -30,7 +30,7 @@ _BROKEN = (ValueError, RecursionError, msgspec.MsgspecError)
 """What the three parsers raise."""
 _UTF8_STEP = 1024 * 1024
 """Bytes decoded at a time: the text itself is not wanted, and may be four times as large."""
-_OPEN_ARRAY, _LF, _CR = b"[\n\r"
+_LF, _CR = b"\n\r"
 _UNIFORM = bytes.maketrans(b"[]{}", b"()()")
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _STRING = re.compile(rb'"[^"]*+"')
@@ -61,7 +61,8 @@ def value_of(data: bytes) -> object:
     ``record.json`` for bad UTF-8, a byte order mark, NUL, numbers that no double holds, lone
     surrogates, bytes after the value; ``record.depth``.
     """
-    check_depth(data)
+    if data.count(b"{") + data.count(b"[") > DEPTH_MAX:  # few records open so many
+        check_depth(data)
     try:
         return orjson.loads(data)
     except _BROKEN as error:
@@ -89,8 +90,6 @@ def check_depth(data: bytes) -> None:
 
     What is no JSON may pass; no parser passes it then.
     """
-    if _OPEN_ARRAY not in data and data.rfind(b"{") <= 0:
-        return  # flat, as the usual transaction is
     if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
         return
     if b"\\" in data:

@@ -4,10 +4,12 @@ The array's elements stay in the sender's bytes. Of the outermost object only th
 the OTLP specification has receivers ignore what they do not know, and every line needs a fixed head
 and tail, so that lines can be joined without parsing. A large body is split by resource, then by
 scope, then by record, each piece under the resource and scope that it came with. Records that hold
-a guarded value are left out and counted; what they leave empty goes with them.
+a guarded value are left out and counted, and so are log records below a warning; what they leave
+empty goes with them, and every other byte stays.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -22,6 +24,7 @@ from spool.jsonbytes import (
 )
 from spool.lines import Lines, check_license_fields, check_size
 from spool.secrets import SecretGuard
+from spool.severity import is_warning
 
 SPLIT_ABOVE = 1024 * 1024
 """Bytes of a line that is not split: small beside a request, large beside a record."""
@@ -29,15 +32,22 @@ ENVELOPE_MAX = 256 * 1024
 """Bytes of a resource or scope that are repeated in each piece; more could multiply a body."""
 
 
+_LF, _CR = b"\n\r"
+
+
 class Signal:
     """One OTLP signal. Each line of it begins with ``head`` and ends with ``tail``."""
 
-    __slots__ = ("_below", "_resources", "head", "tail")
+    __slots__ = ("_below", "_name", "_resources", "_wanted", "head", "tail")
 
-    def __init__(self, resources: str, scopes: str, records: str) -> None:
-        """A signal whose three nested arrays have these names."""
+    def __init__(
+        self, resources: str, scopes: str, records: str, wanted: "_Wanted | None" = None
+    ) -> None:
+        """A signal whose three nested arrays have these names; ``wanted`` records alone are kept."""
         self._resources = resources
+        self._wanted = wanted
         self._below = (scopes, records)
+        self._name = b'"%b"' % resources.encode()
         self.head = b'{"%b":[' % resources.encode()
         self.tail = b"]}"
 
@@ -48,6 +58,11 @@ class Signal:
         ``record.repeated_key``; ``record.secret`` for an outermost license field; and
         ``record.too_large`` where a single record is.
         """
+        if self._is_line(data) and not guard.found_in(data):
+            outer = value_of(data)
+            if isinstance(outer, dict) and len(outer) == 1:
+                line, unwanted = self._judged(data, outer)
+                return Lines([] if line is None else [line], 0, unwanted)
         check_utf8(data)
         outer = members(data)
         check_license_fields(outer)
@@ -60,45 +75,108 @@ class Signal:
             array = b"[%b]" % b",".join(kept)
         room = SPLIT_ABOVE - len(self.head) - len(self.tail)
         if len(array) <= room:
-            line = self.head[:-1] + array + self.tail[1:]
-            return Lines([on_one_line(line)] if self._holds_any(line) else [], dropped)
-        pieces = _packed(_pieces(elements(array), self._below, room), room)
-        lines = [self.head + piece + self.tail for piece in pieces]
-        return Lines([on_one_line(line) for line in lines if self._holds_any(line)], dropped)
+            pieces = [self.head[:-1] + array + self.tail[1:]]
+        else:
+            packed = _packed(_pieces(elements(array), self._below, room), room)
+            pieces = [self.head + piece + self.tail for piece in packed]
+        lines: list[bytes] = []
+        filtered = 0
+        for piece in pieces:
+            check_size(len(piece))
+            line, unwanted = self._judged(piece, value_of(piece))
+            filtered += unwanted
+            if line is not None:
+                lines.append(on_one_line(line))
+        return Lines(lines, dropped, filtered)
 
-    def _holds_any(self, line: bytes) -> bool:
-        """Judge a line in full; whether its array has an element."""
-        check_size(len(line))
-        outer = value_of(line)
+    def _is_line(self, data: bytes) -> bool:
+        """Whether ``data`` looks like a line already, as the usual body does.
+
+        Its outermost name stands where it must and nowhere else, also not spelled with escapes: if
+        ``data`` is an object of one member, it does not repeat it.
+        """
+        return (
+            data.startswith(self.head)
+            and data.endswith(self.tail)
+            and data.count(self._name) == 1
+            and b"\\u" not in data
+            and _LF not in data
+            and _CR not in data
+            and len(data) <= SPLIT_ABOVE
+        )
+
+    def _judged(self, line: bytes, outer: object) -> tuple[bytes | None, int]:
+        """Judge a line, parsed as ``outer``: what is left of it, or None; how many records went."""
         scopes, records = self._below
+        wanted = self._wanted
+        kept = unwanted = 0
         found = _objects_in(outer, self._resources)
         for resource in found:
             for scope in _objects_in(resource, scopes):
-                _objects_in(scope, records)
-        return bool(found)
+                leaves = _objects_in(scope, records)
+                if wanted is not None:
+                    good = sum(map(wanted, leaves))
+                    kept += good
+                    unwanted += len(leaves) - good
+        if wanted is None or not unwanted:
+            return (line if found else None), 0
+        if not kept:
+            return None, unwanted
+        raws = elements(line[len(self.head) - 1 : len(line) - len(self.tail) + 1])
+        some = _only_wanted(raws, found, self._below, wanted)
+        return self.head + b",".join(some) + self.tail, unwanted
 
 
-LOGS = Signal("resourceLogs", "scopeLogs", "logRecords")
+_Wanted = Callable[[Mapping[str, Any]], bool]
+LOGS = Signal("resourceLogs", "scopeLogs", "logRecords", is_warning)
 METRICS = Signal("resourceMetrics", "scopeMetrics", "metrics")
 TRACES = Signal("resourceSpans", "scopeSpans", "spans")
 
 
-def _objects_in(parent: object, name: str) -> list[object]:
-    assert isinstance(parent, dict)  # noqa: S101 - its caller has seen to it
-    found: object = parent.get(name)
-    if found is None:
-        return []
-    if isinstance(found, list):
+def _objects_in(parent: Any, name: str) -> list[dict[str, Any]]:  # noqa: ANN401 - a JSON object
+    found = parent.get(name)
+    if type(found) is list:
         for each in found:
             if type(each) is not dict:
                 break
         else:
             return found
+    elif found is None:
+        return []
     raise RecordError(
         "record.form",
         f"In an OTLP body, {name} is not an array of objects.",
         "Send it as the OTLP specification has it.",
     )
+
+
+def _only_wanted(
+    raws: Iterable[msgspec.Raw],
+    values: Iterable[Mapping[str, Any]],
+    names: tuple[str, ...],
+    wanted: _Wanted,
+) -> list[bytes]:
+    """Those of ``raws``, whose parsed ``values`` are given too, that hold what is wanted.
+
+    Where nothing goes, nothing is written anew.
+    """
+    kept: list[bytes] = []
+    for element, value in zip(map(bytes, raws), values, strict=True):
+        if not names:
+            if wanted(value):
+                kept.append(element)
+            continue
+        inner = _array_in(element, names)
+        if inner is None:
+            kept.append(element)
+            continue
+        before, children, after = inner
+        some = _only_wanted(children, value[names[0]], names[1:], wanted)
+        if some == list(map(bytes, children)):
+            kept.append(element)
+        elif some:
+            kept.append(b"%b%b%b" % (before, b",".join(some), after))
+    return kept
 
 
 def _without_secrets(

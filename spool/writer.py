@@ -21,7 +21,8 @@ from spool.clock import MS, SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, Disk, explained
 from spool.errors import RecordError, SpoolError
 from spool.frames import MIB, FrameEncoder
-from spool.group import LARGE, Framed, Group, Ticket, Unit, frames_of, units_of
+from spool.gathering import Gathering, Waiter
+from spool.group import LARGE, PART_MAX, Framed, Group, Ticket, Unit, frames_of, parts_of, units_of
 from spool.keeper import Keeper
 from spool.lane import Lane, check_node
 from spool.secrets import NO_SECRETS, SecretGuard
@@ -30,6 +31,10 @@ from spool.tail import Tail
 
 SEAL_SIZE = 32 * MIB
 """Raw bytes at which a file is sealed unless told otherwise."""
+
+HANDED_LINES = 64
+"""Lines that are joined when a turn of a loop ends: each call's have less than LARGE bytes, and they
+must fit in a frame together."""
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
 
@@ -79,6 +84,7 @@ class Writer:
         """What each process needs of its own: locks, threads, a file."""
         self._tail: Tail | None = None
         self._group = Group()
+        self._gathering: Gathering | None = None
         # Held for moments: what is appended goes into the group of the next commit.
         self._queue_lock = threading.Lock()
         self._work = threading.Condition(self._queue_lock)
@@ -103,10 +109,11 @@ class Writer:
 
     async def append_async(self, records: Iterable[bytes]) -> int:
         """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
-        lines = self.judge(records)
-        if lines:
-            await self._submit_async(lines)
-        return len(lines)
+        some = records if isinstance(records, Sequence) else list(records)
+        if sum(map(len, some)) < LARGE:
+            return await self._gathered(some, judged=False)
+        lines = self.judge(some)
+        return await self.submit_lines_async(lines)
 
     def judge(self, records: Iterable[bytes]) -> list[bytes]:
         """The lines that ``records`` become, or :class:`RecordError`; nothing is stored.
@@ -127,23 +134,38 @@ class Writer:
             lines += found.lines
         return lines
 
-    async def append_lines_async(self, lines: Sequence[bytes]) -> None:
-        """Append lines that :meth:`judge` made; returns when they are durable."""
-        if lines:
-            await self._submit_async(lines)
+    def submit_lines_async(self, lines: Sequence[bytes]) -> "asyncio.Future[int]":
+        """Append lines that :meth:`judge` made; what to await until they are durable: how many.
 
-    def _submit_async(self, lines: Sequence[bytes]) -> "asyncio.Future[None]":
-        """What to await until ``lines`` are durable. The path of every request: each step counts."""
-        raw = _raw_of(lines)
-        if len(raw) >= LARGE:
-            # Compressing them would hold up the loop.
-            loop = asyncio.get_running_loop()
-            return loop.run_in_executor(None, lambda: self.submit_lines(lines, inline=True).wait())
+        Who cancels it waits no longer; the lines become durable all the same, or not.
+        """
+        if sum(map(len, lines)) < LARGE:
+            return self._gathered(lines, judged=True)
+
+        def submit() -> int:
+            self.submit_lines(lines, inline=True).wait()
+            return len(lines)
+
+        # Compressing them would hold up the loop.
+        return asyncio.get_running_loop().run_in_executor(None, submit)
+
+    def _gathered(self, records: Sequence[bytes], *, judged: bool) -> "asyncio.Future[int]":
+        loop = asyncio.get_running_loop()
+        gathering = self._gathering
+        if gathering is None or gathering.loop is not loop:
+            gathering = self._gathering = Gathering(loop, self.judge, self._hand_over)
+        return gathering.add(records, judged=judged)
+
+    def _hand_over(
+        self, loop: asyncio.AbstractEventLoop, lines: list[bytes], waiters: list[Waiter]
+    ) -> None:
+        units = [
+            _raw_of(lines[at : at + HANDED_LINES]) for at in range(0, len(lines), HANDED_LINES)
+        ]
         with self._queue_lock:
-            group = self._enqueue((raw,), len(lines))
-            if group.records == len(lines):  # else whoever was first in it has woken the committer
-                self._wake()
-            return group.waiter()
+            group = self._enqueue(units, len(lines))
+            group.add_waiters(loop, waiters)
+            self._wake()
 
     def submit_lines(self, lines: Sequence[bytes], *, inline: bool = False) -> Ticket:
         """Append lines that :meth:`judge` made; any number of tickets may be waited for later.
@@ -262,6 +284,10 @@ class Writer:
             group.settle(outcome if written or outcome else _interrupted())
 
     def _write(self, frames: list[Framed], records: int) -> None:
+        for part, count in parts_of(frames, records, PART_MAX):
+            self._write_part(part, count)
+
+    def _write_part(self, frames: list[Framed], records: int) -> None:
         try:
             self._write_once(frames, records)
         except OSError:

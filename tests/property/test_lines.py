@@ -69,6 +69,7 @@ def otlp_bodies(draw: st.DrawFn, stream: Stream, secret: str = "") -> str:
                 objects(
                     number,
                     n=str(next(count)),
+                    severityNumber="13",
                     exact=draw(number),
                     pad=json.dumps("x" * pad),
                     mark=json.dumps(mark),
@@ -157,6 +158,17 @@ def test_the_records_of_all_lines_are_the_records_that_came(data: st.DataObject)
     assert [each for line in found.lines for each in records(stream, line)] == records(stream, body)
     assert found.dropped == 0
     assert sum(map(len, found.lines)) <= 2 * len(body) + SPLIT_ABOVE
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_line_taken_for_a_body_becomes_just_that_line_by_either_path(data: st.DataObject) -> None:
+    stream = data.draw(operational)
+    body = data.draw(otlp_bodies(stream)).encode()
+    for line in stream.to_lines(body, NO_SECRETS).lines:
+        assert stream.to_lines(line, NO_SECRETS).lines == [line]
+        # The space keeps it from being seen to be a line already.
+        assert stream.to_lines(b" " + line, NO_SECRETS).lines == [line]
 
 
 @settings(max_examples=60)

@@ -6,14 +6,19 @@ from pathlib import Path
 import orjson
 import pytest
 
+from keys.errors import VerificationError
 from spool.egressfile import (
     AGE_FLOWING_MS,
     AGE_WAITING_MS,
+    FAILED_MAX,
     STATES,
+    EgressState,
+    LaneFailure,
     read_egress_state,
     seal_age_ms,
     write_egress_state,
 )
+from spool.lane import Lane
 from tests.support.spools import FAST
 
 AT = 1_795_424_400_000
@@ -79,3 +84,23 @@ def test_a_link_or_a_fifo_in_its_place_is_not_followed_or_waited_for(tmp_path: P
     (tmp_path / "egress.json").unlink()
     os.mkfifo(tmp_path / "egress.json")
     assert read_egress_state(tmp_path) is None
+
+
+def test_lanes_that_fail_are_told_with_their_reason_and_bounded(tmp_path: Path) -> None:
+    error = VerificationError("key.untrusted", "It is\u2026 not \u00fcs." + "x" * 900, "Do.")
+    failed = [LaneFailure.of(Lane(tmp_path, f"n{i}", "logs"), error) for i in range(200)]
+    write_egress_state(FAST, tmp_path, "up", AT, failed=failed)
+    said = read_egress_state(tmp_path)
+    assert said is not None
+    assert list(said.failed) == failed[:FAILED_MAX]
+    assert said.failed[0].message.startswith("It is\u2026 not")
+    write_egress_state(FAST, tmp_path, "up", AT)
+    again = read_egress_state(tmp_path)
+    assert again is not None
+    assert list(again.failed) == []
+
+
+def test_what_an_earlier_version_wrote_is_read(tmp_path: Path) -> None:
+    said = {"v": 1, "state": "up", "since": "2026-11-23T09:00:00.000Z", "reason": ""}
+    (tmp_path / "egress.json").write_bytes(orjson.dumps(said))
+    assert read_egress_state(tmp_path) == EgressState("up", "2026-11-23T09:00:00.000Z", "")

@@ -134,6 +134,8 @@ def test_the_small_files_are_as_the_code_writes_them() -> None:
     fields.integer("v", 1, 1)
     fields.choice("state", egressfile.STATES)
     fields.text("since", r".{24}")
+    fields.text("reason", "")
+    assert fields.objects("failed", 0, 0) == []
     fields.done()
 
 

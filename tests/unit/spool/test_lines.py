@@ -44,7 +44,7 @@ def refusal(to_lines: ToLines, data: bytes, guard: SecretGuard = NO_SECRETS) -> 
     ],
 )
 def test_a_line_keeps_the_producers_bytes(data: bytes) -> None:
-    assert transaction_lines(data, NO_SECRETS) == Lines([data])
+    assert transaction_lines(data, NO_SECRETS).lines == [data]
 
 
 def test_line_breaks_become_spaces_and_space_around_goes() -> None:

@@ -30,8 +30,16 @@ def resource(signal: Signal, *scopes: bytes, about: bytes = b"{}") -> bytes:
     return b'{"resource":%b, "%b":[%b],"schemaUrl":"u"}' % (about, name, b",".join(scopes))
 
 
+def warned(record: bytes) -> bytes:
+    """A record as a warning; what is no object stays what it is."""
+    if not record.startswith(b"{") or record == b"{":
+        return record
+    return b'{"severityNumber":13%b%b' % (b"," if record != b"{}" else b"", record[1:])
+
+
 def scope(signal: Signal, *records: bytes, about: bytes = b"{}") -> bytes:
     name = NAMES[signal][2].encode()
+    records = tuple(map(warned, records)) if signal is LOGS else records
     return b'{"scope":%b,"%b":[%b],"schemaUrl":"v", "new":1.0}' % (about, name, b",".join(records))
 
 
@@ -59,19 +67,24 @@ def test_real_bodies_pass_byte_for_byte(client: str, signal: Signal) -> None:
     stream = {LOGS: "logs", METRICS: "metrics", TRACES: "traces"}[signal]
     for path in (CAPTURES / client).glob(f"ok-{stream}-*.body"):
         data = path.read_bytes()
-        lines = signal.to_lines(data, GUARD).lines
+        found = signal.to_lines(data, GUARD)
         inner = data[data.index(b"[") :]
-        assert lines == [signal.head[:-1] + inner]
+        if client.startswith("otelcol") and signal is LOGS:
+            # The collector's file reader was not told of severities: none is known to be a warning.
+            assert found == Lines([], filtered=3)
+        else:
+            assert found == Lines([signal.head[:-1] + inner])
 
 
 @pytest.mark.parametrize(
     ("signal", "name"), [(LOGS, "logs"), (METRICS, "metrics"), (TRACES, "traces")]
 )
-def test_the_vendors_examples_pass_with_their_defects(signal: Signal, name: str) -> None:
+def test_the_vendors_examples_pass_with_their_defects_byte_for_byte(
+    signal: Signal, name: str
+) -> None:
     data = (CAPTURES / f"vendor-examples/{name}-request.json").read_bytes()
-    (line,) = signal.to_lines(data, NO_SECRETS).lines
-    assert orjson.loads(line) == orjson.loads(data)
-    assert b"\n" not in line
+    array = data[data.index(b"[") : data.rindex(b"]") + 1].replace(b"\n", b" ")
+    assert signal.to_lines(data, NO_SECRETS) == Lines([signal.head[:-1] + array + b"}"])
 
 
 @SIGNALS
@@ -258,3 +271,22 @@ def test_a_large_body_is_judged_in_full_and_filtered() -> None:
     for broken in (b'{"a":1e999}', b'{"a":"\\ud800"}', b"{", b"5"):
         data = body(LOGS, resource(LOGS, scope(LOGS, pad, pad, broken)))
         assert refusal(LOGS, data) in {"record.json", "record.form"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"resourceSpans":[],"resourceSpans":[]}',
+        b'{"resourceSpans":[],"resource\\u0053pans":[]}',
+        b'{"resource\\u0053pans":[],"resourceSpans":[]}',
+    ],
+)
+def test_a_body_that_looks_like_a_line_but_repeats_its_key_is_refused(data: bytes) -> None:
+    with pytest.raises(RecordError) as caught:
+        TRACES.to_lines(data, NO_SECRETS)
+    assert caught.value.id == "record.repeated_key"
+
+
+def test_a_body_that_looks_like_a_line_but_has_another_member_loses_that() -> None:
+    data = b'{"resourceSpans":[{"a":1}],"other":[{}]}'
+    assert TRACES.to_lines(data, NO_SECRETS).lines == [b'{"resourceSpans":[{"a":1}]}']
