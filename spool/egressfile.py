@@ -1,18 +1,20 @@
-"""What the daemon tells the writers: whether anything leaves at the moment.
+"""What the daemon tells others: whether anything leaves at the moment, and which lanes are stuck.
 
 Writers read it when they seal by age: what leaves at once is sealed soon, what waits anyhow is sealed
-late, so that a month of outage is thousands of files, not millions.
+late, so that a month of outage is thousands of files, not millions. The status shows the rest.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
 
-from keys.errors import VerificationError
+from keys.errors import BridgeError, VerificationError
 from keys.strictjson import Fields, loads
 from spool.clock import rfc3339
 from spool.durable import Disk, replace_file
+from spool.lane import Lane
 from spool.safefile import read_whole
 
 STATES = ("up", "down", "paused", "idle", "offline")
@@ -23,16 +25,43 @@ AGE_WAITING_MS = 600_000
 """A segment's age while nothing leaves."""
 REASON_MAX = 200
 """Characters of a reason."""
-_FILE_MAX = 1024
+FAILED_MAX = 64
+"""Lanes of which it is said why they fail; one cause fails most lanes of a spool at once."""
+_TEXT_MAX = 300
+_TEXT = r"[^\x00-\x1f\x7f]{0,300}"
+_FILE_MAX = 128 * 1024
+"""Bytes; the text of every lane at its longest, escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFailure:
+    """Why a lane cannot be sent though the beacon is not to blame: an error's id, message, hint."""
+
+    node: str
+    stream: str
+    id: str
+    message: str
+    hint: str
+
+    @classmethod
+    def of(cls, lane: Lane, error: BridgeError) -> "LaneFailure":
+        """What ``error`` means for ``lane``, cut to what the file holds."""
+        return cls(
+            lane.node, lane.stream, error.id, error.message[:_TEXT_MAX], error.hint[:_TEXT_MAX]
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class EgressState:
-    """A state of egress, since when (RFC 3339), and why, in a few words of ours (empty if well)."""
+    """A state of egress, since when (RFC 3339), and why, in a few words of ours (empty if well).
+
+    ``failed`` lanes wait whatever the state is.
+    """
 
     state: str
     since: str
     reason: str
+    failed: Sequence[LaneFailure] = ()
 
 
 def _path(spool: Path) -> Path:
@@ -40,10 +69,21 @@ def _path(spool: Path) -> Path:
 
 
 def write_egress_state(
-    disk: Disk, spool: Path, state: str, since_ms: int, reason: str = ""
+    disk: Disk,
+    spool: Path,
+    state: str,
+    since_ms: int,
+    reason: str = "",
+    failed: Sequence[LaneFailure] = (),
 ) -> None:
     """Say that egress is in ``state`` since then. Raises :class:`OSError`."""
-    said = {"v": 1, "state": state, "since": rfc3339(since_ms), "reason": reason[:REASON_MAX]}
+    said = {
+        "v": 1,
+        "state": state,
+        "since": rfc3339(since_ms),
+        "reason": reason[:REASON_MAX],
+        "failed": [asdict(each) for each in failed[:FAILED_MAX]],
+    }
     replace_file(disk, _path(spool), orjson.dumps(said))
 
 
@@ -58,11 +98,27 @@ def read_egress_state(spool: Path) -> EgressState | None:
             fields.choice("state", STATES),
             fields.text("since", r"[0-9T:.Z-]{24}"),
             fields.text("reason", r"[ -~]{0,200}"),
+            # An earlier version did not say it.
+            [_failure(each) for each in fields.objects("failed", 0, FAILED_MAX)]
+            if "failed" in fields
+            else (),
         )
         fields.done()
     except (FileNotFoundError, VerificationError):
         return None
     return said
+
+
+def _failure(fields: Fields) -> LaneFailure:
+    found = LaneFailure(
+        fields.text("node", r"[a-z0-9-]{1,63}"),
+        fields.text("stream", r"[a-z]{1,32}"),
+        fields.text("id", r"[a-z0-9_.]{1,64}"),
+        fields.text("message", _TEXT),
+        fields.text("hint", _TEXT),
+    )
+    fields.done()
+    return found
 
 
 def seal_age_ms(spool: Path, configured: int | None) -> int:

@@ -16,6 +16,7 @@ import click
 
 from bridge.cli.input import Interrupts, Progress, StoppedError, opened, reader
 from bridge.cli.session import Session, json_option
+from bridge.intake.switches import check_switched_on
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, ConfigError
 from spool.errors import RecordError, SpoolError
@@ -42,10 +43,12 @@ def command(session: Session, stream: str, file: Path | None, *, as_json: bool) 
 
     One JSON object a line, UTF-8, lines ended by LF; the last one may lack it. A regular FILE is
     checked whole first; if it has a bad line, nothing is stored. From stdin it stops at the first bad
-    line, and says how many records before it are durable (exit code 3; 1 if none).
+    line, and says how many records before it are durable (exit code 3; 1 if none). Of logs, only
+    records of severity WARN and above are kept, as the vendor asks for no others.
     """
     session.begin("append", as_json=as_json)
     row = stream_named(stream)
+    check_switched_on(session.config, stream)
     guard = session.license_keys.guard()
     with opened(file) as fd, Interrupts() as interrupts:
         regular = stat.S_ISREG(os.fstat(fd).st_mode)
@@ -57,10 +60,10 @@ def command(session: Session, stream: str, file: Path | None, *, as_json: bool) 
                 os.lseek(fd, 0, os.SEEK_SET)
             _append(session, read, row, guard, appended)
         except (RecordError, SpoolError, StoppedError) as error:
-            _fail(session, stream, appended.records, error)
+            _fail(session, stream, appended, error)
             return
-    answer = {"stream": stream, "records": appended.records}
-    session.result(answer, lambda: session.say(f"{appended.records} records are durable."))
+    answer = {"stream": stream, "records": appended.records, "filtered": appended.filtered}
+    session.result(answer, lambda: session.say(f"{appended.said} are durable."))
 
 
 def _append(
@@ -83,7 +86,8 @@ def _append(
     try:
         try:
             for chunk in chunks(read):
-                lines, error = _judged(chunk, row, guard)
+                lines, filtered, error = _judged(chunk, row, guard)
+                appended.filtered += filtered
                 appended.submit(writer, lines)
                 if error is not None:
                     raise error
@@ -98,12 +102,22 @@ def _append(
 
 
 class _Appended:
-    """What was submitted, and how many records of it are known to be durable, without a hole."""
+    """What was submitted, and how many records of it are known to be durable, without a hole.
+
+    ``filtered`` log records were below a warning, of all that was looked at.
+    """
 
     def __init__(self) -> None:
         self.records = 0
+        self.filtered = 0
         self._flying: deque[tuple[Ticket, int, int]] = deque()
         self._size = 0
+
+    @property
+    def said(self) -> str:
+        """How many records, and how many log records were left out, as words of a sentence."""
+        left_out = f" ({self.filtered} log records below WARN left out)" if self.filtered else ""
+        return f"{self.records} records{left_out}"
 
     def submit(self, writer: Writer, lines: list[bytes]) -> None:
         """Hand ``lines`` to the disk; wait while too much is on its way."""
@@ -132,9 +146,12 @@ class _Appended:
         self.records += records
 
 
-def _judged(chunk: Chunk, row: Stream, guard: SecretGuard) -> tuple[list[bytes], LineError | None]:
-    """The lines to store, up to the first bad one, and what is bad about that."""
+def _judged(
+    chunk: Chunk, row: Stream, guard: SecretGuard
+) -> tuple[list[bytes], int, LineError | None]:
+    """The lines to store, up to the first bad one, what was filtered, and what is bad about that."""
     lines: list[bytes] = []
+    filtered = 0
     for number, line in enumerate(chunk.lines, chunk.first):
         try:
             found = row.to_lines(line, guard)
@@ -145,14 +162,15 @@ def _judged(chunk: Chunk, row: Stream, guard: SecretGuard) -> tuple[list[bytes],
                     "Take the license key out of it.",
                 )
         except RecordError as error:
-            return lines, LineError(number, error)
+            return lines, filtered, LineError(number, error)
         lines += found.lines
-    return lines, None
+        filtered += found.filtered
+    return lines, filtered, None
 
 
 def _check(read: Callable[[], bytes], row: Stream, guard: SecretGuard) -> None:
     for chunk in chunks(read):
-        _, error = _judged(chunk, row, guard)
+        *_, error = _judged(chunk, row, guard)
         if error is not None:
             raise error
 
@@ -169,14 +187,16 @@ def _signer(session: Session) -> SigningKey | None:
         raise
 
 
-def _fail(session: Session, stream: str, records: int, error: BridgeError) -> None:
+def _fail(session: Session, stream: str, appended: _Appended, error: BridgeError) -> None:
+    records = appended.records
     durable = f"{records} records before it are durable." if records else "Nothing was stored."
     if isinstance(error, SpoolError) or (isinstance(error, StoppedError) and records):
         durable = f"{records} records are durable."
     said = BridgeError(error.id, f"{error.message} {durable}", error.hint)
     if session.as_json:
         told = {"id": said.id, "message": said.message, "hint": said.hint}
-        session.result({"stream": stream, "records": records, "error": told}, lambda: None)
+        counts = {"records": records, "filtered": appended.filtered}
+        session.result({"stream": stream, **counts, "error": told}, lambda: None)
     else:
         session.show_error(said)
     partly = records and isinstance(error, RecordError)

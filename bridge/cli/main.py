@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "The whole journey on this machine, with kills and an outage.",
     "init": "Make a node: configuration, keys, spool.",
     "inspect": "Show what a file holds, exactly as it will leave.",
+    "license": "Look after the license key and its tokens.",
     "run": "Run the daemon: take, seal, send.",
     "status": "Say how things stand.",
     "testbeacon": "Run the reference beacon, for trials.",

@@ -44,6 +44,9 @@ def _drain(session: Session, daemon: "Daemon") -> None:
         refused = sum(counts.exceptions for counts in daemon.ledger.counts())
         session.note(f"Nothing is left to send; {refused} records were refused.")
         session.finish(PARTLY if refused else 0)
+    elif stuck.error is not None:
+        session.note("Not everything was sent; nothing was dropped.")
+        raise stuck.error
     elif stuck.needs_person:
         raise RefusedError(
             "upstream.refused",

@@ -1,21 +1,27 @@
 """``bridge status``: how things stand, in one sentence first."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from bridge.cli.session import Session, json_option
+from bridge.config import Config
+from bridge.config.units import is_loopback
 from bridge.operate.status import LaneStatus, Status, look
 from keys.errors import ConfigError
 from spool.clock import MS, SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
+from spool.intakefile import IntakeSums
 from spool.ledger import Ledger, State
 
 UNHEALTHY, NOT_RUNNING = 3, 1
 WATCH_EVERY_S = 2.0
+LISTED = 5
+"""Names in a line for people; the JSON has all."""
 _STATES = ("pending", "exported", "delivered", "quarantined", "lost")
 
 
@@ -54,7 +60,8 @@ def _look(session: Session) -> Status:
                 mode=config.egress.mode,
                 bytes_max=config.spool.max_size,
                 at=SYSTEM_CLOCK.wall_ms(),
-                licensed=session.license_keys.known,
+                licensed=session.license_keys.sendable,
+                open_at=_open_at(config),
             )
     except FileNotFoundError as error:
         raise ConfigError(
@@ -64,6 +71,14 @@ def _look(session: Session) -> Status:
         ) from error
     except OSError as error:
         raise explained(error, "read the spool") from error
+
+
+def _open_at(config: Config) -> str | None:
+    """Where the intake is open to other machines, by the configuration; None where it is not."""
+    host, port = config.intake.listen
+    if config.intake.require_license is not False or is_loopback(host):
+        return None
+    return f"{host}:{port}"
 
 
 def _wait(session: Session, wait: str, timeout: str) -> Status:
@@ -112,6 +127,7 @@ def _answer(status: Status) -> Mapping[str, Any]:
             "since": egress.since if egress else None,
             "last_error": (egress.reason or None) if egress else None,
         },
+        "intake": _intake(status),
         "license": {"state": "NONE", "expires_at": None, "source": None},
         "spool": {
             "bytes": status.bytes_used,
@@ -124,6 +140,11 @@ def _answer(status: Status) -> Mapping[str, Any]:
             for problem in status.problems
         ],
     }
+
+
+def _intake(status: Status) -> Mapping[str, Any] | None:
+    said = status.intake
+    return None if said is None else {"since": said.since, "at": said.at, **asdict(said.sums)}
 
 
 def _lane(lane: LaneStatus) -> Mapping[str, Any]:
@@ -161,6 +182,34 @@ def _sentence(status: Status) -> str:
     return f"Nothing is lost, nothing sealed waits, {where}."
 
 
+def _took(sums: IntakeSums) -> Iterator[str]:
+    """What the intake took since the daemon's start, and what it did not, in a few lines."""
+    parts = [f"{sum(sums.requests.values())} requests", f"{sum(sums.records.values())} records"]
+    others = {
+        "log records below WARN left out": sum(sums.filtered.values()),
+        "records with a secret left out": sum(sums.dropped.values()),
+        "transactions seen twice": sums.repeated,
+    }
+    parts += [f"{count} {what}" for what, count in others.items() if count]
+    parts += [f"{name} is switched off ({count})" for name, count in sums.switched_off.items()]
+    yield f"The intake since its start: {', '.join(parts)}."
+    refused = {name: count for name, count in sums.refused.items() if name != "intake.unrouted"}
+    if refused:
+        yield f"Refused: {_listed(refused)}."
+    if sums.unrouted:
+        yield f"Requests to paths that are none of the beacon's: {_listed(sums.unrouted)}."
+        yield "  Nothing of them was stored; point only beacon and OTLP traffic at the intake."
+
+
+def _listed(sums: Mapping[str, int]) -> str:
+    """The most frequent few."""
+    first = sorted(sums.items(), key=lambda item: -item[1])
+    more = sum(count for _, count in first[LISTED:])
+    return ", ".join(f"{name} {count}" for name, count in first[:LISTED]) + (
+        f", others {more}" if more else ""
+    )
+
+
 def _show(session: Session, status: Status) -> None:
     session.say(_sentence(status))
     session.say()
@@ -172,6 +221,10 @@ def _show(session: Session, status: Status) -> None:
         name = f"{lane.lane.node}/{lane.lane.stream}"
         more = f"  +{lane.open_bytes} bytes unsealed" if lane.open_bytes else ""
         session.say("{:32}{:>10}{:>10}{:>11}{:>9}{:>7}".format(name, *numbers) + more)
+    if status.intake is not None:
+        session.say()
+        for line in _took(status.intake.sums):
+            session.say(line)
     for problem in status.problems:
         session.say()
         session.say(f"{problem.message} [{problem.id}]")

@@ -49,8 +49,8 @@ class Key:
 def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
     raise ValueError(value)
 
 
@@ -170,6 +170,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "keys.path": Key("keys", _text, _PATH, "keys"),
         "license_key_file": Key(
             None, _or(None, _text), _PATH, "/run/secrets/license_key", secret=True
+        ),
+        "data_plane_auth_file": Key(
+            None, _or(None, _text), _PATH, "/run/secrets/data_plane_auth", secret=True
         ),
         "licenses": Key(
             {},

@@ -1,7 +1,8 @@
 """License keys: read from files, compared in constant time, never shown.
 
 Each configured key belongs to one node name. The first of a node's keys is sent with its records, the
-others are accepted too, so that a key can be exchanged without a gap.
+others are accepted too, so that a key can be exchanged without a gap. A hosted data plane presents a
+credential of its own with its telemetry; it is held here as well.
 """
 
 import hmac
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from bridge.config.model import Config
 from keys.errors import ConfigError, shown
+from spool.lane import Lane
 from spool.secrets import SECRET_MIN, SecretGuard
+from spool.streams import STREAMS
 
 KEY_MAX = 4096
 """Bytes of a license key: the vendor's offline keys are long, but not this long."""
@@ -39,18 +42,33 @@ class LicenseKey:
 
 
 class LicenseKeys:
-    """The keys of each node; ``from_environment`` where one came in a variable, to be warned of."""
+    """The keys of each node; ``data_plane`` is the credential of ``node``, which is this one.
+
+    ``from_environment`` says that one came in a variable, to be warned of.
+    """
 
     def __init__(
-        self, keys: Mapping[str, tuple[LicenseKey, ...]], *, from_environment: bool = False
+        self,
+        keys: Mapping[str, tuple[LicenseKey, ...]],
+        *,
+        node: str = "",
+        data_plane: LicenseKey | None = None,
+        from_environment: bool = False,
     ) -> None:
         self._keys = keys
+        self._node = node
+        self._data_plane = data_plane
         self.from_environment = from_environment
 
     def to_send(self, node: str) -> str | None:
         """The key that goes with the node's records; None where there is none."""
         keys = self._keys.get(node, ())
         return keys[0].reveal() if keys else None
+
+    def sendable(self, lane: Lane) -> bool:
+        """Whether there is something to send the lane's records with."""
+        own_telemetry = lane.node == self._node and STREAMS[lane.stream].kind == "operational"
+        return self.known(lane.node) or (own_telemetry and self._data_plane is not None)
 
     def known(self, node: str) -> bool:
         """Whether the node has a key."""
@@ -64,9 +82,15 @@ class LicenseKeys:
         ]
         return any(found)
 
+    @property
+    def data_plane_auth(self) -> str | None:
+        """What this node's telemetry is sent with instead of a license key; None: with that."""
+        return None if self._data_plane is None else self._data_plane.reveal()
+
     def revealed(self) -> list[str]:
-        """Every key, for whoever has to keep them out of something."""
-        return [key.reveal() for keys in self._keys.values() for key in keys]
+        """Every key and credential, for whoever has to keep them out of something."""
+        keys = [key.reveal() for keys in self._keys.values() for key in keys]
+        return keys if self._data_plane is None else [*keys, self._data_plane.reveal()]
 
     def guard(self) -> SecretGuard:
         """Knows every key, so that none is ever stored."""
@@ -95,7 +119,13 @@ def load_license_keys(config: Config, environment: Mapping[str, str]) -> License
         from_environment = True
     if own:
         keys[config.node] = (*own, *keys.get(config.node, ()))
-    return LicenseKeys(keys, from_environment=from_environment)
+    data_plane = config.data_plane_auth_file
+    return LicenseKeys(
+        keys,
+        node=config.node,
+        data_plane=None if data_plane is None else _read(data_plane),
+        from_environment=from_environment,
+    )
 
 
 def _read(path: Path) -> LicenseKey:
@@ -107,7 +137,7 @@ def _read(path: Path) -> LicenseKey:
         name = "" if path.name.startswith(ONLINE_KEY) else f" {shown(str(path))}"
         raise ConfigError(
             "license.file",
-            f"The license key file{name} cannot be read: {os.strerror(error.errno or 0)}.",
+            f"The key file{name} cannot be read: {os.strerror(error.errno or 0)}.",
             "Put the key there, readable for this user alone, or correct the path.",
         ) from error
     return _judged(data.decode("latin-1").removesuffix("\n").removesuffix("\r"), str(path))
@@ -118,7 +148,7 @@ def _judged(text: str, where: str) -> LicenseKey:
         return LicenseKey(text)
     raise ConfigError(
         "license.form",
-        f"What {shown(where)} holds is no license key: {SECRET_MIN} to {KEY_MAX} printable "
+        f"What {shown(where)} holds is no key: {SECRET_MIN} to {KEY_MAX} printable "
         "characters on one line.",
         "Store the key alone, as the vendor gave it.",
     )

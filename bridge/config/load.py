@@ -5,6 +5,7 @@ Raises :class:`ConfigError` ``config.*`` that names where, which key, what is al
 
 import dataclasses
 import os
+import re
 import stat
 import types
 import typing
@@ -29,13 +30,22 @@ _VENDOR_SWITCHES = {
     "PHONE_HOME_USAGE_REPORTING_ENABLED": "snapshots.enabled",
 }
 """The vendor's own words in the environment, and the keys that say the same."""
-_BILLING = ("billing", "transactions", "langgraph", "usage", "ingest")
+_BILLING = ("billing", "transactions", "langgraph", "usage", "ingest", "verif")
+"""Words in a key of no other meaning here: whoever writes it wants to switch billing off."""
+_BILLING_VARIABLE = re.compile(
+    r"(?:BEACON|PHONE_HOME|LANGGRAPH|LANGSMITH)(?:_[A-Z]+)*"
+    r"_(?:BILLING|TRANSACTIONS?|INGEST|USAGE|USAGE_REPORTING|LANGGRAPH|LICENSE|VERIFY|VERIFICATION)"
+    r"_(?P<end>ENABLED|DISABLED)|(?:BEACON|PHONE_HOME)_(?P<all>ENABLED|DISABLED)"
+)
+"""Variables in the vendor's style that would switch billing off, if there were such switches."""
 _ACTED_ON = frozenset(
     {
         "node", "keys.path", "license_key_file", "licenses", "beacon.url", "beacon.ca_file",
         "beacon.proxy", "egress.mode", "egress.max_request", "egress.deadline",
         "egress.compression", "intake.listen", "intake.require_license", "spool.path",
-        "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
+        "spool.max_size", "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
+        "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
+        "config.telemetry.traces", "snapshots.enabled",
     }
 )  # fmt: skip
 NOT_BUILT = frozenset(KEYS) - _ACTED_ON
@@ -85,7 +95,11 @@ def _safe_here(path: Path) -> bool:
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
-    """The configuration in ``path`` and ``environment``."""
+    """The configuration in ``path`` and ``environment``.
+
+    What is switched off in one place stays off: the vendor's chart sets its variables to true by
+    default, and a default is no consent.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(FILE_MAX + 1)
@@ -96,20 +110,38 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
             "Name another with --config FILE, or make one with `bridge init`.",
         ) from error
     settings = dict(read_settings(data, path.name, SECTIONS.__contains__))
-    settings.update(_from_environment(environment))
+    for key, setting in _from_environment(environment):
+        if key in _VENDOR_SWITCHES.values() and key in settings and not _is_on(key, settings[key]):
+            _judged(key, setting)
+            continue
+        settings[key] = setting
     return parse(settings, path.absolute())
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Setting]:
-    found: dict[str, Setting] = {}
+def _is_on(key: str, switch: Setting) -> bool:
+    return _judged(key, switch) is True
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Setting]]:
     for name, text in sorted(environment.items()):
         where = f"environment {name}"
         if name in _VENDOR_SWITCHES:
-            found[_VENDOR_SWITCHES[name]] = Setting(text, where)
+            yield _VENDOR_SWITCHES[name], Setting(text, where)
         elif name.startswith(PREFIX) and name not in _OWN_VARIABLES:
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
-            found[key] = Setting(value_of(text, where), where)
-    return found
+            yield key, Setting(value_of(text, where), where)
+        elif _switches_billing_off(name, text):
+            raise _billing(where, name)
+
+
+def _switches_billing_off(name: str, text: str) -> bool:
+    found = _BILLING_VARIABLE.fullmatch(name)
+    if found is None:
+        return False
+    meant = text.strip().lower()
+    if (found["end"] or found["all"]) == "ENABLED":
+        return meant in {"false", "no", "off", "0"}
+    return meant in {"true", "yes", "on", "1"}
 
 
 def parse(settings: Mapping[str, Setting], source: Path) -> Config:
@@ -153,19 +185,25 @@ def _judged(key: str, setting: Setting | None) -> object:
 
 
 def _unknown(key: str, setting: Setting) -> ConfigError:
+    inner = setting.value if isinstance(setting.value, dict) else {}
     last = key.rpartition(".")[2]
-    if any(word in last for word in _BILLING):
-        return ConfigError(
-            "config.billing",
-            f"{setting.where}: `{key}` would switch billing off, and there is no such switch.",
-            "Leave it out: usage reporting is part of the license, and it is never dropped.",
-        )
+    if any(word in name for name in (last, *map(str, inner)) for word in _BILLING):
+        return _billing(setting.where, key)
     section = key.rpartition(".")[0]
     near = sorted(k for k in KEYS if k.rpartition(".")[0] == section) or sorted(KEYS)
     return ConfigError(
         "config.unknown_key",
         f"{setting.where}: {shown(key)} is no key of the configuration.",
         f"Use one of: {', '.join(near)}.",
+    )
+
+
+def _billing(where: str, name: str) -> ConfigError:
+    return ConfigError(
+        "config.billing",
+        f"{where}: {shown(name)} would switch billing off, and there is no such switch: the license "
+        "asks for usage reports and license verification.",
+        "Leave it out; logs, metrics, traces and snapshots have switches, see docs/configuration.md.",
     )
 
 

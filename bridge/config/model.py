@@ -163,6 +163,7 @@ class Config:
     node: str
     keys: KeyFolder
     license_key_file: Path | None
+    data_plane_auth_file: Path | None
     licenses: Mapping[str, tuple[str, ...]]
     beacon: Beacon
     egress: Egress

@@ -12,6 +12,7 @@ from random import Random
 
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.sending import Outside, make_engine
 from bridge.daemon.serving import start_intake
@@ -39,6 +40,7 @@ _LEVELS = {
     "egress.paused": logging.ERROR,
     "lane.failed": logging.ERROR,
     "house.failed": logging.ERROR,
+    "intake.untold": logging.WARNING,
 }
 
 
@@ -123,10 +125,16 @@ class Daemon:
                 watcher = HeadWatcher(engine.wake)
                 watcher.start()
                 held.callback(watcher.stop)
+            after_intake = held.enter_context(ExitStack())
             intake = start_intake(self._config, self._signer, self._licenses, held)
+            teller = IntakeTeller(
+                self._spool, intake.counts, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
+            )
+            after_intake.callback(teller.close)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             while not self._stop.wait(KEEP_HOUSE_EVERY_S):
                 self._keep_house()
+                teller.look()
                 if watcher is not None:
                     # Each time: a folder that was made anew has to be followed anew.
                     for sealer in self.house.sealers.values():
@@ -172,7 +180,12 @@ class Daemon:
                 "Name a PEM file with the certificate authority that signs for the beacon.",
             ) from error
         held.callback(client.close)
-        outside = Outside(client, self._licenses.to_send, config.egress.max_request)
+        outside = Outside(
+            client,
+            self._licenses.to_send,
+            config.egress.max_request,
+            lambda node: self._licenses.data_plane_auth if node == config.node else None,
+        )
         return make_engine(
             self._spool,
             self._signer,

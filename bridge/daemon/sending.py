@@ -1,7 +1,7 @@
 """Puts an engine together: a sender for each lane, with its route, its keys, its license."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -12,7 +12,7 @@ from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import Opener
 from bridge.egress.engine import Engine, Event
 from bridge.egress.mending import Mender
-from bridge.egress.routes import ROUTES
+from bridge.egress.routes import DATA_PLANE_HEADER, ROUTES
 from bridge.egress.sender import Sender
 from keys.ed25519 import SigningKey
 from spool.clock import Clock
@@ -26,12 +26,14 @@ from spool.sealing import Sealer
 class Outside:
     """What sending needs of the outside: the beacon, each node's license key, the request's size.
 
-    ``license_of`` gives the key to send a node's records with, None where there is none.
+    ``license_of`` gives the key to send a node's records with, None where there is none;
+    ``data_plane_of`` the credential that its telemetry is sent with instead.
     """
 
     client: BeaconClient
     license_of: Callable[[str], str | None]
     raw_max: int
+    data_plane_of: Callable[[str], str | None] = lambda _: None
 
 
 def make_engine(
@@ -50,14 +52,17 @@ def make_engine(
 
     def new_sender(lane: Lane) -> Sender:
         sealer = Sealer(disk, lane, signer, clock)
+        route, key_of = ROUTES[lane.stream], outside.license_of
+        if route.key_in_header and outside.data_plane_of(lane.node) is not None:
+            route, key_of = replace(route, header=DATA_PLANE_HEADER), outside.data_plane_of
         return Sender(
             lane,
-            ROUTES[lane.stream],
+            route,
             ledger,
             outside.client,
             hold=Hold(Opener(lane, lambda: own)),
             mender=Mender(disk, sealer, ledger, clock),
-            license_key=lambda: outside.license_of(lane.node),
+            license_key=lambda: key_of(lane.node),
             clock=clock,
             raw_max=outside.raw_max,
         )

@@ -1,28 +1,23 @@
 """Puts the intake together: a writer for each stream, the gate, the server."""
 
-import os
 from contextlib import ExitStack
 from random import Random
 
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
 from bridge.config.units import is_loopback
+from bridge.daemon.roomwatch import RoomWatch
 from bridge.intake.app import Intake
 from bridge.intake.gate import Gate, Pin
+from bridge.intake.memory import give_large_blocks_back
 from bridge.intake.server import IntakeServer
+from bridge.intake.switches import switched_off
 from keys.ed25519 import SigningKey
-from spool.durable import OS_DISK
+from spool.durable import OS_DISK, explained
 from spool.streams import STREAMS
 from spool.writer import Writer
 
 _PIN_PURPOSE = b"airgap-bridge pinned license 1"
-
-
-def _ready(config: Config) -> bool:
-    """Whether the spool can be written: its disk has the room that it shall keep free."""
-    status = os.statvfs(config.spool.path)
-    free = status.f_bavail * status.f_frsize
-    return not status.f_flag & os.ST_RDONLY and free > config.spool.min_free
 
 
 def start_intake(
@@ -32,6 +27,7 @@ def start_intake(
 
     Raises :class:`ConfigError` ``intake.listen``, or :class:`SpoolError` ``disk.*``.
     """
+    give_large_blocks_back()
     guard = licenses.guard()
     writers = {}
     for name in STREAMS:
@@ -49,15 +45,34 @@ def start_intake(
     host, port = config.intake.listen
     required = config.intake.require_license
     open_otlp = is_loopback(host) if required is None else not required
+    data_plane = licenses.data_plane_auth
     if licenses.known(config.node):
         gate = Gate(
-            lambda key: licenses.accepts(config.node, key), configured=True, open_otlp=open_otlp
+            lambda key: licenses.accepts(config.node, key),
+            configured=True,
+            open_otlp=open_otlp,
+            data_plane=data_plane,
         )
     else:
         # A signature is a secret that only the node's key can make again.
         pin = Pin(OS_DISK, config.spool.path, signer.sign(_PIN_PURPOSE))
-        gate = Gate(pin.accepts, configured=False, open_otlp=open_otlp)
-    intake = Intake(writers, gate, guard, lambda: _ready(config), Random())  # noqa: S311 - spreads clients
+        gate = Gate(pin.accepts, configured=False, open_otlp=open_otlp, data_plane=data_plane)
+    try:
+        room = RoomWatch(
+            config.spool.path, max_size=config.spool.max_size, min_free=config.spool.min_free
+        )
+    except OSError as error:
+        raise explained(error, "look how much room there is") from error
+    room.start()
+    held.callback(room.stop)
+    intake = Intake(
+        writers,
+        gate,
+        guard,
+        room.has_room,
+        Random(),  # noqa: S311 - spreads clients
+        switched_off(config),
+    )
     server = IntakeServer(intake, host, port)
     server.start()
     held.callback(server.stop)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bridge.egress.backoff import Backoff
+from keys.errors import BridgeError
 
 Scope = tuple[str, ...]
 """``()`` for everything, ``("route", path)``, ``("license", node)``, or all four words."""
@@ -18,10 +19,14 @@ EVERYTHING: Scope = ()
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """Why something is left to send, and whether a person has to act."""
+    """Why something is left to send, and whether a person has to act.
+
+    ``error`` is what the spool or the ledger said, None where it is the beacon.
+    """
 
     reason: str
     needs_person: bool
+    error: BridgeError | None = None
 
 
 @dataclass(slots=True)

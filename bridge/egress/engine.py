@@ -13,11 +13,11 @@ from pathlib import Path
 from bridge.egress.circuits import Circuits, Stuck
 from bridge.egress.lanes import Lanes, LaneState
 from bridge.egress.sender import Sender, Step
-from keys.errors import BridgeError
+from keys.errors import BridgeError, VerificationError
 from spool.clock import Clock
 from spool.discovery import discover
-from spool.durable import Disk
-from spool.egressfile import write_egress_state
+from spool.durable import Disk, explained
+from spool.egressfile import LaneFailure, write_egress_state
 from spool.frontier import write_frontier
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
@@ -77,6 +77,8 @@ class Engine:
         self._dirty: set[Lane] = set()
         self._threads: list[threading.Thread] = []
         self._said = ""
+        self._since = clock.wall_ms()
+        self._said_failed: list[LaneFailure] = []
         self._busy_at = clock.monotonic()
         self.broken: BaseException | None = None
         """What ended one of the threads; the process must say so and stop."""
@@ -118,9 +120,12 @@ class Engine:
                 if self._lanes.all_idle():
                     return None
                 stuck = self._stuck()
-                if stuck is not None:
-                    return stuck
-                self._changed.wait(LOOK_EVERY_S)
+                if stuck is None:
+                    self._changed.wait(LOOK_EVERY_S)
+                    continue
+            with self._looking:
+                self._say_state()  # nobody looks again, and the status has to tell of it
+            return stuck
 
     def _stuck(self) -> Stuck | None:
         """Why no lane moves any more; None while one does, or may soon."""
@@ -133,12 +138,15 @@ class Engine:
             reason = self._circuits.hopeless(state.sender.scopes, GIVE_UP_AFTER)
             if state.blocked is not None:
                 reason = Stuck(state.blocked, needs_person=True)
-            elif state.failed is not None and state.failures >= GIVE_UP_AFTER:
-                reason = Stuck(state.failed, needs_person=True)
+            elif state.failed is not None and (
+                # What is not trusted now is not trusted a second later.
+                state.failures >= GIVE_UP_AFTER or isinstance(state.failed, VerificationError)
+            ):
+                reason = Stuck(state.failed.message, needs_person=True, error=state.failed)
             if reason is None:
                 return None
             reasons.append(reason)
-        return reasons[0] if reasons else None
+        return min(reasons, key=_urgency, default=None)
 
     def _guarded(self, job: Callable[[], None]) -> None:
         try:
@@ -156,7 +164,8 @@ class Engine:
                 if state is None or self._stopping:
                     return
                 news = state.news
-            step, failure = Step(), None
+            step = Step()
+            failure: BridgeError | OSError | None = None
             try:
                 step = state.sender.step()
             except (BridgeError, OSError) as error:
@@ -165,16 +174,16 @@ class Engine:
                 self._after(state, step, failure, news)
                 self._changed.notify_all()
 
-    def _after(self, state: LaneState, step: Step, failure: Exception | None, news: int) -> None:
+    def _after(
+        self, state: LaneState, step: Step, failure: BridgeError | OSError | None, news: int
+    ) -> None:
         state.busy = False
         lane, scopes = state.sender.lane, state.sender.scopes
         self._circuits.end(scopes)
         if failure is not None:
             state.retry_at = self._clock.monotonic() + RETRY_S
             state.failures += 1
-            if state.failed != str(failure):
-                state.failed = str(failure)
-                self._tell(Event("lane.failed", state.failed, _names(lane)))
+            self._failed(state, failure)
             return
         state.failed, state.failures = None, 0
         if step.idle and news == state.news:
@@ -218,8 +227,12 @@ class Engine:
             try:
                 if discover(self._ledger, lane):
                     news.append(lane)
+                failure = None
             except (BridgeError, OSError) as error:
-                self._failed_look(lane, error)
+                failure = error
+            if lane in self._known:
+                with self._changed:
+                    self._looked(self._known[lane], failure)
         news += [
             Lane(self._spool, counts.node, counts.stream)
             for counts in self._ledger.counts()
@@ -234,11 +247,19 @@ class Engine:
                 state.blocked = None
             self._changed.notify_all()
 
-    def _failed_look(self, lane: Lane, error: Exception) -> None:
-        state = self._known.get(lane)
-        if state is not None and state.failed != str(error):
-            state.failed = str(error)
-            self._tell(Event("lane.failed", state.failed, _names(lane)))
+    def _looked(self, state: LaneState, failure: BridgeError | OSError | None) -> None:
+        if failure is not None:
+            self._failed(state, failure)
+        elif not state.failures:  # what a look found is over; what a step found is for a step
+            state.failed = None
+
+    def _failed(self, state: LaneState, failure: BridgeError | OSError) -> None:
+        """Keep why a lane fails, for the status, and say it once."""
+        error = explained(failure, "send a lane") if isinstance(failure, OSError) else failure
+        before, state.failed = state.failed, error
+        if before is None or (before.id, before.message) != (error.id, error.message):
+            fields = _names(state.sender.lane) | {"error": error.id}
+            self._tell(Event("lane.failed", error.message, fields))
 
     def _write_frontiers(self) -> None:
         with self._changed:
@@ -255,15 +276,24 @@ class Engine:
         with self._changed:
             state = self._circuits.state or self._quiet()
             reasons = sorted(set(self._circuits.reasons.values()))
-        if state == self._said:
+            failed = [
+                LaneFailure.of(each.sender.lane, each.failed)
+                for each in self._lanes.states
+                if each.failed is not None
+            ]
+        if (state, failed) == (self._said, self._said_failed):
             return
         before, self._said = self._said, state
+        self._said_failed = failed
+        if state != before:
+            self._since = self._clock.wall_ms()
         try:
-            now = self._clock.wall_ms()
-            write_egress_state(self._disk, self._spool, state, now, "; ".join(reasons))
+            write_egress_state(
+                self._disk, self._spool, state, self._since, "; ".join(reasons), failed
+            )
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
-        if {before, state} != {"up", "idle"}:
+        if state != before and {before, state} != {"up", "idle"}:
             message = f"Egress is {state}" + (f": {'; '.join(reasons)}." if reasons else ".")
             self._tell(Event(f"egress.{state}", message))
 
@@ -273,6 +303,12 @@ class Engine:
         if not self._lanes.all_idle():
             self._busy_at = now
         return "idle" if now - self._busy_at > IDLE_AFTER_S else "up"
+
+
+def _urgency(stuck: Stuck) -> tuple[bool, bool, bool]:
+    """Least for what has to be said first: what cannot be trusted, then the disk, then the beacon."""
+    verification = isinstance(stuck.error, VerificationError)
+    return not verification, stuck.error is None, not stuck.needs_person
 
 
 def _names(lane: Lane) -> dict[str, object]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bridge.egress.circuits import Circuits
 from bridge.egress.sender import Sender
+from keys.errors import BridgeError
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class LaneState:
     idle: bool = False
     busy: bool = False
     blocked: str | None = None
-    failed: str | None = None
+    failed: BridgeError | None = None
     failures: int = 0
     news: int = 0
     retry_at: float = 0.0

@@ -23,6 +23,8 @@ from bridge.egress.answers import (
 from spool.streams import STREAMS
 
 LICENSE_HEADER = "X-Langchain-License-Key"
+DATA_PLANE_HEADER = "X-Data-Plane-Auth"
+"""What hosted data planes send with their telemetry instead."""
 UNBOUNDED = 2**31
 """Lines in one request where nothing but its size bounds it."""
 PIECE = 64 * 1024
@@ -36,7 +38,7 @@ class Route:
 
     A body is ``opening``, the lines joined by commas, ``closing``; of each line the first ``head``
     and the last ``tail`` bytes are left out, for opening and closing write them. ``%b`` in the
-    opening is the license key as JSON; where there is none, a header carries it. At most
+    opening is the license key as JSON; where there is none, ``header`` carries it. At most
     ``lines_max`` lines go into one request. ``taken`` tells of an answer to so many records what
     the beacon took, None where that is not its answer.
     """
@@ -49,12 +51,18 @@ class Route:
     tail: int
     lines_max: int
     taken: Callable[[Answer, int], Taken | None]
+    header: str = LICENSE_HEADER
+
+    @property
+    def key_in_header(self) -> bool:
+        """Whether the license key travels in a header, not in the body."""
+        return b"%b" not in self.opening
 
     def headers(self, license_key: str) -> dict[str, str]:
         """The headers of a request, but for those of the transport."""
         headers = {"Content-Type": "application/json"}
-        if b"%b" not in self.opening:
-            headers[LICENSE_HEADER] = license_key
+        if self.key_in_header:
+            headers[self.header] = license_key
         return headers
 
     def body(self, chunks: Sequence[bytes], license_key: str) -> bytes:

@@ -7,28 +7,43 @@ drop their data: what fails here unforeseen is a 503 that asks them to come agai
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from traceback import extract_tb
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from bridge.intake.bodies import BodyReader, Budget
+from bridge.intake.bodies import BodyReader, in_a_thread
+from bridge.intake.content import check_content, is_protobuf
 from bridge.intake.counts import IntakeCounts
 from bridge.intake.gate import Gate, RequestGuard
-from bridge.intake.refusals import JSON, RETRY_AFTER_S, RefusalError, answer
-from bridge.intake.taking import LICENSE_HEADER, ROWS, Row, Taken
+from bridge.intake.head import DATA_PLANE, LICENSE, Head
+from bridge.intake.memory import Budget
+from bridge.intake.otlpanswer import export_answer
+from bridge.intake.refusals import JSON, PROTOBUF, RETRY_AFTER_S, RefusalError, answer
+from bridge.intake.room import HasRoom
+from bridge.intake.taking import ROWS, Row, why_rejected
 from spool.durable import explained
 from spool.errors import RecordError, SpoolError
 from spool.lines import Lines
 from spool.secrets import SecretGuard
+from spool.streams import Stream
 from spool.writer import Writer
 
 IN_A_THREAD = 256 * 1024
 """Bytes of a body that are judged beside the loop: it would stand still for milliseconds."""
+IN_A_THREAD_PROTOBUF = 64 * 1024
+"""The same of protobuf, which is smaller and takes longer."""
+ANSWER_S = 8.0
+"""Seconds for a request that came at once to become durable, or for its body to begin; clients give
+up after 10. What becomes durable later was not acknowledged, and comes twice."""
+JUDGE_S = 15.0
+"""Seconds to judge a large body."""
+APPEND_S = 3.0
+"""Seconds to become durable that a request has at least, however long it took to come."""
 VERIFY = "/v1/beacon/verify"
+LIVE, READY = HEALTH = ("/livez", "/readyz")
 _OTLP_PATHS = frozenset(row.path for row in ROWS.values() if row.otlp)
 
 
@@ -40,8 +55,8 @@ _TAKEN = Response(b"{}", media_type=JSON)
 class Intake:
     """Takes requests for one node: an ASGI application.
 
-    ``writers`` by stream; ``guard`` knows the configured keys; ``ready`` says whether the spool can
-    be written.
+    ``writers`` by stream; ``guard`` knows the configured keys; ``has_room`` says what the spool has
+    room for. What comes for the streams in ``switched_off`` is answered as taken, and stored nowhere.
     """
 
     def __init__(
@@ -49,14 +64,16 @@ class Intake:
         writers: Mapping[str, Writer],
         gate: Gate,
         guard: SecretGuard,
-        ready: Callable[[], bool],
+        has_room: HasRoom,
         random: Random,
+        switched_off: Collection[str] = (),
     ) -> None:
         self._writers = writers
         self._gate = gate
         self._guard = RequestGuard(guard, gate)
-        self._ready = ready
+        self._has_room = has_room
         self._random = random
+        self._off = switched_off
         self._budget = Budget()
         self.counts = IntakeCounts()
 
@@ -70,7 +87,8 @@ class Intake:
         try:
             return await self._route(scope, receive, path)
         except RefusalError as refusal:
-            found = refusal
+            # The frames that it came through hold the body, and this one would hold them.
+            found = refusal.with_traceback(None)
         except RecordError as error:
             status = 413 if error.id == "record.too_large" else 400
             found = RefusalError(status, error.id, error.message, error.hint)
@@ -85,7 +103,9 @@ class Intake:
             found = _failed(error)
         self.counts.refused[found.id] += 1
         retry_after = self._random.choice(RETRY_AFTER_S) if found.status == 503 else None  # noqa: PLR2004
-        return answer(found, otlp=path in _OTLP_PATHS, retry_after=retry_after)
+        otlp = path in _OTLP_PATHS
+        protobuf = otlp and is_protobuf(Head(scope["headers"]))
+        return answer(found, otlp=otlp, protobuf=protobuf, retry_after=retry_after)
 
     async def _route(self, scope: Scope, receive: Receive, path: str) -> Response:
         method: str = scope["method"]
@@ -93,7 +113,7 @@ class Intake:
         if row is not None:
             _check_method(method, "POST")
             self.counts.requests[path] += 1
-            return await self._take(Headers(scope=scope), receive, row)
+            return await self._take(Head(scope["headers"]), receive, row)
         if path == VERIFY:
             _check_method(method, "POST")
             self.counts.requests[path] += 1
@@ -103,10 +123,10 @@ class Intake:
                 "This version of the bridge does not pass license requests on.",
                 "Let LangSmith reach the beacon for license verification.",
             )
-        if path == "/livez":
+        if path == LIVE:
             _check_method(method, "GET", "HEAD")
-            return Response(b"ok\n")
-        if path == "/readyz":
+            return Response(b"ok\n", media_type="text/plain")
+        if path == READY:
             _check_method(method, "GET", "HEAD")
             return self._readiness()
         self.counts.count_unrouted(path, self._guard)
@@ -119,30 +139,99 @@ class Intake:
 
     def _readiness(self) -> Response:
         try:
-            ready = self._ready()
+            ready = self._has_room("billing")
         except OSError as error:
             raise explained(error, "look at the spool") from error
-        return Response(b"ok\n") if ready else Response(b"no room\n", 503)
+        said, status = (b"ok\n", 200) if ready else (b"no room\n", 503)
+        return Response(said, status, media_type="text/plain")
 
-    async def _take(self, headers: Headers, receive: Receive, row: Row) -> Response:
-        _check_headers(headers)
-        with BodyReader(self._budget, headers, receive) as reader:
-            body = await reader.read()
-            aside = len(body) > IN_A_THREAD
-            taken = await asyncio.to_thread(row.take, body) if aside else row.take(body)
-            key = headers.get(LICENSE_HEADER) if row.otlp else taken.license_key
-            self._gate.check(key, otlp=row.otlp)
-            lines = await _judged(taken, self._guard, aside=aside)
-            await self._writers[row.stream.name].append_lines_async(lines.lines)
-        self.counts.records[row.stream.name] += len(lines.lines)
+    def _check_room(self, stream: Stream) -> None:
+        try:
+            if self._has_room(stream.kind):
+                return
+        except OSError as error:
+            raise explained(error, "look at the spool") from error
+        raise RefusalError(
+            503,
+            "intake.full",
+            f"The spool has no room for {stream.name}.",
+            "Have it delivered or exported, or give it a larger disk or spool.max_size.",
+        )
+
+    async def _take(self, head: Head, receive: Receive, row: Row) -> Response:
+        vouched = self._gate.check_data_plane(head.all(DATA_PLANE))
+        form = check_content(head, otlp=row.otlp)
+        if row.stream.name not in self._off:
+            self._check_room(row.stream)
+        reader = BodyReader(self._budget, head, receive)
+        try:
+            with reader:
+                async with asyncio.timeout(ANSWER_S) as limit:
+                    lines, unknown = await self._store(
+                        head, row, form, reader, limit, vouched=vouched
+                    )
+        except TimeoutError:
+            raise _too_slow(whole=reader.whole) from None
+        self.counts.count_taken(row.stream.name, lines)
+        if form == PROTOBUF:
+            said = export_answer(row.stream.name, lines.dropped, why_rejected(lines, unknown))
+            return Response(said, media_type=PROTOBUF)
         status, said = row.answer(lines)
         if said == _TAKEN.body:
             return _TAKEN
         return Response(said, status, media_type=JSON if said else None)
 
+    async def _store(
+        self,
+        head: Head,
+        row: Row,
+        form: str,
+        reader: BodyReader,
+        limit: asyncio.Timeout,
+        *,
+        vouched: bool,
+    ) -> tuple[Lines, int]:
+        """Read, judge and append; what became lines, and how many unknown fields did not."""
+        due = limit.when()
+        body = await reader.read(limit)
+        take = row.take if form == JSON else row.take_protobuf
+        aside = len(body) > (IN_A_THREAD if form == JSON else IN_A_THREAD_PROTOBUF)
+        if aside:
+            limit.reschedule(asyncio.get_running_loop().time() + JUDGE_S)
+        taken = await reader.finish(in_a_thread(take, body)) if aside else take(body)
+        del body
+        self._gate.check([*taken.license_keys, *head.all(LICENSE)], otlp=row.otlp, vouched=vouched)
+        if row.stream.name in self._off:
+            self.counts.switched_off[row.stream.name] += 1
+            return Lines([]), 0
+        judge, guard, unknown = taken.to_lines, self._guard, taken.unknown
+        del taken  # it holds the body, and so does what it was judged with
+        lines = await reader.finish(in_a_thread(judge, guard)) if aside else judge(guard)
+        del judge
+        if lines.lines:
+            if limit.when() != due:  # it is large, or came slowly
+                soon = asyncio.get_running_loop().time() + APPEND_S
+                limit.reschedule(max(soon, due or soon))
+            writer = self._writers[row.stream.name]
+            await reader.finish(writer.submit_lines_async(lines.lines))
+        return lines, unknown
 
-async def _judged(taken: Taken, guard: SecretGuard, *, aside: bool) -> Lines:
-    return await asyncio.to_thread(taken.to_lines, guard) if aside else taken.to_lines(guard)
+
+def _too_slow(*, whole: bool) -> RefusalError:
+    if whole:
+        return RefusalError(
+            503,
+            "intake.late",
+            "The records did not become durable in time; the disk is slow.",
+            "Send it again; it may come twice then.",
+        )
+    return RefusalError(
+        408,
+        "intake.slow",
+        "The rest of the request did not come in time.",
+        "Send it again.",
+        {"Connection": "close"},
+    )
 
 
 def _failed(error: Exception) -> RefusalError:
@@ -171,24 +260,4 @@ def _check_method(method: str, *allowed: str) -> None:
             f"This path takes {names} alone.",
             f"Use {allowed[0]}.",
             {"Allow": names},
-        )
-
-
-def _check_headers(headers: Headers) -> None:
-    """Refuse what this version does not take, before the body is read."""
-    if "x-data-plane-auth" in headers:
-        raise RefusalError(
-            403,
-            "license.data_plane",
-            "Requests with X-Data-Plane-Auth cannot be sent later: the credential is not stored.",
-            "Let hosted data planes reach the beacon themselves.",
-        )
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    coding = headers.get("content-encoding", "identity").strip().lower()
-    if kind != JSON or coding != "identity":
-        raise RefusalError(
-            415,
-            "intake.encoding",
-            "This version takes application/json without a content encoding.",
-            "Send JSON; of OpenTelemetry: OTEL_EXPORTER_OTLP_PROTOCOL=http/json, no compression.",
         )

@@ -1,62 +1,57 @@
-"""Reads a request's body, within limits that hold while it is read.
+"""Reads a request's body, and takes its compression off, within limits that hold while it is read.
 
-All bodies in work share one budget of memory; a request that does not fit is asked to come back.
+What was read counts in the shared memory until nobody works with it any more. A body has to come
+without long silence and at a rate: who sends a byte now and then holds no memory for long.
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self, TypeVar
 
-from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from bridge.intake.encodings import check_codings
+from bridge.intake.growing import Growing, too_large
+from bridge.intake.head import Head
+from bridge.intake.memory import BODY_MAX, LARGE, MIB, Budget
 from bridge.intake.refusals import RefusalError
 
-MIB = 1024 * 1024
-BODY_MAX = 64 * MIB
-"""Bytes of one body, the limit that OpenTelemetry's receivers have."""
-SHARED_MAX = 128 * MIB
-"""Bytes that all bodies in work may take together, with what judging them takes."""
-LARGE = MIB
-JUDGING_FACTOR = 5
-"""A body above a MiB is taken apart to be split: 64 MiB were seen to take 370 MiB at the peak."""
 SILENCE_S = 5.0
 """Seconds between two pieces of a body; clients give up after 10."""
+BODY_S = 5.0
+"""Seconds for a body to come, and one more for each :data:`RATE` bytes of it."""
+RATE = 2 * MIB
+"""Bytes a second that a long body comes with at least: the slowest link in a cluster has 12 MB/s."""
+COUNTED_ONCE = MIB
+JUDGING_FACTOR = 5
+"""A body above a MiB is taken apart to be split: 64 MiB were seen to take 370 MiB at the peak."""
+
+_T = TypeVar("_T")
 
 
-class Budget:
-    """The memory that bodies in work share; for one event loop."""
+class Limit(Protocol):
+    """Until when a request may take; :class:`asyncio.Timeout` is one."""
 
-    def __init__(self) -> None:
-        self._free = SHARED_MAX
-
-    def take(self, size: int) -> None:
-        """Set ``size`` bytes aside. Raises :class:`RefusalError` 503 where they are not free."""
-        # While half is free, one large body may have more than is left, or it could never be taken.
-        if size > self._free and self._free < SHARED_MAX - BODY_MAX:
-            raise RefusalError(
-                503,
-                "intake.busy",
-                "Too many large requests are in work.",
-                "Send it again in a few seconds.",
-            )
-        self._free -= size
-
-    def give_back(self, size: int) -> None:
-        """The end of what :meth:`take` began."""
-        self._free += size
+    def reschedule(self, when: float | None) -> None:
+        """Move it to ``when`` of the loop's time; None takes it away."""
 
 
 class BodyReader:
-    """Reads one body; its memory counts until the ``with`` block ends."""
+    """Reads one body; its memory counts until the ``with`` block and what it began have ended."""
 
-    __slots__ = ("_budget", "_headers", "_receive", "_taken")
+    __slots__ = ("_budget", "_ended", "_head", "_kept", "_receive", "_slot", "_taken", "whole")
 
-    def __init__(self, budget: Budget, headers: Headers, receive: Receive) -> None:
+    def __init__(self, budget: Budget, head: Head, receive: Receive) -> None:
         self._budget = budget
-        self._headers = headers
+        self._head = head
         self._receive = receive
         self._taken = 0
+        self._slot = False
+        self._ended = False
+        self._kept: asyncio.Future[Any] | None = None
+        self.whole = False
+        """Whether the body has come."""
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -68,67 +63,107 @@ class BodyReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give its memory back."""
-        self._budget.give_back(self._taken)
+        """Give its memory back, as soon as nothing works with it."""
+        self._ended = True
+        if self._kept is not None and not self._kept.done():
+            self._kept.add_done_callback(lambda _: self._give_back())
+        else:
+            self._give_back()
 
-    async def read(self) -> bytes:
-        """The whole body. Raises :class:`RefusalError` 400, 408, 413 or 503."""
-        _check_length(self._headers)
-        try:
-            async with asyncio.timeout(SILENCE_S) as silence:
-                piece, more = await self._next(0)
-                if more:
-                    piece = await self._rest(piece, silence)
-        except TimeoutError:
-            raise RefusalError(
-                408,
-                "intake.slow",
-                "The rest of the request did not come.",
-                "Send it again.",
-                {"Connection": "close"},
-            ) from None
-        if len(piece) > LARGE:
-            self._take(len(piece) * (JUDGING_FACTOR - 1))
-        return piece
+    async def read(self, limit: Limit) -> bytes:
+        """The whole body, decompressed; ``limit`` is moved while more of it comes.
 
-    async def _rest(self, first: bytes, silence: asyncio.Timeout) -> bytes:
-        # Not a list: of pieces of one byte it would take forty times what they hold.
-        body = bytearray(first)
-        more = True
-        while more:
-            silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
-            piece, more = await self._next(len(body))
-            body += piece
-        return bytes(body)
+        Raises :class:`RefusalError` 400, 413, 415 or 503.
+        """
+        _check_length(self._head)
+        coding = check_codings(self._head.all("content-encoding"))
+        piece, more = await self._next(0)
+        if not more and coding is None:
+            self._take(len(piece))
+            await self._make_room(len(piece), limit)
+            return piece
+        body = Growing(coding, self._hold)
+        await self._rest(body, piece, limit, more=more)
+        await self._make_room(body.size, limit)
+        return await self.finish(in_a_thread(body.content)) if self._slot else body.content()
+
+    async def _make_room(self, size: int, limit: Limit) -> None:
+        """Room for judging a body of ``size`` bytes, which has come."""
+        self.whole = True
+        if size > LARGE:
+            limit.reschedule(None)  # the wait has a bound of its own
+            await self._budget.take_slot()
+            self._slot = True
+        elif size > COUNTED_ONCE:
+            self._take(size * (JUDGING_FACTOR - 1))
+
+    async def finish(self, work: "asyncio.Future[_T]") -> _T:
+        """What ``work`` with the body gives; the memory is its own until it is done.
+
+        Who is cancelled waits no longer; the work goes on.
+        """
+        self._kept = work
+        return await asyncio.shield(work)
+
+    async def _rest(self, body: Growing, first: bytes, limit: Limit, *, more: bool) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        received = len(first)
+        piece = first
+        while True:
+            if (large := body.add(piece)) is not None:
+                limit.reschedule(None)
+                paused = loop.time()
+                await self.finish(in_a_thread(large))
+                begun += loop.time() - paused
+            if not more:
+                break
+            due = min(loop.time() + SILENCE_S, begun + BODY_S + received / RATE)
+            limit.reschedule(due)
+            piece, more = await self._next(received)
+            received += len(piece)
+        if (large := body.end()) is not None:
+            limit.reschedule(None)
+            await self.finish(in_a_thread(large))
 
     async def _next(self, size: int) -> tuple[bytes, bool]:
         """The next piece after ``size`` bytes, and whether more will come."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            raise RefusalError(400, "intake.cut", "The request was broken off.", "Send it again.")
+            raise _cut()
         piece: bytes = message.get("body", b"")
         if size + len(piece) > BODY_MAX:
-            raise _too_large()
-        self._take(len(piece))
+            raise too_large()
         return piece, message.get("more_body", False)
+
+    def _hold(self, size: int) -> None:
+        """Count ``size`` further bytes; what works on behind a request that ended is stopped here."""
+        if self._ended:
+            raise _cut()
+        self._take(size)
 
     def _take(self, size: int) -> None:
         self._budget.take(size)
         self._taken += size
 
-
-def _check_length(headers: Headers) -> None:
-    length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or len(length) > len(str(BODY_MAX)):
-        raise _too_large()
-    if int(length) > BODY_MAX:
-        raise _too_large()
+    def _give_back(self) -> None:
+        self._budget.give_back(self._taken)
+        if self._slot:
+            self._budget.give_slot_back()
 
 
-def _too_large() -> RefusalError:
-    return RefusalError(
-        413,
-        "intake.too_large",
-        f"The request has more than {BODY_MAX} bytes.",
-        "Send it in smaller parts.",
-    )
+def in_a_thread(work: Callable[..., _T], *arguments: object) -> "asyncio.Future[_T]":
+    """What becomes of ``work``, which is done beside the loop."""
+    return asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+def _check_length(head: Head) -> None:
+    for length in head.all("content-length"):
+        if not length.isascii() or not length.isdigit() or len(length) > len(str(BODY_MAX)):
+            raise too_large()
+        if int(length) > BODY_MAX:
+            raise too_large()
+
+
+def _cut() -> RefusalError:
+    return RefusalError(400, "intake.cut", "The request was broken off.", "Send it again.")

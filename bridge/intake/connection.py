@@ -1,23 +1,57 @@
-"""One connection: HTTP/1.1 by uvicorn, with two things that it does not do.
+"""One connection: HTTP/1.1 by uvicorn, with three things that it does not do.
 
 With httptools, uvicorn takes a head (or a trailer) of any size and waits for its end for ever. Here
 neither grows beyond a bound nor stays half-sent for longer than some seconds.
+
+There are a bounded number of connections: who comes then is told to come again.
 
 A request that offers an upgrade loses its body there. Java's own client offers HTTP/2 with each first
 request; here the offer is passed over, as HTTP allows, and the request is taken as it is.
 """
 
 import asyncio
+import resource
 
 import httptools
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MAX = 64 * 1024
 """Bytes of a head, or between two pieces of a body; real heads have less than 2 KiB."""
 HEAD_S = 10.0
 """Seconds for a head to come whole; clients give up after 10."""
+CONNECTIONS_MAX = 4096
+"""Connections at once. Each costs some 20 KiB, and 64 KiB more while its body comes; a LangSmith has
+dozens of pods, and each keeps a few."""
+DESCRIPTORS_KEPT = 256
+"""File descriptors that connections leave to files, where the process may have few."""
+LINGER_S = 1.0
+"""Seconds that somebody who is turned away has to read why."""
+LINGERING_MAX = 64
+"""How many may linger so; who comes then is cut off."""
 _OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
 """The headers that make up the offer of an upgrade."""
+
+
+def connections_max() -> int:
+    """How many connections there may be, for the descriptors that this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, soft - DESCRIPTORS_KEPT))
+
+
+_SAID = orjson.dumps(
+    {
+        "error": "intake.connections",
+        "message": "There are too many connections.",
+        "hint": "Come again in some seconds; use one connection for many requests.",
+    }
+)
+_TURNED_AWAY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\nretry-after: %%d\r\nconnection: close\r\n\r\n" % len(_SAID)
+)
 
 
 class Connection(HttpToolsProtocol):
@@ -29,9 +63,15 @@ class Connection(HttpToolsProtocol):
     _offered = False
     """Whether the head that was read last offers an upgrade."""
 
+    _turned_away = False
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; its first request has to come in time."""
         super().connection_made(transport)
+        most = connections_max()
+        if len(self.connections) > most:
+            self._turn_away(transport, lingers=len(self.connections) <= most + LINGERING_MAX)
+            return
         self._late = self.loop.call_later(HEAD_S, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -41,6 +81,8 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, or of many."""
+        if self._turned_away:
+            return
         self._unset_keepalive_if_required()
         self._loose += len(data)
         self._feed(data)
@@ -97,6 +139,17 @@ class Connection(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(kept))
+
+    def _turn_away(self, transport: asyncio.Transport, *, lingers: bool) -> None:
+        self._turned_away = True
+        if not lingers:
+            transport.abort()
+            return
+        transport.write(_TURNED_AWAY % (len(self.connections) % 3 + 1) + _SAID)
+        if transport.can_write_eof():
+            transport.write_eof()
+        # A connection that is closed while bytes of it are unread takes the answer with it.
+        self._late = self.loop.call_later(LINGER_S, transport.abort)
 
     def _on_time(self) -> None:
         if self._late is not None:

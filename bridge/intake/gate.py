@@ -1,18 +1,23 @@
 """Whose records are taken: one node, one license.
 
 A presented key is compared with the configured ones, in constant time. Where none is configured the
-first well-formed key is pinned by a keyed hash, and others are refused. No key is ever stored.
+first well-formed key is pinned by a keyed hash, and others are refused, until somebody has the pin
+forgotten. A hosted data plane presents a credential instead, with its telemetry. Nothing of the kind
+is ever stored.
 """
 
 import hmac
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
 
 from bridge.intake.refusals import RefusalError
+from keys.errors import VerificationError
 from keys.strictjson import Fields, loads
 from spool.durable import Disk, explained, make_folders, replace_file
+from spool.errors import SpoolError
 from spool.safefile import read_whole
 from spool.secrets import NO_SECRETS, SECRET_MIN, SecretGuard
 
@@ -21,34 +26,76 @@ KEY_MAX = 4096
 _FILE_MAX = 1024
 
 
+def _pin_path(spool: Path) -> Path:
+    return spool / "license" / "pinned"
+
+
+def pinned_at(spool: Path) -> int | None:
+    """When the license key was pinned, ms since 1970 UTC; None if none is. Raises :class:`OSError`."""
+    try:
+        return os.lstat(_pin_path(spool)).st_mtime_ns // 1_000_000
+    except FileNotFoundError:
+        return None
+
+
+def forget_pin(disk: Disk, spool: Path) -> None:
+    """Have the next key seen pinned, by a running daemon too. Raises :class:`OSError`."""
+    path = _pin_path(spool)
+    disk.unlink(path)
+    disk.sync_dir(path.parent)
+
+
 class Pin:
-    """The one license key that is taken where none is configured, as a keyed hash in a file."""
+    """The one license key that is taken where none is configured, as a keyed hash in a file.
+
+    The file is the truth at every request: it may be forgotten by another process.
+    """
 
     def __init__(self, disk: Disk, spool: Path, secret: bytes) -> None:
-        """``secret`` keys the hash: without it the file says nothing of the license key."""
+        """``secret`` keys the hash: without it the file says nothing of the license key.
+
+        Raises :class:`OSError`, or :class:`VerificationError` where the file is damaged.
+        """
         self._disk = disk
         self._spool = spool
-        self._path = spool / "license" / "pinned"
+        self._path = _pin_path(spool)
         self._secret = secret
-        self._pinned = self._read()
+        self._stamp: tuple[int, int] | None = None
+        self._mark: str | None = None
+        self._look()
 
     def accepts(self, presented: str) -> bool:
         """Whether it is the pinned key; the first one is pinned. Raises :class:`SpoolError`."""
         mark = hmac.digest(self._secret, presented.encode(), "sha256").hex()
-        if self._pinned is None:
-            try:
+        try:
+            self._look()
+            if self._mark is None:
                 make_folders(self._disk, self._spool, self._path.parent)
                 replace_file(self._disk, self._path, orjson.dumps({"v": 1, "hmac_sha256": mark}))
-            except OSError as error:
-                raise explained(error, "pin the license key") from error
-            self._pinned = mark
-        return hmac.compare_digest(mark, self._pinned)
+                self._look()
+        except OSError as error:
+            raise explained(error, "pin the license key") from error
+        except VerificationError as error:
+            raise SpoolError(
+                "license.pin",
+                f"The pinned license key cannot be read: {error.message}",
+                "Run `bridge license accept`, and send again.",
+            ) from error
+        return self._mark is not None and hmac.compare_digest(mark, self._mark)
 
-    def _read(self) -> str | None:
+    def _look(self) -> None:
+        """Read the file if it is another one than it was."""
         try:
-            data = read_whole(self._path, _FILE_MAX, own=True)
-        except FileNotFoundError:
-            return None
+            found = os.lstat(self._path)
+            stamp = (found.st_ino, found.st_mtime_ns)
+            if stamp != self._stamp:
+                self._mark = self._read()
+                self._stamp = stamp
+        except (FileNotFoundError, NotADirectoryError):
+            self._stamp = self._mark = None
+
+    def _read(self) -> str:
+        data = read_whole(self._path, _FILE_MAX, own=True)
         fields = Fields(loads(data, limit=_FILE_MAX), "pinned license")
         fields.integer("v", 1, 1)
         mark = fields.text("hmac_sha256", r"[0-9a-f]{64}")
@@ -57,28 +104,39 @@ class Pin:
 
 
 class Gate:
-    """Judges the license key of each request.
+    """Judges the license keys of each request.
 
     ``accepts`` tells whether a key is the node's; ``configured`` whether those were configured;
-    ``open_otlp`` whether OTLP without a key is taken.
+    ``open_otlp`` whether OTLP without a key is taken; ``data_plane`` is the credential of a hosted
+    data plane, None where there is none.
     """
 
     def __init__(
-        self, accepts: Callable[[str], bool], *, configured: bool, open_otlp: bool
+        self,
+        accepts: Callable[[str], bool],
+        *,
+        configured: bool,
+        open_otlp: bool,
+        data_plane: str | None = None,
     ) -> None:
         self._accepts = accepts
         self._configured = configured
         self._open_otlp = open_otlp
+        self._data_plane = None if data_plane is None else data_plane.encode()
+        self._seen: list[str] = []
         self.seen = NO_SECRETS
-        """Knows the key that was accepted where none is configured, from its first request on."""
+        """Knows the keys that were accepted where none is configured, each from its first request."""
 
-    def check(self, presented: object, *, otlp: bool) -> None:
-        """Return if a request with this key is taken; else :class:`RefusalError` 403.
+    def check(self, presented: Sequence[object], *, otlp: bool, vouched: bool = False) -> None:
+        """Return if a request is taken; else :class:`RefusalError` 403.
 
-        Raises :class:`SpoolError` where the first key cannot be pinned.
+        ``presented`` are the license keys in it, of body and headers, each of which must be right;
+        ``vouched`` says that a data plane's credential was. Raises :class:`SpoolError` where the
+        first key cannot be pinned.
         """
-        if presented is None:
-            if otlp and self._open_otlp:
+        found = [key for key in presented if key is not None]
+        if not found:
+            if otlp and (self._open_otlp or vouched):
                 return
             raise RefusalError(
                 403,
@@ -86,29 +144,57 @@ class Gate:
                 "The request carries no license key.",
                 "Send it as LangSmith does, or in X-Langchain-License-Key.",
             )
-        formed = (
-            isinstance(presented, str)
-            and SECRET_MIN <= len(presented) <= KEY_MAX
-            and presented.isascii()
-            and presented.isprintable()
-        )
-        if formed and self._accepts(str(presented)):
-            if not self._configured and self.seen is NO_SECRETS:
-                self.seen = SecretGuard([str(presented)])
-            return
+        # Where none is configured, one request must not have its key pinned by another that is wrong.
+        agree = self._configured or all(key == found[0] for key in found)
+        if not (agree and all(_formed(key) and self._accepts(str(key)) for key in found)):
+            raise self._refusal()
+        if not self._configured and (key := str(found[0])) not in self._seen:
+            self._seen.append(key)
+            self.seen = SecretGuard(self._seen)
+
+    def _refusal(self) -> RefusalError:
         if self._configured:
-            raise RefusalError(
+            return RefusalError(
                 403,
                 "license.wrong",
                 "The license key is not the one of this node.",
                 "Compare it with the file that license_key_file names.",
             )
-        raise RefusalError(
+        return RefusalError(
             403,
             "license.changed",
             "The license key is another one than the first that this node saw.",
-            "Configure the right key as license_key_file; it counts instead of the first one.",
+            "If it is the right one: `bridge license accept`, or configure it as license_key_file.",
         )
+
+    def check_data_plane(self, values: Sequence[str]) -> bool:
+        """Whether there are ``values`` of ``X-Data-Plane-Auth``, all right; else 403."""
+        if values and self._data_plane is None:
+            raise RefusalError(
+                403,
+                "license.data_plane",
+                "A request with X-Data-Plane-Auth cannot be sent later: the credential is not stored.",
+                "Send X-Langchain-License-Key instead, or set data_plane_auth_file for this bridge.",
+            )
+        given = [value.encode("utf-8", "surrogatepass") for value in values]
+        if not all(hmac.compare_digest(value, self._data_plane or b"") for value in given):
+            raise RefusalError(
+                403,
+                "license.data_plane_wrong",
+                "X-Data-Plane-Auth is not the credential that this node sends with.",
+                "Compare it with the file that data_plane_auth_file names.",
+            )
+        return bool(values)
+
+
+def _formed(key: object) -> bool:
+    """Whether it may be a license key at all."""
+    return (
+        isinstance(key, str)
+        and SECRET_MIN <= len(key) <= KEY_MAX
+        and key.isascii()
+        and key.isprintable()
+    )
 
 
 class RequestGuard(SecretGuard):

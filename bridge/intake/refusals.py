@@ -10,7 +10,10 @@ from types import MappingProxyType
 import orjson
 from starlette.responses import Response
 
+from bridge.intake.otlpanswer import status_answer
+
 JSON = "application/json"
+PROTOBUF = "application/x-protobuf"
 RETRY_AFTER_S = ("1", "2", "3")
 """What a client that comes back soon is told; with an hour OpenTelemetry's clients drop at once."""
 _RPC: Mapping[int, int] = MappingProxyType(
@@ -39,8 +42,10 @@ class RefusalError(Exception):
         self.headers = headers
 
 
-def answer(refusal: RefusalError, *, otlp: bool, retry_after: str | None = None) -> Response:
-    """The answer that says so; 503 carries ``Retry-After``."""
+def answer(
+    refusal: RefusalError, *, otlp: bool, protobuf: bool = False, retry_after: str | None = None
+) -> Response:
+    """The answer that says so, in the form that was spoken; 503 carries ``Retry-After``."""
     if otlp:
         said: dict[str, object] = {
             "code": _RPC[refusal.status],
@@ -51,4 +56,7 @@ def answer(refusal: RefusalError, *, otlp: bool, retry_after: str | None = None)
     headers = dict(refusal.headers)
     if retry_after is not None:
         headers["Retry-After"] = retry_after
+    if protobuf:
+        code, message = _RPC[refusal.status], str(said["message"])
+        return Response(status_answer(code, message), refusal.status, headers, PROTOBUF)
     return Response(orjson.dumps(said), refusal.status, headers, JSON)

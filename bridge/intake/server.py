@@ -15,6 +15,8 @@ from keys.errors import ConfigError
 STOP_S = 3
 """Seconds that requests in work get when the server stops; with sealing it shall end within 5."""
 BACKLOG = 2048
+UNREAD_MS = 20_000
+"""Milliseconds that an answer may lie unread; twice what clients wait for one."""
 KEEP_ALIVE_S = 75
 """Seconds that an idle connection stays; exporters send every 5 s, and must not meet its end."""
 
@@ -45,6 +47,10 @@ class IntakeServer:
             ) from error
         # A socket that is handed over is not given this, and every answer would wait 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Who does not read an answer, or is gone without a word, keeps no connection.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        self.counts = intake.counts
+        """What came in; for whoever tells of it."""
         self.port: int = self._socket.getsockname()[1]
         self._server = _Server(
             uvicorn.Config(

@@ -10,21 +10,22 @@ from types import MappingProxyType
 import msgspec
 import orjson
 
+from bridge.intake.otlpjson import to_json
 from spool.errors import RecordError
 from spool.jsonbytes import elements
-from spool.lines import Lines, put_together, take_apart
+from spool.lines import LICENSE_FIELDS, Lines, put_together, take_apart
 from spool.secrets import SecretGuard
 from spool.streams import STREAMS, Stream
-
-LICENSE_HEADER = "x-langchain-license-key"
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A body: the license key in it (None: none), and how to make its lines."""
+    """A body: the license keys in it, and how to make its lines."""
 
-    license_key: object
+    license_keys: tuple[object, ...]
     to_lines: Callable[[SecretGuard], Lines]
+    unknown: int = 0
+    """Fields of a protobuf body that nobody here knows; they are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,23 @@ class Row:
     take: Callable[[bytes], Taken]
     answer: Callable[[Lines], tuple[int, bytes]]
 
+    def take_protobuf(self, body: bytes) -> Taken:
+        """:attr:`take` of an OTLP path, for the same body in protobuf."""
+        converted = to_json(self.stream.name, body)
+        taken = self.take(converted.body)
+        return Taken(taken.license_keys, taken.to_lines, converted.unknown)
+
     @property
     def otlp(self) -> bool:
         """Whether senders speak OTLP: the license is in a header, errors are ``Status``."""
         return self.stream.kind == "operational"
 
 
-def _key_of(members: dict[str, msgspec.Raw], name: str) -> object:
-    raw = members.pop(name, None)
-    if raw is None:
-        return None
+def _keys_of(members: dict[str, msgspec.Raw]) -> tuple[object, ...]:
+    """The license keys among ``members``, taken out of them, under either of the vendor's names."""
+    raws = [members.pop(name) for name in sorted(LICENSE_FIELDS) if name in members]
     try:
-        return orjson.loads(bytes(raw))
+        return tuple(orjson.loads(bytes(raw)) for raw in raws)
     except orjson.JSONDecodeError as error:
         raise RecordError(
             "record.json", "The license is no JSON value.", "Send it as a string."
@@ -56,38 +62,54 @@ def _key_of(members: dict[str, msgspec.Raw], name: str) -> object:
 
 def _transactions(body: bytes) -> Taken:
     members = take_apart(body)
-    key = _key_of(members, "license")
+    keys = _keys_of(members)
     stream = STREAMS["transactions"]
 
     def to_lines(guard: SecretGuard) -> Lines:
         found = elements(members.get("trace_transactions", msgspec.Raw(b"[]")))
-        return Lines([line for raw in found for line in stream.to_lines(bytes(raw), guard).lines])
+        made = [stream.to_lines(bytes(raw), guard) for raw in found]
+        return Lines(
+            [line for each in made for line in each.lines],
+            ids=tuple(id_ for each in made for id_ in each.ids),
+        )
 
-    return Taken(key, to_lines)
+    return Taken(keys, to_lines)
 
 
 def _report(stream: Stream) -> Callable[[bytes], Taken]:
     def take(body: bytes) -> Taken:
         members = take_apart(body)
-        key = _key_of(members, "license_key")
-        return Taken(key, lambda guard: stream.to_lines(put_together(members), guard))
+        keys = _keys_of(members)
+        return Taken(keys, lambda guard: stream.to_lines(put_together(members), guard))
 
     return take
 
 
 def _export(stream: Stream) -> Callable[[bytes], Taken]:
-    return lambda body: Taken(None, lambda guard: stream.to_lines(body, guard))
+    return lambda body: Taken((), lambda guard: stream.to_lines(body, guard))
 
 
 def _inserted(lines: Lines) -> tuple[int, bytes]:
     return 200, orjson.dumps({"inserted_count": len(lines.lines)})
 
 
+def why_rejected(lines: Lines, unknown: int = 0) -> str:
+    """What was left out of an OTLP body, for whoever sent it; what was filtered was not rejected."""
+    said = []
+    if lines.dropped:
+        said.append(
+            f"{lines.dropped} records were left out: they held a secret that must not be stored."
+        )
+    if unknown:
+        said.append(f"{unknown} protobuf fields were left out: this version does not know them.")
+    return " ".join(said)
+
+
 def _partial(name: str) -> Callable[[Lines], tuple[int, bytes]]:
     def answer(lines: Lines) -> tuple[int, bytes]:
         if not lines.dropped:
             return 200, b"{}"
-        said = {name: str(lines.dropped), "errorMessage": "records that held a secret"}
+        said = {name: str(lines.dropped), "errorMessage": why_rejected(lines)}
         return 200, orjson.dumps({"partialSuccess": said})
 
     return answer

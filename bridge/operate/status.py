@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spool.discovery import discover, said_by
-from spool.egressfile import EgressState, read_egress_state
+from spool.egressfile import EgressState, LaneFailure, read_egress_state
+from spool.intakefile import IntakeSaid, read_intake
 from spool.lane import Lane, lanes
 from spool.ledger import LaneCounts, Ledger, State
 from spool.openfile import open_files
 from spool.sender_lock import Holder, read_holder
+from spool.usage import bytes_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ class Problem:
     id: str
     message: str
     hint: str
+
+    @classmethod
+    def of(cls, failed: LaneFailure) -> "Problem":
+        """A lane that fails, under the id of what it fails on."""
+        message = f"{failed.node}/{failed.stream} is not sent: {failed.message}"
+        return cls(failed.id, message, failed.hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +60,17 @@ class LaneStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How things stood at one moment (``at``, ms since 1970 UTC); sizes in bytes."""
+    """How things stood at one moment (``at``, ms since 1970 UTC); sizes in bytes.
+
+    ``intake`` is what the daemon counted last, None if none ever did.
+    """
 
     node: str
     at: int
     mode: str
     holder: Holder | None
     egress: EgressState | None
+    intake: IntakeSaid | None
     bytes_used: int
     bytes_max: int
     bytes_free: int
@@ -89,9 +101,13 @@ def look(
     mode: str,
     bytes_max: int,
     at: int,
-    licensed: Callable[[str], bool],
+    licensed: Callable[[Lane], bool],
+    open_at: str | None = None,
 ) -> Status:
-    """How things stand in ``spool``; ``licensed`` tells whether a node has a license key.
+    """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
+
+    ``open_at`` is where the intake takes telemetry from other machines without a license key, None
+    where it does not.
 
     What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
     :class:`OSError`.
@@ -107,11 +123,15 @@ def look(
         mode=mode,
         holder=holder,
         egress=egress,
-        bytes_used=sum(_bytes_below(lane.folder) for lane in lanes(spool)),
+        intake=read_intake(spool),
+        bytes_used=sum(bytes_below(lane.folder) for lane in lanes(spool)),
         bytes_max=bytes_max,
         bytes_free=shutil.disk_usage(spool).free,
         lanes=found,
-        problems=list(_problems(found, egress, licensed if mode == "online" else lambda _: True)),
+        problems=[
+            *_problems(found, egress, licensed if mode == "online" else lambda _: True),
+            *([] if open_at is None else [_open(open_at)]),
+        ],
     )
 
 
@@ -129,21 +149,8 @@ def _lane(lane: Lane, counts: LaneCounts | None) -> LaneStatus:
     return LaneStatus(lane, counts, unsealed, oldest)
 
 
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            total += _bytes_below(Path(entry.path))
-        else:
-            try:
-                total += entry.stat(follow_symlinks=False).st_size
-            except FileNotFoundError:
-                continue  # sealed or deleted meanwhile
-    return total
-
-
 def _problems(
-    found: Sequence[LaneStatus], egress: EgressState | None, licensed: Callable[[str], bool]
+    found: Sequence[LaneStatus], egress: EgressState | None, licensed: Callable[[Lane], bool]
 ) -> Iterator[Problem]:
     for lane in found:
         name = f"{lane.lane.node}/{lane.lane.stream}"
@@ -165,15 +172,25 @@ def _problems(
                 f"The beacon counted {lane.counts.partial} records of {name} less than it was sent.",
                 "Compare with the vendor; nothing was sent again.",
             )
-        if not licensed(lane.lane.node) and lane.segments(State.PENDING):
+        if not licensed(lane.lane) and lane.segments(State.PENDING):
             yield Problem(
                 "license.missing",
                 f"There is no license key for node {lane.lane.node}; {name} waits.",
                 "Set license_key_file, or licenses: for another node.",
             )
+    for failed in () if egress is None else egress.failed:
+        yield Problem.of(failed)
     if egress is not None and egress.state == "paused":
         yield Problem(
             "egress.paused",
             "The beacon refuses the license or a route; nothing was dropped.",
             "Look at the daemon's log for its answer, and at the license key.",
         )
+
+
+def _open(where: str) -> Problem:
+    return Problem(
+        "intake.open",
+        f"The intake on {where} takes telemetry without a license key from any machine.",
+        "Set intake.require_license to auto or true, or listen on a loopback address.",
+    )

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import appending
+import converting
 import draining
 import memory
 import opening
 import reading
+import taking
 from rows import Row
 from table import as_text, write
 
@@ -21,10 +23,12 @@ MEASURES: dict[str, Measure] = {
     "many": appending.many,
     "groups": appending.groups,
     "verify": reading.verify,
+    "protobuf": converting.converting,
     "drain": draining.drain,
     "open": opening.opening,
     "disk": reading.disk,
     "memory": lambda folder, _: memory.memory(folder, full=False),
+    "taking": lambda folder, rounds: taking.taking(folder, rounds, full=False),
 }
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
@@ -37,7 +41,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often (default: 5)")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     parser.add_argument(
-        "--full", action="store_true", help="drain 10 GB too: minutes, 2 GB of disk"
+        "--full",
+        action="store_true",
+        help="drain 10 GB and take 1,000,000 requests, too: minutes, 2 GB of disk",
     )
     given = parser.parse_args()
     names: list[str] = given.name or list(MEASURES)
@@ -50,6 +56,7 @@ def main() -> None:
     measures = dict(MEASURES)
     if given.full:
         measures["memory"] = lambda folder, _: memory.memory(folder, full=True)
+        measures["taking"] = lambda folder, rounds: taking.taking(folder, rounds, full=True)
     rows: list[Row] = []
     for name in names:
         sys.stderr.write(f"bench: {name}\n")

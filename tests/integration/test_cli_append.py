@@ -46,7 +46,8 @@ def test_a_file_is_stored_byte_for_byte(config: Path, tmp_path: Path) -> None:
 def test_stdin_is_stored_and_counted_in_json(config: Path, dash: list[str]) -> None:
     told = bridge("--config", config, "append", "transactions", *dash, "--json", stdin=GOOD)
     assert told.code == 0
-    assert told.answer == {"schema": "bridge.append/1", "stream": "transactions", "records": 2}
+    counts = {"records": 2, "filtered": 0}
+    assert told.answer == {"schema": "bridge.append/1", "stream": "transactions", **counts}
     assert len(stored(config)) == 2
 
 

@@ -16,12 +16,10 @@ from bridge.intake.app import Intake
 from bridge.intake.connection import HEAD_MAX, HEAD_S
 from bridge.intake.gate import Gate
 from bridge.intake.server import IntakeServer
-from spool.lane import Lane
-from spool.openfile import open_files
-from spool.rewriting import examine, good_lines, reader
 from spool.secrets import SecretGuard
 from spool.streams import STREAMS
 from spool.writer import Writer
+from tests.support.stored import open_lines
 
 pytestmark = pytest.mark.enable_socket
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -39,7 +37,7 @@ class Running:
         self.spool = spool
         writers = {name: held.enter_context(Writer(spool, name, node="n")) for name in STREAMS}
         gate = Gate(lambda key: key == KEY, configured=True, open_otlp=True)
-        intake = Intake(writers, gate, SecretGuard([KEY]), lambda: True, Random(1))
+        intake = Intake(writers, gate, SecretGuard([KEY]), lambda _: True, Random(1))
         self.server = IntakeServer(intake, "127.0.0.1", 0)
         self.server.start()
         held.callback(self.server.stop)
@@ -48,12 +46,7 @@ class Running:
         return socket.create_connection(("127.0.0.1", self.server.port), timeout=20)
 
     def stored(self, stream: str) -> list[bytes]:
-        found = []
-        for path in open_files(Lane(self.spool, "n", stream)):
-            with path.open("rb") as file:
-                good = examine(read := reader(file.fileno()), path.stat().st_size)
-                found += b"".join(good_lines(read, good)).splitlines()
-        return found
+        return open_lines(self.spool, stream)
 
 
 @pytest.fixture
@@ -106,7 +99,7 @@ JSON_CAPTURES = sorted(
     for path in CAPTURES.glob("*/ok-*.json")
     if ["content-type", "application/json"]
     in [[n.lower(), v] for n, v in json.loads(path.read_bytes())["headers"]]
-    and "gzip" not in path.parent.name
+    and "gzip" not in path.parent.name  # the elements are not seen in a compressed body
 )
 
 
@@ -120,7 +113,10 @@ def test_every_captured_json_request_is_taken_byte_for_byte_on_one_connection(
             assert answered(connection) == (200, b"{}")
     for stream in ("logs", "metrics", "traces"):
         sent = [
-            path.with_suffix(".body").read_bytes() for path in JSON_CAPTURES if stream in path.name
+            path.with_suffix(".body").read_bytes()
+            for path in JSON_CAPTURES
+            # The collector's logs are without severities: none is known to be a warning.
+            if stream in path.name and "otelcol" not in path.parent.name
         ]
         stored = running.stored(stream)
         assert len(stored) == len(sent) > 0
@@ -270,7 +266,7 @@ def test_a_body_that_stops_is_answered_408_and_the_connection_ends(running: Runn
 
 
 def test_the_loop_answers_while_a_large_body_is_judged(running: Running) -> None:
-    record = b'{"body":{"stringValue":"%b"}}' % (b"x" * 500)
+    record = b'{"severityNumber":13,"body":{"stringValue":"%b"}}' % (b"x" * 500)
     records = b",".join([record] * 40_000)
     body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%b]}]}]}' % records
     url = f"http://127.0.0.1:{running.server.port}"
@@ -316,4 +312,4 @@ def test_stopping_keeps_what_was_answered_and_does_not_wait_for_half_sent_reques
 
 def test_nothing_names_the_server_or_its_version(running: Running) -> None:
     answer = httpx.get(f"http://127.0.0.1:{running.server.port}/livez")
-    assert set(answer.headers) == {"date", "content-length"}
+    assert set(answer.headers) == {"date", "content-length", "content-type"}

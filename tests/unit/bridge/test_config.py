@@ -12,7 +12,10 @@ from bridge.config.keys import KEYS, SECTIONS
 from bridge.config.licensekeys import load_license_keys
 from bridge.config.load import parse
 from bridge.config.yamlfile import Setting, read_settings
+from bridge.intake.switches import SWITCHES, switched_off
 from keys.errors import ConfigError
+from spool.lane import Lane
+from spool.streams import STREAMS
 
 NODE = b"node: n\n"
 
@@ -85,8 +88,10 @@ def test_every_default_is_what_its_own_rule_allows() -> None:
         (b"x" * 300_000, "config.too_large", ["bytes"]),
         (NODE + b"config: {telemetry: {billing: false}}", "config.billing", ["no such switch"]),
         (NODE + b"config: {telemetry: {transactions: false}}", "config.billing", ["line 2"]),
-        (NODE + b"config: {telemetry: {logs: false}}", "config.not_built", ["telemetry.logs"]),
-        (NODE + b"spool: {max_size: 1GiB}", "config.not_built", ["spool.max_size"]),
+        (NODE + b"billing: {enabled: false}", "config.billing", ["line 2"]),
+        (NODE + b"streams: {langgraph: false}", "config.billing", ["streams", "license"]),
+        (NODE + b"license: {verify: false}", "config.billing", ["license.verify"]),
+        (NODE + b"spool: {ballast: 1GiB}", "config.not_built", ["spool.ballast"]),
         (NODE + b'egress: {windows: ["22:00-04:00"]}', "config.not_built", ["egress.windows"]),
     ],
 )
@@ -119,9 +124,84 @@ def test_the_environment_overrides_the_file_and_is_named_in_errors(tmp_path: Pat
     ],
 )
 def test_a_vendor_switch_is_never_ignored_in_silence(tmp_path: Path, name: str) -> None:
-    assert load(written(tmp_path, NODE), {name: "true"}).node == "n"
-    assert error_of(tmp_path, NODE, {name: "false"}).id == "config.not_built"
-    assert error_of(tmp_path, NODE, {name: "perhaps"}).id == "config.value"
+    stream = {"LOGGING": "logs", "METRICS": "metrics", "TRACING": "traces"}.get(
+        name.split("_")[1], "snapshots"
+    )
+    path = written(tmp_path, NODE)
+    assert switched_off(load(path, {})) == switched_off(load(path, {name: "true"})) == set()
+    for word in ("false", "False", " false "):
+        assert switched_off(load(path, {name: word})) == {stream}
+    for word in ("perhaps", "0", ""):
+        assert error_of(tmp_path, NODE, {name: word}).id == "config.value"
+
+
+OFF = b"config: {telemetry: {logs: false}}\nsnapshots: {enabled: false}\n"
+
+
+def test_what_is_switched_off_anywhere_stays_off(tmp_path: Path) -> None:
+    on = {"BEACON_LOGGING_ENABLED": "true", "PHONE_HOME_USAGE_REPORTING_ENABLED": "true"}
+    ours = {"BRIDGE_CONFIG__TELEMETRY__LOGS": "true", "BRIDGE_SNAPSHOTS__ENABLED": "true"}
+    path = written(tmp_path, NODE + OFF)
+    for environment in ({}, on, ours, on | ours):
+        assert switched_off(load(path, environment)) == {"logs", "snapshots"}
+    path = written(tmp_path, NODE)
+    assert switched_off(load(path, on | {"BRIDGE_SNAPSHOTS__ENABLED": "false"})) == {"snapshots"}
+    assert switched_off(load(path, ours | {"BEACON_LOGGING_ENABLED": "false"})) == {"logs"}
+    wrong = {"BEACON_LOGGING_ENABLED": "perhaps"}
+    assert error_of(tmp_path, NODE + OFF, wrong).id == "config.value"
+
+
+@pytest.mark.parametrize(
+    ("name", "off", "on"),
+    [
+        ("BEACON_BILLING_ENABLED", "false", "true"),
+        ("BEACON_TRANSACTIONS_ENABLED", "False", "true"),
+        ("BEACON_INGEST_ENABLED", "0", "1"),
+        ("BEACON_ENABLED", "no", "yes"),
+        ("BEACON_DISABLED", "true", "false"),
+        ("BEACON_LICENSE_VERIFICATION_ENABLED", "off", "on"),
+        ("PHONE_HOME_ENABLED", "false", "true"),
+        ("LANGGRAPH_USAGE_REPORTING_ENABLED", "false", "true"),
+        ("LANGGRAPH_USAGE_ENABLED", "false", "true"),
+        ("LANGSMITH_USAGE_REPORTING_DISABLED", "1", "0"),
+        ("BRIDGE_CONFIG__TELEMETRY__BILLING", "false", None),
+    ],
+)
+def test_a_variable_that_would_switch_billing_off_is_refused_with_the_reason(
+    tmp_path: Path, name: str, off: str, on: str | None
+) -> None:
+    found = error_of(tmp_path, NODE, {name: off})
+    assert (found.id, found.exit_code) == ("config.billing", 78)
+    assert f"environment {name}" in found.message
+    assert "the license asks for usage reports" in found.message
+    if on is not None:
+        assert load(written(tmp_path, NODE), {name: on}).node == "n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["LANGSMITH_TRACING", "LANGGRAPH_CLOUD_LICENSE_KEY", "BEACON_ENDPOINT", "BEACON_UI_ENABLED"],
+)
+def test_variables_that_mean_something_else_are_left_alone(tmp_path: Path, name: str) -> None:
+    assert switched_off(load(written(tmp_path, NODE), {name: "false"})) == set()
+
+
+def test_billing_is_in_no_table_of_switches() -> None:
+    assert set(SWITCHES) == {row.name for row in STREAMS.values() if row.kind != "billing"}
+
+
+def test_a_data_planes_credential_is_read_from_its_file_and_shown_by_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "auth").write_text("data-plane-SECRET\n")
+    config = load(written(tmp_path, NODE + b"data_plane_auth_file: auth"), {})
+    keys = load_license_keys(config, {})
+    assert keys.data_plane_auth == "data-plane-SECRET"
+    assert keys.guard().found_in(b"x data-plane-SECRET y")
+    assert keys.sendable(Lane(tmp_path, "n", "logs"))
+    assert not keys.sendable(Lane(tmp_path, "other", "logs"))
+    assert not keys.sendable(Lane(tmp_path, "n", "transactions"))
+    assert "SECRET" not in repr(vars(keys))
 
 
 def test_a_file_here_that_others_may_write_is_not_obeyed(

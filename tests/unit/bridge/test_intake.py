@@ -19,12 +19,10 @@ from bridge.intake.counts import OTHER, UNROUTED_MAX, IntakeCounts
 from bridge.intake.gate import Gate, Pin
 from bridge.intake.taking import ROWS
 from spool.durable import OS_DISK, OsDisk
-from spool.lane import Lane
-from spool.openfile import open_files
-from spool.rewriting import examine, good_lines, reader
 from spool.secrets import NO_SECRETS, SecretGuard
-from spool.streams import STREAMS
+from spool.streams import STREAMS, Kind
 from spool.writer import Writer
+from tests.support.stored import open_lines
 
 KEY = "lcl_EXAMPLE_NOT_A_KEY"
 JSON_TYPE = (b"content-type", b"application/json")
@@ -58,11 +56,11 @@ class Bench:
             },
             Gate(accepts, configured=configured, open_otlp=True),
             guard,
-            self._ready,
+            self._has_room,
             Random(1),
         )
 
-    def _ready(self) -> bool:
+    def _has_room(self, _: Kind) -> bool:
         if isinstance(self.ready, OSError):
             raise self.ready
         return self.ready
@@ -88,12 +86,7 @@ class Bench:
         return start["status"], dict(start["headers"]), content["body"]
 
     def stored(self, stream: str) -> list[bytes]:
-        found = []
-        for path in open_files(Lane(self.spool, "n", stream)):
-            with path.open("rb") as file:
-                good = examine(read := reader(file.fileno()), path.stat().st_size)
-                found += b"".join(good_lines(read, good)).splitlines()
-        return found
+        return open_lines(self.spool, stream)
 
 
 @pytest.fixture
@@ -118,7 +111,7 @@ def test_attack_068_a_key_that_was_only_seen_is_kept_out_of_records_too(
 ) -> None:
     status, _, said = unconfigured.send(TRANSACTIONS, transaction(KEY, more=f"x{KEY}x"))
     assert (status, orjson.loads(said)["error"]) == (400, "record.secret")
-    records = [{"body": KEY}, {"body": "innocent"}]
+    records = [{"severityNumber": 13, "body": body} for body in (KEY, "innocent")]
     logs = orjson.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]})
     status, _, said = unconfigured.send("/v1/logs", logs)
     assert (status, orjson.loads(said)["partialSuccess"]["rejectedLogRecords"]) == (200, "1")
@@ -216,6 +209,7 @@ def test_a_data_plane_is_told_why_its_requests_are_refused(bench: Bench) -> None
     status, _, said = bench.send("/v1/beacon/v1/logs", b'{"resourceLogs":[{}]}', headers)
     assert status == 403
     assert b"cannot be sent later" in said
+    assert b"X-Langchain-License-Key" in said
     assert bench.stored("logs") == []
 
 

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.egress.routes import LICENSE_HEADER, PIECE, ROUTES, UNBOUNDED
+from bridge.egress.routes import DATA_PLANE_HEADER, LICENSE_HEADER, PIECE, ROUTES, UNBOUNDED
 from spool.errors import RecordError
 from spool.secrets import SecretGuard
 from spool.streams import STREAMS
@@ -45,6 +46,14 @@ def test_the_license_goes_in_the_body_or_in_a_header_never_in_both() -> None:
         in_headers = route.headers(KEY).get(LICENSE_HEADER) == KEY
         assert (in_body, in_headers) == (name not in ARRAYS, name in ARRAYS)
         assert route.headers(KEY)["Content-Type"] == "application/json"
+
+
+def test_a_data_planes_credential_goes_in_its_own_header_and_in_no_body() -> None:
+    for name, route in ROUTES.items():
+        assert route.key_in_header == (name in ARRAYS)
+        if route.key_in_header:
+            headers = replace(route, header=DATA_PLANE_HEADER).headers(KEY)
+            assert headers == {"Content-Type": "application/json", "X-Data-Plane-Auth": KEY}
 
 
 def test_bodies_are_the_bytes_that_the_beacon_documents() -> None:

@@ -1,0 +1,30 @@
+"""The headers of a request that the intake looks at, gone through once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+LICENSE = "x-langchain-license-key"
+DATA_PLANE = "x-data-plane-auth"
+_WANTED: Mapping[bytes, str] = MappingProxyType(
+    {
+        name.encode(): name
+        for name in (LICENSE, DATA_PLANE, "content-type", "content-encoding", "content-length")
+    }
+)
+_NONE: Sequence[str] = ()
+
+
+class Head:
+    """The values of these headers, in their order; names are lower case, as ASGI has them."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._found: dict[str, list[str]] = {}
+        for name, value in headers:
+            if (known := _WANTED.get(name)) is not None:
+                self._found.setdefault(known, []).append(value.decode("latin-1"))
+
+    def all(self, name: str) -> Sequence[str]:
+        """Every value of a header; none if it is not there."""
+        return self._found.get(name, _NONE)

@@ -1,0 +1,151 @@
+"""The intake's bounds, with real sockets and a real full disk."""
+
+import re
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bridge.daemon.roomwatch import WALK_EVERY_S
+from bridge.intake.connection import DESCRIPTORS_KEPT, LINGERING_MAX
+from spool.errors import SpoolError
+from tests.support.filesystems import small_tmpfs
+from tests.support.intakes import LICENSE, RunningIntake, intake_with
+
+pytestmark = pytest.mark.enable_socket
+LOG = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":17}]}]}]}'
+HEAD = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+GOOD = HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(LOG), LOG)
+TRANSACTION = b'{"license":"%b","trace_transactions":[{"id":"a"}]}' % LICENSE.encode()
+BILLING = "/v1/beacon/ingest-traces"
+
+
+def connect(intake: RunningIntake) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", intake.port), timeout=20)
+
+
+def everything(connection: socket.socket) -> bytes:
+    received = b""
+    try:
+        while piece := connection.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+@contextmanager
+def descriptors(soft: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_who_comes_when_all_connections_are_taken_is_told_so_and_others_are_served(
+    tmp_path: Path,
+) -> None:
+    most = 20
+    with ExitStack() as held:
+        intake = held.enter_context(intake_with(tmp_path))
+        with descriptors(DESCRIPTORS_KEPT + most):
+            taken = [held.enter_context(connect(intake)) for _ in range(most)]
+            taken[-1].sendall(GOOD)
+            assert taken[-1].recv(65536).startswith(b"HTTP/1.1 200")
+            for sent in (b"", GOOD, GOOD + bytes(100_000)):
+                with connect(intake) as late:
+                    late.sendall(sent)
+                    said = everything(late)
+                assert said.startswith(b"HTTP/1.1 503")
+                assert b"\r\nretry-after: " in said
+                assert b"intake.connections" in said
+            while b"" not in (said_to := _crowd(intake)):
+                # They linger for a second; on a slow machine the first were gone before the last.
+                assert all(b"intake.connections" in said for said in said_to)
+            taken[0].close()
+            deadline = time.monotonic() + 20
+            while not _is_taken(intake):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+
+
+def _crowd(intake: RunningIntake) -> list[bytes]:
+    """What a few more connections than may linger are told."""
+    with ExitStack() as held:
+        connections = [held.enter_context(connect(intake)) for _ in range(LINGERING_MAX + 8)]
+        return [everything(connection) for connection in connections]
+
+
+def _is_taken(intake: RunningIntake) -> bool:
+    with connect(intake) as connection, suppress(OSError):
+        connection.sendall(GOOD)
+        return connection.recv(65536).startswith(b"HTTP/1.1 200")
+    return False
+
+
+def test_http_1_0_is_answered_and_closed(tmp_path: Path) -> None:
+    with intake_with(tmp_path) as intake, connect(intake) as connection:
+        connection.sendall(GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert everything(connection).startswith(b"HTTP/1.1 200")
+        assert len(intake.stored("logs")) == 1
+
+
+def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
+    with intake_with(tmp_path) as intake, connect(intake) as connection:
+        wrong = GOOD.replace(b"application/json", b"text/plain")
+        closing = GOOD.replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n")
+        connection.sendall(GOOD + wrong + GOOD + closing)
+        said = everything(connection)
+        assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"415", b"200", b"200"]
+        assert len(intake.stored("logs")) == 3
+
+
+def test_a_full_spool_refuses_telemetry_and_takes_billing_and_says_when_to_come_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "filling").write_bytes(bytes(980 * 1024))
+    more = "license_key_file: license_key\nspool: {max_size: 1MiB, min_free: 0B}\n"
+    with intake_with(tmp_path, more) as intake:
+        status, said = intake.send("/v1/logs", LOG)
+        assert (status, b"intake.full" in said) == (503, True)
+        assert intake.send(BILLING, TRANSACTION)[0] == 200
+        assert intake.stored("logs") == []
+        (tmp_path / "spool" / "filling").unlink()
+        deadline = time.monotonic() + 4 * WALK_EVERY_S
+        while intake.send("/v1/logs", LOG)[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def test_a_disk_that_is_full_is_answered_503_and_takes_again_when_it_has_room(
+    tmp_path: Path,
+) -> None:
+    with small_tmpfs(tmp_path / "disk", "4m") as disk:
+        more = f"spool: {{path: {disk}/spool, min_free: 0B}}\nlicense_key_file: license_key\n"
+        (disk / "spool").mkdir()
+        # A file that could not be sealed for want of room is told of at the end, too.
+        with suppress(SpoolError), intake_with(tmp_path, more) as intake:
+            assert intake.send(BILLING, TRANSACTION)[0] == 200
+            filling = disk / "filling"
+            with filling.open("wb", buffering=0) as file, suppress(OSError):
+                while file.write(bytes(65536)):
+                    pass
+            # The watch has not looked yet, or has: either way nothing is acknowledged.
+            big = b'{"license":"%b","trace_transactions":[{"id":"b","x":"%b"}]}'
+            noise = Random(1).randbytes(500_000).hex().encode()
+            status, _ = intake.send(BILLING, big % (LICENSE.encode(), noise))
+            assert status == 503
+            filling.unlink()
+            deadline = time.monotonic() + 20
+            while intake.send(BILLING, TRANSACTION)[0] != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            assert intake.stored("transactions") == [b'{"id":"a"}'] * 2

@@ -1,0 +1,69 @@
+"""Who is taken while room runs out."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.daemon.roomwatch import RoomWatch
+from bridge.intake.room import Room
+from spool.streams import Kind
+
+KINDS: list[Kind] = ["billing", "usage", "operational"]
+GIB = 2**30
+
+
+def taken(room: Room) -> list[Kind]:
+    return [kind for kind in KINDS if room.takes(kind)]
+
+
+@pytest.mark.parametrize(
+    ("used", "kinds"),
+    [
+        (0, KINDS),
+        (89, KINDS),
+        (90, ["billing", "usage"]),
+        (94, ["billing", "usage"]),
+        (95, ["billing"]),
+        (99, ["billing"]),
+        (100, []),
+        (200, []),
+    ],
+)
+def test_telemetry_gives_way_first_then_usage_and_billing_at_the_end(
+    used: int, kinds: list[Kind]
+) -> None:
+    assert taken(Room(used, 100, 10**9, 0)) == kinds
+
+
+def test_a_small_disk_is_the_limit_where_it_holds_less_than_the_spool_may() -> None:
+    assert taken(Room(0, 5 * GIB, GIB, GIB // 2)) == KINDS
+    assert taken(Room(9 * GIB, 50 * GIB, GIB, GIB // 2)) == ["billing", "usage"]
+    assert taken(Room(0, 5 * GIB, GIB // 2, GIB // 2)) == []
+    assert taken(Room(0, 5 * GIB, 0, 0)) == []
+
+
+@given(
+    used=st.integers(0, 2**50),
+    most=st.integers(1, 2**50),
+    free=st.integers(0, 2**50),
+    kept=st.integers(0, 2**50),
+)
+def test_who_matters_more_is_never_refused_before_who_matters_less(
+    used: int, most: int, free: int, kept: int
+) -> None:
+    found = taken(Room(used, most, free, kept))
+    assert found == KINDS[: len(found)]
+    if used >= most or free <= kept:
+        assert found == []
+
+
+def test_the_watch_reads_the_spool_and_its_disk(tmp_path: Path) -> None:
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "file").write_bytes(bytes(95))
+    assert [
+        kind for kind in KINDS if RoomWatch(tmp_path, max_size=100, min_free=0).has_room(kind)
+    ] == ["billing"]
+    with pytest.raises(OSError, match="missing"):
+        RoomWatch(tmp_path / "missing", max_size=100, min_free=0)
