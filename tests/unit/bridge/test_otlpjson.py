@@ -42,8 +42,13 @@ from spool.secrets import NO_SECRETS
 from spool.streams import STREAMS
 
 ATTRIBUTES: dict[str, Any] = {
-    **{"s": 'ü\n"', "empty": "", "i": 2**60, "zero": 0},
-    **{"f": 1.5, "b": False, "l": [1, 2]},
+    "s": 'ü\n"',
+    "empty": "",
+    "i": 2**60,
+    "zero": 0,
+    "f": 1.5,
+    "b": False,
+    "l": [1, 2],
 }
 
 
