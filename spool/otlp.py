@@ -60,7 +60,7 @@ class Signal:
         """
         if self._is_line(data) and not guard.found_in(data):
             outer = value_of(data)
-            if isinstance(outer, dict) and len(outer) == 1:
+            if type(outer) is dict and len(outer) == 1:
                 line, unwanted = self._judged(data, outer)
                 return Lines([] if line is None else [line], 0, unwanted)
         check_utf8(data)
@@ -115,9 +115,11 @@ class Signal:
             for scope in _objects_in(resource, scopes):
                 leaves = _objects_in(scope, records)
                 if wanted is not None:
-                    good = sum(map(wanted, leaves))
-                    kept += good
-                    unwanted += len(leaves) - good
+                    for leaf in leaves:
+                        if wanted(leaf):
+                            kept += 1
+                        else:
+                            unwanted += 1
         if wanted is None or not unwanted:
             return (line if found else None), 0
         if not kept:

@@ -109,7 +109,7 @@ class Writer:
 
     async def append_async(self, records: Iterable[bytes]) -> int:
         """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
-        some = records if isinstance(records, Sequence) else list(records)
+        some = records if type(records) is list else list(records)
         if sum(map(len, some)) < LARGE:
             return await self._gathered(some, judged=False)
         lines = self.judge(some)
