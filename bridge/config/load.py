@@ -41,7 +41,7 @@ _BILLING_VARIABLE = re.compile(
 _ACTED_ON = frozenset(
     {
         "node", "keys.path", "license_key_file", "licenses", "beacon.url", "beacon.ca_file",
-        "beacon.proxy", "egress.mode", "egress.max_request", "egress.deadline",
+        "beacon.addresses", "beacon.proxy", "egress.mode", "egress.max_request", "egress.deadline",
         "egress.compression", "intake.listen", "intake.require_license", "spool.path",
         "spool.max_size", "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
         "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
@@ -156,6 +156,13 @@ def parse(settings: Mapping[str, Setting], source: Path) -> Config:
             "Write e.g. `node: prod-1`.",
         )
     values = {key: _judged(key, settings.get(key)) for key in KEYS}
+    if values["beacon.addresses"] and values["beacon.proxy"]:
+        raise ConfigError(
+            "config.addresses",
+            f"{settings['beacon.addresses'].where}: with `beacon.proxy` it is the proxy that connects "
+            "to the beacon, and `beacon.addresses` would mean nothing.",
+            "Leave one of the two out.",
+        )
     values["source"] = source
     config = _build(Config, "", values, source.parent)
     assert isinstance(config, Config)  # noqa: S101 - the type that was asked for

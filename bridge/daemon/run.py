@@ -5,6 +5,7 @@ one that a supervisor starts anew.
 """
 
 import logging
+import os
 import threading
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -15,12 +16,15 @@ from bridge.config.licensekeys import LicenseKeys
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.sending import Outside, make_engine
-from bridge.daemon.serving import start_intake
+from bridge.daemon.serving import pseudonym_of, start_intake
+from bridge.daemon.supervision import STALLED_S, Supervision
 from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
 from bridge.egress.watcher import HeadWatcher
+from bridge.intake.server import IntakeServer
 from bridge.operate.logs import log
+from bridge.operate.notify import ServiceManager
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, ConfigError, shown
 from spool.asking import ask_and_wait
@@ -32,6 +36,8 @@ from spool.sender_lock import SenderLock
 
 KEEP_HOUSE_EVERY_S = 1.0
 """Seconds between two looks at ``open/``."""
+STOP_S = 3.0
+"""Seconds that requests in flight get when the daemon stops."""
 _LEVELS = {
     "spool.gap": logging.ERROR,
     "spool.quarantined": logging.ERROR,
@@ -41,12 +47,26 @@ _LEVELS = {
     "lane.failed": logging.ERROR,
     "house.failed": logging.ERROR,
     "intake.untold": logging.WARNING,
+    "intake.silent": logging.WARNING,
+    "daemon.stalled": logging.CRITICAL,
+    "daemon.broken": logging.CRITICAL,
+    "notify.failed": logging.WARNING,
 }
 
 
 def tell(event: Event) -> None:
     """An event as a line of the log."""
     log(event.name, event.message, event.fields, level=_LEVELS.get(event.name, logging.INFO))
+
+
+def _stop(engine: Engine, client: BeaconClient) -> None:
+    """Stop sending; a request that a beacon does not answer is broken off, and repeated one day."""
+    late = threading.Timer(STOP_S, client.abort)
+    late.start()
+    try:
+        engine.stop()
+    finally:
+        late.cancel()
 
 
 class Daemon:
@@ -104,9 +124,10 @@ class Daemon:
         if self._config.egress.mode == "offline":
             return None
         with ExitStack() as held:
-            engine = self._engine(held)
+            client = self._client(held)
+            engine = self._engine(client)
             engine.start()
-            held.callback(engine.stop)
+            held.callback(_stop, engine, client)
             return engine.drain()
 
     def serve(self) -> None:
@@ -115,32 +136,39 @@ class Daemon:
         Raises what ended a thread, :class:`ConfigError` ``intake.listen``, or :class:`SpoolError`.
         """
         with ExitStack() as held:
-            engine = watcher = None
+            engine = watcher = client = None
             if self._config.egress.mode == "offline":
                 self._say_offline()
             else:
-                engine = self._engine(held)
+                client = self._client(held)
+                engine = self._engine(client)
                 engine.start()
-                held.callback(engine.stop)
+                held.callback(_stop, engine, client)
                 watcher = HeadWatcher(engine.wake)
                 watcher.start()
                 held.callback(watcher.stop)
             after_intake = held.enter_context(ExitStack())
-            intake = start_intake(self._config, self._signer, self._licenses, held)
+            intake = start_intake(self._config, self._signer, self._licenses, held, client)
             teller = IntakeTeller(
                 self._spool, intake.counts, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
             )
             after_intake.callback(teller.close)
+            supervision = self._supervision(intake, engine)
+            held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
+            supervision.ready()
             while not self._stop.wait(KEEP_HOUSE_EVERY_S):
                 self._keep_house()
                 teller.look()
+                supervision.look()
                 if watcher is not None:
                     # Each time: a folder that was made anew has to be followed anew.
                     for sealer in self.house.sealers.values():
                         watcher.follow(sealer.lane.folder)
                 broken = intake.broken or (None if engine is None else engine.broken)
                 if broken is not None:
+                    message = "A part of the bridge has failed; the bridge stops."
+                    tell(Event("daemon.broken", message, {"error": type(broken).__name__}))
                     raise broken
         tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
 
@@ -156,6 +184,23 @@ class Daemon:
                 self._said_failed = problem.message
                 tell(Event("house.failed", problem.message))
 
+    def _supervision(self, intake: IntakeServer, engine: Engine | None) -> Supervision:
+        step_s = self._config.egress.deadline / MS + STALLED_S
+
+        def stalled() -> str | None:
+            if intake.stalled(STALLED_S):
+                return "intake"
+            return "egress" if engine is not None and engine.stalled(STALLED_S, step_s) else None
+
+        return Supervision(
+            ServiceManager.of(os.environ, os.getpid()),
+            self._spool,
+            stalled=stalled,
+            counts=self.ledger.counts,
+            clock=SYSTEM_CLOCK,
+            tell=tell,
+        )
+
     def _say_offline(self) -> None:
         """One line, and no socket."""
         try:
@@ -164,7 +209,7 @@ class Daemon:
             raise explained(error, "say that egress is offline") from error
         tell(Event("egress.offline", "Egress is offline; records are sealed and kept."))
 
-    def _engine(self, held: ExitStack) -> Engine:
+    def _client(self, held: ExitStack) -> BeaconClient:
         config = self._config
         try:
             client = BeaconClient(
@@ -172,6 +217,8 @@ class Daemon:
                 deadline_s=config.egress.deadline / MS,
                 ca_file=config.beacon.ca_file,
                 proxy=config.beacon.proxy,
+                addresses=config.beacon.addresses,
+                via=pseudonym_of(self._signer.public),
             )
         except OSError as error:
             raise ConfigError(
@@ -180,6 +227,10 @@ class Daemon:
                 "Name a PEM file with the certificate authority that signs for the beacon.",
             ) from error
         held.callback(client.close)
+        return client
+
+    def _engine(self, client: BeaconClient) -> Engine:
+        config = self._config
         outside = Outside(
             client,
             self._licenses.to_send,

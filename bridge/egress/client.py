@@ -11,7 +11,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -68,9 +70,17 @@ class _Deadline(threading.local):
 class _Stream(httpcore.NetworkStream):
     """A connection whose every operation ends by the deadline."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
+    def __init__(
+        self,
+        stream: httpcore.NetworkStream,
+        deadline: _Deadline,
+        streams: "weakref.WeakSet[httpcore.NetworkStream]",
+    ) -> None:
+        """``streams`` are all that there are; with TLS a connection becomes another one."""
         self._stream = stream
         self._deadline = deadline
+        self._streams = streams
+        streams.add(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
@@ -91,7 +101,7 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = self._deadline.left(timeout, httpcore.ConnectTimeout)
         inner = self._stream.start_tls(ssl_context, server_hostname, left)
-        return _Stream(inner, self._deadline)
+        return _Stream(inner, self._deadline, self._streams)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the library's own signature
         return self._stream.get_extra_info(info)
@@ -100,9 +110,20 @@ class _Stream(httpcore.NetworkStream):
 class _Backend(httpcore.NetworkBackend):
     """Makes such connections."""
 
-    def __init__(self, backend: httpcore.NetworkBackend, deadline: _Deadline) -> None:
+    def __init__(
+        self, backend: httpcore.NetworkBackend, deadline: _Deadline, addresses: Sequence[str]
+    ) -> None:
         self._backend = backend
         self._deadline = deadline
+        self._addresses = addresses
+        self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
+
+    def abort(self) -> None:
+        """Break every connection off, whoever waits for it."""
+        for stream in list(self._streams):
+            # Not the connection's own method: with TLS that changes what another thread works with.
+            with suppress(OSError):
+                socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
     def connect_tcp(
         self,
@@ -112,22 +133,26 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        # The name is looked up here, for the library gives each of its addresses all of the time.
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError from error
         options = list(socket_options or ())
         failure: Exception | None = None
-        for address in dict.fromkeys(str(entry[4][0]) for entry in found):
+        for address in self._addresses or _looked_up(host, port):
             left = self._deadline.left(timeout, httpcore.ConnectTimeout)
             try:
                 stream = self._backend.connect_tcp(address, port, left, local_address, options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return _Stream(stream, self._deadline)
+                return _Stream(stream, self._deadline, self._streams)
         raise failure or httpcore.ConnectError
+
+
+def _looked_up(host: str, port: int) -> Sequence[str]:
+    """The name's addresses; looked up here, for the library gives each of them all of the time."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class _Body(httpx.SyncByteStream):
@@ -151,7 +176,9 @@ class BeaconClient:
     """Speaks to one beacon; for any number of threads.
 
     ``deadline_s`` seconds bound each request as a whole, body and answer included. ``proxy`` is a
-    URL, or none.
+    URL, or none. With ``addresses`` the beacon's name is never looked up: they are tried in turn, and
+    its certificate must be the name's all the same. ``via`` is how a bridge knows a request of its
+    own that came back to it (RFC 9110, section 7.6.3).
     """
 
     def __init__(
@@ -161,6 +188,8 @@ class BeaconClient:
         deadline_s: float,
         ca_file: Path | None = None,
         proxy: str | None = None,
+        addresses: Sequence[str] = (),
+        via: str | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._deadline_s = deadline_s
@@ -174,12 +203,14 @@ class BeaconClient:
         transport = httpx.HTTPTransport(verify=trust, trust_env=False, http2=False, proxy=through)
         # httpx has no name for this; a test with a server that drips proves that it works.
         pool = transport._pool  # noqa: SLF001
-        pool._network_backend = _Backend(pool._network_backend, self._deadline)  # noqa: SLF001
+        self._backend = _Backend(pool._network_backend, self._deadline, addresses)  # noqa: SLF001
+        pool._network_backend = self._backend  # noqa: SLF001
         self._client = httpx.Client(
             transport=transport,
             trust_env=False,
             follow_redirects=False,
-            headers={"Accept-Encoding": "identity", "User-Agent": "airgap-bridge"},
+            headers={"Accept-Encoding": "identity", "User-Agent": "airgap-bridge"}
+            | ({} if via is None else {"Via": f"1.1 {via}"}),
             # What a server sets is not ours to send back, from any thread at any time.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
@@ -188,10 +219,22 @@ class BeaconClient:
         """Close the connections."""
         self._client.close()
 
-    def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer | Failure:
+    def abort(self) -> None:
+        """Break off what is under way, from any thread; its outcome is unknown then."""
+        self._backend.abort()
+
+    def post(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        deadline_s: float | None = None,
+    ) -> Answer | Failure:
         """Send ``body`` to ``path``, once. Never raises for what the network or the server does."""
-        self._deadline.end = time.monotonic() + self._deadline_s
-        timeout = httpx.Timeout(self._deadline_s, connect=min(CONNECT_S, self._deadline_s))
+        bound = self._deadline_s if deadline_s is None else deadline_s
+        self._deadline.end = time.monotonic() + bound
+        timeout = httpx.Timeout(bound, connect=min(CONNECT_S, bound))
         request = self._client.build_request(
             "POST",
             self._url + path,

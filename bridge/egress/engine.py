@@ -80,6 +80,8 @@ class Engine:
         self._since = clock.wall_ms()
         self._said_failed: list[LaneFailure] = []
         self._busy_at = clock.monotonic()
+        self._looked_at = clock.monotonic()
+        self._stepping: dict[Lane, float] = {}
         self.broken: BaseException | None = None
         """What ended one of the threads; the process must say so and stop."""
 
@@ -106,6 +108,14 @@ class Engine:
         for state in self._lanes.states:
             state.sender.close()
         self._write_frontiers()
+
+    def stalled(self, look_s: float, step_s: float) -> bool:
+        """Whether it lives and does nothing: no look, or no end of a step, for so many seconds."""
+        with self._changed:
+            now = self._clock.monotonic()
+            begun = min(self._stepping.values(), default=now)
+            alive = all(thread.is_alive() for thread in self._threads)
+            return not alive or now - self._looked_at > look_s or now - begun > step_s
 
     def drain(self) -> Stuck | None:
         """Send until nothing is left or nothing moves; None, or why something is left.
@@ -164,6 +174,7 @@ class Engine:
                 if state is None or self._stopping:
                     return
                 news = state.news
+                self._stepping[state.sender.lane] = self._clock.monotonic()
             step = Step()
             failure: BridgeError | OSError | None = None
             try:
@@ -171,6 +182,7 @@ class Engine:
             except (BridgeError, OSError) as error:
                 failure = error
             with self._changed:
+                self._stepping.pop(state.sender.lane)
                 self._after(state, step, failure, news)
                 self._changed.notify_all()
 
@@ -215,6 +227,7 @@ class Engine:
             self._find_news()
             self._write_frontiers()
             self._say_state()
+            self._looked_at = self._clock.monotonic()
 
     def _find_news(self) -> None:
         news = []

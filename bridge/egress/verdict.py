@@ -70,6 +70,9 @@ _BY_HUNDRED: Mapping[int, Kind] = MappingProxyType(
         5: Kind.RETRY,
     }
 )
+_LOOP_DETECTED = 508
+"""RFC 5842, section 7.2."""
+LOOP = "upstream.loop: the beacon's name leads back to this bridge"
 _STORED_PERHAPS = frozenset({408, *range(500, 600)} - {501, 503})
 """Answers after which the beacon may have the records all the same."""
 
@@ -101,6 +104,8 @@ def judge(
     if isinstance(reply, Failure):
         return Verdict(Kind.RETRY, reply.reason, outcome_unknown=reply.outcome_unknown)
     excerpt = _excerpt(reply.body, secret)
+    if came_back(reply):
+        return Verdict(Kind.PAUSE_ALL, LOOP, excerpt=excerpt)
     if 200 <= reply.status < 300:  # noqa: PLR2004 - a success, RFC 9110 section 15.3
         taken = route.taken(reply, sent)
         if taken is not None:
@@ -113,6 +118,11 @@ def judge(
         outcome_unknown=reply.status in _STORED_PERHAPS,
         excerpt=excerpt,
     )
+
+
+def came_back(answer: Answer) -> bool:
+    """Whether a bridge answered that the request was its own, or one that had passed it before."""
+    return answer.status == _LOOP_DETECTED and b"upstream.loop" in answer.body
 
 
 def _reason(kind: Kind, answer: Answer) -> str:

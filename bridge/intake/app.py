@@ -18,9 +18,10 @@ from bridge.intake.bodies import BodyReader, in_a_thread
 from bridge.intake.content import check_content, is_protobuf
 from bridge.intake.counts import IntakeCounts
 from bridge.intake.gate import Gate, RequestGuard
-from bridge.intake.head import DATA_PLANE, LICENSE, Head
+from bridge.intake.head import DATA_PLANE, LICENSE, VIA, Head
 from bridge.intake.memory import Budget
 from bridge.intake.otlpanswer import export_answer
+from bridge.intake.passing import Verify, key_in, no_answer, nobody
 from bridge.intake.refusals import JSON, PROTOBUF, RETRY_AFTER_S, RefusalError, answer
 from bridge.intake.room import HasRoom
 from bridge.intake.taking import ROWS, Row, why_rejected
@@ -57,6 +58,7 @@ class Intake:
 
     ``writers`` by stream; ``guard`` knows the configured keys; ``has_room`` says what the spool has
     room for. What comes for the streams in ``switched_off`` is answered as taken, and stored nowhere.
+    ``verify`` answers license requests; ``pseudonym`` stands in the Via of this bridge's own requests.
     """
 
     def __init__(
@@ -67,6 +69,9 @@ class Intake:
         has_room: HasRoom,
         random: Random,
         switched_off: Collection[str] = (),
+        *,
+        verify: Verify = nobody,
+        pseudonym: str = "",
     ) -> None:
         self._writers = writers
         self._gate = gate
@@ -74,6 +79,8 @@ class Intake:
         self._has_room = has_room
         self._random = random
         self._off = switched_off
+        self._verify = verify
+        self._pseudonym = pseudonym
         self._budget = Budget()
         self.counts = IntakeCounts()
 
@@ -117,12 +124,7 @@ class Intake:
         if path == VERIFY:
             _check_method(method, "POST")
             self.counts.requests[path] += 1
-            raise RefusalError(
-                503,
-                "license.no_answer",
-                "This version of the bridge does not pass license requests on.",
-                "Let LangSmith reach the beacon for license verification.",
-            )
+            return await self._pass_on(Head(scope["headers"]), receive)
         if path == LIVE:
             _check_method(method, "GET", "HEAD")
             return Response(b"ok\n", media_type="text/plain")
@@ -136,6 +138,32 @@ class Intake:
             "This is none of the beacon's reporting paths; nothing was stored.",
             "Point only beacon and OTLP traffic here, not customer or model traffic.",
         )
+
+    def _check_loop(self, head: Head) -> None:
+        if self._pseudonym and any(self._pseudonym in via for via in head.all(VIA)):
+            raise RefusalError(
+                508,
+                "upstream.loop",
+                "This request is this bridge's own: the beacon's name leads back to the bridge.",
+                "Pin the beacon's own addresses as beacon.addresses.",
+            )
+
+    async def _pass_on(self, head: Head, receive: Receive) -> Response:
+        """Ask the beacon about a license; nothing of it is kept."""
+        self._check_loop(head)
+        check_content(head, otlp=False)
+        reader = BodyReader(self._budget, head, receive)
+        try:
+            with reader:
+                async with asyncio.timeout(ANSWER_S) as limit:
+                    key = key_in(await reader.read(limit))
+        except TimeoutError:
+            raise _too_slow(whole=False) from None
+        self._gate.check([key, *head.all(LICENSE)], otlp=False)
+        passed = await self._verify(str(key))
+        if passed is None:
+            raise no_answer()
+        return Response(passed.body, passed.status, media_type=JSON)
 
     def _readiness(self) -> Response:
         try:
@@ -159,6 +187,7 @@ class Intake:
         )
 
     async def _take(self, head: Head, receive: Receive, row: Row) -> Response:
+        self._check_loop(head)
         vouched = self._gate.check_data_plane(head.all(DATA_PLANE))
         form = check_content(head, otlp=row.otlp)
         if row.stream.name not in self._off:

@@ -5,10 +5,11 @@ from types import MappingProxyType
 
 LICENSE = "x-langchain-license-key"
 DATA_PLANE = "x-data-plane-auth"
+VIA = "via"
 _WANTED: Mapping[bytes, str] = MappingProxyType(
     {
         name.encode(): name
-        for name in (LICENSE, DATA_PLANE, "content-type", "content-encoding", "content-length")
+        for name in (LICENSE, DATA_PLANE, VIA, "content-type", "content-encoding", "content-length")
     }
 )
 _NONE: Sequence[str] = ()

@@ -17,7 +17,7 @@ PROTOBUF = "application/x-protobuf"
 RETRY_AFTER_S = ("1", "2", "3")
 """What a client that comes back soon is told; with an hour OpenTelemetry's clients drop at once."""
 _RPC: Mapping[int, int] = MappingProxyType(
-    {400: 3, 403: 7, 404: 5, 405: 12, 408: 4, 413: 8, 415: 3, 503: 14}
+    {400: 3, 403: 7, 404: 5, 405: 12, 408: 4, 413: 8, 415: 3, 503: 14, 508: 9}
 )
 """google.rpc.Code by HTTP status: INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, …"""
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import uvicorn
@@ -22,11 +23,17 @@ KEEP_ALIVE_S = 75
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process that it runs in."""
+    """Leaves signals to the process that it runs in, and says when its loop last turned."""
+
+    turned_at = 0.0
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        self.turned_at = time.monotonic()
+        return await super().on_tick(counter)
 
 
 class IntakeServer:
@@ -71,12 +78,19 @@ class IntakeServer:
             )
         )
         self._thread = threading.Thread(target=self._serve, name="intake")
+        self._started_at = 0.0
         self.broken: BaseException | None = None
         """What ended the thread before it was asked to."""
 
     def start(self) -> None:
         """Begin to answer."""
+        self._started_at = time.monotonic()
         self._thread.start()
+
+    def stalled(self, seconds: float) -> bool:
+        """Whether its loop has not turned for so many seconds, though nobody stopped it."""
+        turned_at = max(self._server.turned_at, self._started_at)
+        return not self._thread.is_alive() or time.monotonic() - turned_at > seconds
 
     def stop(self) -> None:
         """Finish what is in work, within seconds, and stop."""

@@ -12,6 +12,7 @@ from spool.lane import Lane
 from spool.writer import Writer
 from tests.support.beacon import RunningBeacon, running_beacon
 from tests.support.bridges import node_for
+from tests.support.faultserver import fault_server, wait
 
 pytestmark = pytest.mark.enable_socket
 
@@ -35,6 +36,21 @@ def test_what_the_intake_acknowledged_reaches_the_beacon(
         assert received["logs"]["records"] > 2
         assert received["metrics"]["distinct"] >= 2
         assert received["traces"]["records"] >= 2
+
+
+def test_a_beacon_that_never_answers_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    with fault_server([wait(90)]) as server, node_for(tmp_path, server.url) as node:
+        node.daemon.start()
+        (request,) = [r for r in clients.captured() if r.path.endswith("metadata/submit")]
+        assert node.daemon.post(request.path, request.body) == 200
+        while not server.requests:
+            time.sleep(0.05)
+        begin = time.monotonic()
+        node.daemon.stop()
+        assert time.monotonic() - begin < 10
+        told = json.loads(node.bridge("status", "--json").stdout)
+        (lane,) = [each for each in told["lanes"] if each["records"]["pending"]]
+        assert lane["stream"] == "langgraph"
 
 
 def test_a_second_daemon_is_refused_with_the_first_ones_process_id(

@@ -407,3 +407,28 @@ def test_what_a_proxy_says_is_not_taken_for_the_beacons_word(
     assert request.line == "CONNECT beacon.invalid:443 HTTP/1.1"
     assert "x-langchain-license-key" not in request.headers
     assert request.body == b""
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_a_request_that_is_broken_off_ends_at_once_with_its_outcome_unknown(
+    tmp_path: Path, *, encrypted: bool
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with (
+        fault_server([wait(60)], tls=context if encrypted else None) as server,
+        client_of(server.url, deadline_s=60.0, ca_file=tmp_path / "ca.pem") as client,
+    ):
+        found: list[Answer | Failure] = []
+        thread = threading.Thread(target=lambda: found.append(client.post(PATH, {}, BODY)))
+        thread.start()
+        while not server.requests:
+            time.sleep(0.01)
+        client.abort()
+        thread.join(10)
+        assert not thread.is_alive()
+        (failure,) = found
+        assert isinstance(failure, Failure)
+        assert failure.outcome_unknown
