@@ -13,6 +13,7 @@ from keys.errors import BridgeError
 
 COMMANDS = {
     "append": "Append records from a file or stdin; returns when they are durable.",
+    "backfill": "Take usage that was never reported from the vendor's CSV exports.",
     "demo": "The whole journey on this machine, with kills and an outage.",
     "init": "Make a node: configuration, keys, spool.",
     "inspect": "Show what a file holds, exactly as it will leave.",
