@@ -7,6 +7,7 @@ at which it is sealed, or whether somebody asks for a sealing by touching ``seal
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from keys.ed25519 import SigningKey
 from spool.clock import Clock
@@ -47,7 +48,15 @@ class Keeper:
         self._stop = False
         self._thread: threading.Thread | None = None
         self._asked = self._request()
-        self.problem: SpoolError | None = None
+        self._failed: SpoolError | None = None
+        self._unsealed: list[Path] = []
+        """Complete files that could not be sealed; the next recovery does it."""
+
+    @property
+    def problem(self) -> SpoolError | None:
+        """What kept a complete file from being sealed, until somebody has sealed it."""
+        self._unsealed = [path for path in self._unsealed if os.path.lexists(path)]
+        return self._failed if self._unsealed else None
 
     def start(self) -> None:
         """Begin to look once a second, if it does not yet."""
@@ -70,8 +79,9 @@ class Keeper:
         if self._thread is not None:
             self._thread.join()
         self._seal_complete()
-        if self.problem is not None:
-            raise self.problem
+        problem = self.problem
+        if problem is not None:
+            raise problem
 
     def _run(self) -> None:
         while not self._stop:
@@ -81,7 +91,7 @@ class Keeper:
             try:
                 self._roll("age", self._due())
             except OSError as error:
-                self.problem = explained(error, "see how old a file may become")
+                self._failed = explained(error, "see how old a file may become")
 
     def _due(self) -> int:
         """The age in ms from which the file in use is rolled; 0 if somebody asks for it."""
@@ -109,8 +119,8 @@ class Keeper:
                     self._disk.close(filled.fd)
                 else:
                     self._sealer.seal(filled, reason)
-            except OSError as error:
+            except (OSError, SpoolError) as error:
                 # Nothing is lost: it lies in open/, durable, and the next recovery seals it.
-                self.problem = explained(error, "seal a file")
-            except SpoolError as error:
-                self.problem = error
+                told = explained(error, "seal a file") if isinstance(error, OSError) else error
+                self._failed = told
+                self._unsealed.append(tail.path)

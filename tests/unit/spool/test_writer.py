@@ -473,6 +473,21 @@ def test_what_keeps_a_file_from_being_sealed_is_told_and_ends_nothing(tmp_path: 
     assert lines(lane, KEY) == records(10, "second") + records(10, "first")
 
 
+def test_what_recovery_has_sealed_meanwhile_is_no_problem_of_the_writer_any_more(
+    tmp_path: Path,
+) -> None:
+    lane = _lane(tmp_path)
+    writer = _writer(tmp_path, seal_size=100)
+    lane.chain_lock.symlink_to(tmp_path / "elsewhere")
+    writer.append(records(10))
+    wait_until(lambda: writer.problem is not None)
+    lane.chain_lock.unlink()
+    recover(lane)
+    assert writer.problem is None
+    writer.close()
+    assert lines(lane, KEY) == records(10)
+
+
 def test_a_writers_memory_does_not_grow_with_what_it_writes(tmp_path: Path) -> None:
     made = records(100, filler=10_000)
     with _writer(tmp_path, seal_size=2 * MIB) as writer:
