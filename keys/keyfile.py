@@ -6,6 +6,7 @@ a private key also only if nobody else may read it.
 """
 
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -31,11 +32,11 @@ def create_pair(folder: Path) -> SigningKey:
         key = read_signing_key(private)
     except FileNotFoundError:
         key = SigningKey.generate()
-        _create(private, key.pem(), PRIVATE_MODE)
+        create_file(private, key.pem(), PRIVATE_MODE)
     try:
         found = read_public_key(public)
     except FileNotFoundError:
-        _create(public, key.public.pem(), PUBLIC_MODE)
+        create_file(public, key.public.pem(), PUBLIC_MODE)
     else:
         if found != key.public:
             raise ConfigError(
@@ -107,10 +108,14 @@ def _read(path: Path, label: bytes, *, secret: bool) -> bytes:
     return data
 
 
-def _create(path: Path, data: bytes, mode: int) -> None:
-    """Make the file, durable, or leave none; what is there is never followed or replaced."""
+def create_file(path: Path, data: bytes, mode: int) -> None:
+    """Make the file, whole and durable, or none; what is there is never followed or replaced.
+
+    A kill leaves at most a file of another name. Raises :class:`OSError`.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, mode)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    fd = os.open(temporary, flags, mode)
     try:
         # Buffered: a full disk takes a part and says so only in a count, which a raw write returns.
         with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
@@ -118,6 +123,10 @@ def _create(path: Path, data: bytes, mode: int) -> None:
             file.write(data)
             file.flush()
             os.fsync(fd)
+        os.link(temporary, path)  # a rename would replace what is there
+    finally:
+        temporary.unlink(missing_ok=True)
+    try:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)

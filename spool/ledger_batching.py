@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from spool import ledger_audit, ledger_batches, ledger_settle
+from spool import ledger_activity, ledger_audit, ledger_batches, ledger_settle
 from spool.lane import Lane
+from spool.ledger_activity import Activity
 from spool.ledger_audit import Answer, AuditRow, RecordException
 from spool.ledger_batches import Batch
 from spool.ledger_bounds import Bounds, Position
@@ -128,6 +129,11 @@ class Batching:
         with self._database.read() as tx:
             row = lane_id(tx, lane)
             return [] if row is None else list(ledger_audit.read_exceptions(tx, row))
+
+    def activity(self, since: int) -> Activity:
+        """How sending went since ``since`` (ms since 1970 UTC)."""
+        with self._database.read() as tx:
+            return ledger_activity.activity(tx, since)
 
     def audit(self, since: int = 0) -> Iterator[AuditRow]:
         """Every answered request from ``since`` (ms since 1970 UTC) on, in the order of answers."""

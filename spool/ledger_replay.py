@@ -7,7 +7,7 @@ that nothing else is sent twice. A discarded one keeps its row, for the audit, a
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spool.ledger_audit import RecordException
+from spool.ledger_audit import TEXT_MAX, RecordException
 from spool.ledger_db import Transaction
 from spool.ledger_moves import Stretch, move
 from spool.ledger_settle import SegmentSums
@@ -56,15 +56,16 @@ def give_back(tx: Transaction, lane: int, lines: Lines, by: By) -> None:
     )
 
 
-def discard(tx: Transaction, lane: int, seq: int, lines: Iterable[int]) -> None:
-    """Give these exceptions up; a loss record says so already.
+def discard(tx: Transaction, lane: int, seq: int, lines: Iterable[int], note: str) -> None:
+    """Give these exceptions up, for the reason in ``note``; a loss record says so already.
 
     Raises :class:`LedgerError` ``ledger.exception`` where one is no exception (any more).
     """
     for line in lines:
         changed = tx.execute(
-            "UPDATE exception SET verdict = ? WHERE lane = ? AND seq = ? AND line = ?",
-            (DISCARDED, lane, seq, line),
+            "UPDATE exception SET verdict = ?, text = ? WHERE lane = ? AND seq = ? AND line = ?"
+            " AND verdict != ?",
+            (DISCARDED, note[:TEXT_MAX], lane, seq, line, DISCARDED),
         )
         if not changed.rowcount:
             raise _no_exception(seq, line)

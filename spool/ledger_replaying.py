@@ -23,10 +23,12 @@ class Replaying(Batching):
             for each in lines:
                 ledger_replay.give_back(tx, row, each, by)
 
-    def discard(self, lane: Lane, seq: int, lines: Iterable[int]) -> None:
+    def discard(self, lane: Lane, seq: int, lines: Iterable[int], note: str) -> None:
         """Give exceptions of one segment up, after a loss record was sealed that says so.
+
+        ``note`` says why, in place of the beacon's answer, which stays in the audit.
 
         They count as lost from then on. Raises :class:`LedgerError` ``ledger.exception``.
         """
         with self._database.write() as tx:
-            ledger_replay.discard(tx, need_lane(tx, lane), seq, lines)
+            ledger_replay.discard(tx, need_lane(tx, lane), seq, lines, note)

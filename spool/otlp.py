@@ -89,6 +89,24 @@ class Signal:
                 lines.append(on_one_line(line))
         return Lines(lines, dropped, filtered)
 
+    def halves(self, line: bytes) -> list[bytes]:
+        """A line in two parts or more, by resource, then scope, then record; the same every time.
+
+        Fewer than two where it cannot be split: a single record, or one under a resource or scope
+        too large to be repeated. Raises :class:`RecordError` where it is no line of this signal.
+        """
+        array = self._array(line)
+        room = len(array) // 2
+        packed = _packed(_pieces(elements(array), self._below, room), room)
+        return [self.head + piece + self.tail for piece in packed]
+
+    def records_in(self, line: bytes) -> int:
+        """How many records a line holds. Raises as :meth:`halves` does."""
+        return sum(_count(bytes(raw), self._below) for raw in elements(self._array(line)))
+
+    def _array(self, line: bytes) -> bytes:
+        return line[len(self.head) - 1 : len(line) - len(self.tail) + 1]
+
     def _is_line(self, data: bytes) -> bool:
         """Whether ``data`` looks like a line already, as the usual body does.
 

@@ -27,7 +27,8 @@ class Stream:
     ``rank`` orders sending, the lowest first. Where the disk is full, ``droppable`` streams give
     way in the order of ``drop_rank``, the lowest first; the others press back on producers.
     ``to_lines`` judges one record as a producer gives it and makes its lines, or raises
-    :class:`RecordError`. Every line begins with ``head`` and ends with ``tail``.
+    :class:`RecordError`. Every line begins with ``head`` and ends with ``tail``. ``signal`` knows
+    what is inside a line that holds several OTLP records; None where a line is one document.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Stream:
     to_lines: Callable[[bytes, SecretGuard], Lines]
     head: bytes
     tail: bytes
+    signal: Signal | None = None
 
 
 def _documents(
@@ -65,6 +67,7 @@ def _otlp(name: str, drop_rank: int, signal: Signal) -> Stream:
         to_lines=signal.to_lines,
         head=signal.head,
         tail=signal.tail,
+        signal=signal,
     )
 
 

@@ -16,9 +16,9 @@ import click
 
 from bridge.cli.input import Interrupts, Progress, StoppedError, opened, reader
 from bridge.cli.session import Session, json_option
+from bridge.cli.writing import writer_for
 from bridge.intake.switches import check_switched_on
-from keys.ed25519 import SigningKey
-from keys.errors import BridgeError, ConfigError
+from keys.errors import BridgeError
 from spool.errors import RecordError, SpoolError
 from spool.frames import MIB
 from spool.group import Ticket
@@ -73,16 +73,7 @@ def _append(
     guard: SecretGuard,
     appended: "_Appended",
 ) -> None:
-    seal = session.config.spool.seal
-    writer = Writer(
-        session.config.spool.path,
-        row.name,
-        node=session.config.node,
-        signer=_signer(session),
-        seal_size=seal.size,
-        seal_age_ms=seal.age,
-        guard=guard,
-    )
+    writer = writer_for(session, row.name)
     try:
         try:
             for chunk in chunks(read):
@@ -173,18 +164,6 @@ def _check(read: Callable[[], bytes], row: Stream, guard: SecretGuard) -> None:
         *_, error = _judged(chunk, row, guard)
         if error is not None:
             raise error
-
-
-def _signer(session: Session) -> SigningKey | None:
-    """The node's key, if this user may read it; else the daemon seals what is written."""
-    try:
-        return session.signing_key
-    except PermissionError:
-        return None
-    except ConfigError as error:
-        if error.id == "key.missing":
-            return None
-        raise
 
 
 def _fail(session: Session, stream: str, appended: _Appended, error: BridgeError) -> None:

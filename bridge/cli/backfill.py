@@ -1,26 +1,32 @@
-"""``bridge backfill``: usage that was never reported, from the vendor's CSV exports."""
+"""``bridge backfill``: usage that was never reported, from the vendor's CSV exports.
 
-import os
-import stat
+The whole file is checked before anything is written; then it is read again and taken, a group of rows
+at a time. What was taken before a failure is durable, and found by the next run.
+"""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
-from bridge.cli.input import opened
 from bridge.cli.session import Session, json_option
 from keys.errors import shown
 from spool.errors import RecordError, SpoolError
 
 if TYPE_CHECKING:
+    from bridge.cli.backfilled import Taken
+    from bridge.cli.csvfile import CsvFile
+    from bridge.cli.input import Progress
     from bridge.intake.backfilling import Plan
-    from bridge.intake.csvrows import Row
+    from bridge.intake.exports import Row
     from spool.lane import Lane
 
-GROUP = 1000
-"""Rows that are made durable together."""
+GROUP_ROWS = 1000
+"""Rows that are made durable together, if they are small."""
+GROUP_SIZE = 4 * 1024 * 1024
+"""Bytes of records from which a group is made durable."""
 
 
 @click.command("backfill")
@@ -28,7 +34,13 @@ GROUP = 1000
 @click.option("--dry-run", is_flag=True, help="Say what would be taken; take nothing.")
 @click.option("--overlap", is_flag=True, help="Take rows that overlap what is held.")
 @click.option("--include-sent", is_flag=True, help="Take rows whose status says sent, too.")
-@click.option("--with-names", is_flag=True, help="Keep the columns that name customers.")
+@click.option(
+    "--with-customer-name",
+    "--with-names",
+    "names",
+    is_flag=True,
+    help="Keep the columns that name customers.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -38,60 +50,62 @@ def command(
     dry_run: bool,
     overlap: bool,
     include_sent: bool,
-    with_names: bool,
+    names: bool,
     as_json: bool,
 ) -> None:
     """Take the vendor's pg_usage_traces_backfill or pg_usage_nodes_backfill export into the spool.
 
-    The whole FILE is checked first. Rows that were sent, that the spool holds already, or that come
-    twice are left out, so the same file can be taken again at any time.
+    The whole FILE is checked first; a bad row refuses it. Rows that were sent, that the spool holds
+    already, or that come twice are left out, so the same FILE can be taken again at any time. Rows
+    whose time overlaps that of other records held are refused without --overlap (exit code 3; 1 if
+    no row is in the spool).
     """
+    from bridge.cli.backfilled import Taken, answer
+    from bridge.cli.csvfile import opened_csv
+    from bridge.cli.input import Progress
     from bridge.intake.backfilling import Plan
-    from bridge.intake.csvrows import rows_of
+    from bridge.intake.exports import rows_of
     from spool.lane import Lane
-    from spool.streams import stream_named
 
     session.begin("backfill", as_json=as_json)
-    guard = session.license_keys.guard()
-    with _csv(file) as text:
-        form, rows = rows_of(text, names=with_names)
-        stream, plan = stream_named(form.stream), Plan(form.stream)
-        for row in rows:
-            try:
-                stream.to_lines(row.record, guard)
-            except RecordError as error:
-                raise RecordError(
-                    error.id, f"Row {row.number}: {error.message}", error.hint
-                ) from error
-            plan.add(row, include_sent=include_sent)
+    progress = Progress(session)
+    with opened_csv(file, progress.add) as csv:
+        form, rows = rows_of(csv.readline, names=names)
+        plan = Plan(form, include_sent=include_sent, overlap=overlap)
+        _check(session, plan, rows)
         lane = Lane(session.config.spool.path, session.config.node, form.stream)
+        taken = Taken()
         with _alone(lane, dry_run=dry_run):
-            _look(session, lane, plan)
-            if plan.overlaps and not overlap:
-                raise RecordError(
-                    "backfill.overlap",
-                    f"{plan.overlaps} records that the spool holds cover the time of rows of this "
-                    f"file under other ids, the first that of {shown(plan.overlap)}.",
-                    "Compare them; --overlap takes the rows all the same, and they may count twice.",
-                )
-            if not dry_run and plan.wanted:
-                text.seek(0)
-                _, rows = rows_of(text, names=with_names)
-                _append(session, form.stream, plan.take(rows, include_sent=include_sent))
-    _answer(session, plan, dry_run=dry_run)
+            _look(session, lane, plan, progress)
+            examples = plan.examples(_again(csv, names=names)) if plan.overlapping else []
+            try:
+                if not dry_run and plan.wanted:
+                    _append(session, form.stream, plan.take(_again(csv, names=names)), taken)
+                    _check_whole(csv, plan, taken)
+            except (RecordError, SpoolError) as error:
+                taken.error = error
+            finally:
+                progress.end()
+    answer(session, plan, examples, taken, dry_run=dry_run)
 
 
-@contextmanager
-def _csv(file: Path) -> Iterator[TextIO]:
-    with opened(file) as fd:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise RecordError(
-                "backfill.file",
-                f"{shown(str(file))} is no regular file; it is read twice.",
-                "Save the export as a file.",
-            )
-        with open(fd, encoding="utf-8-sig", newline="", closefd=False) as text:
-            yield text
+def _again(csv: "CsvFile", *, names: bool) -> "Iterator[Row]":
+    from bridge.intake.exports import rows_of
+
+    csv.rewind()
+    return rows_of(csv.readline, names=names)[1]
+
+
+def _check(session: Session, plan: "Plan", rows: "Iterator[Row]") -> None:
+    from spool.streams import stream_named
+
+    to_lines, guard = stream_named(plan.form.stream).to_lines, session.license_keys.guard()
+    for row in rows:
+        try:
+            to_lines(row.record, guard)
+        except RecordError as error:
+            raise RecordError(error.id, f"Line {row.line}: {error.message}", error.hint) from error
+        plan.add(row)
 
 
 @contextmanager
@@ -119,7 +133,7 @@ def _alone(lane: "Lane", *, dry_run: bool) -> Iterator[None]:
         locks.let_go(held)
 
 
-def _look(session: Session, lane: "Lane", plan: "Plan") -> None:
+def _look(session: Session, lane: "Lane", plan: "Plan", progress: "Progress") -> None:
     """See what the lane holds already."""
     from spool.durable import explained
     from spool.heldlines import held_lines
@@ -127,60 +141,40 @@ def _look(session: Session, lane: "Lane", plan: "Plan") -> None:
     unread: list[str] = []
     try:
         for raw in held_lines(lane, lambda path, why: unread.append(f"{path.name}: {why}")):
+            progress.add(len(raw))
             plan.see(raw)
     except OSError as error:
         raise explained(error, "see what the spool holds") from error
+    plan.unread += len(unread)
     for why in unread:
         session.note(f"Not looked at, for it cannot be read: {shown(why)}")
 
 
-def _append(session: Session, stream: str, rows: "Iterator[Row]") -> None:
-    from spool.writer import Writer
+def _append(session: Session, stream: str, rows: "Iterator[Row]", taken: "Taken") -> None:
+    from bridge.cli.writing import writer_for
 
-    seal = session.config.spool.seal
-    with Writer(
-        session.config.spool.path,
-        stream,
-        node=session.config.node,
-        signer=session.signing_key,
-        seal_size=seal.size,
-        seal_age_ms=seal.age,
-        guard=session.license_keys.guard(),
-    ) as writer:
+    writer = writer_for(session, stream)
+    try:
         group: list[bytes] = []
+        size = 0
         for row in rows:
             group.append(row.record)
-            if len(group) == GROUP:
-                writer.append(group)
-                group = []
-        writer.append(group)
+            size += len(row.record)
+            if len(group) == GROUP_ROWS or size >= GROUP_SIZE:
+                taken.rows += writer.append(group)
+                group, size = [], 0
+        taken.rows += writer.append(group)
+    finally:
+        try:
+            writer.close()
+        except SpoolError as error:
+            session.note(f"Not sealed yet: {error.message} What was taken is durable.")
 
 
-def _answer(session: Session, plan: "Plan", *, dry_run: bool) -> None:
-    answer = {
-        "stream": plan.stream,
-        "dry_run": dry_run,
-        "rows": sum(plan.statuses.values()),
-        "statuses": dict(plan.statuses),
-        "taken": 0 if dry_run else plan.wanted,
-        "wanted": plan.wanted,
-        "sent": plan.sent,
-        "held": plan.held,
-        "repeated": plan.repeated,
-        "overlaps": plan.overlaps,
-    }
-
-    def say() -> None:
-        what = "would be taken" if dry_run else "are durable"
-        session.say(f"{plan.wanted} of {answer['rows']} rows {what} ({plan.stream}).")
-        for count, why in (
-            (plan.sent, "were sent before, by their status"),
-            (plan.held, "are in the spool already"),
-            (plan.repeated, "stand in the file twice"),
-        ):
-            if count:
-                session.say(f"{count} left out: they {why}.")
-        if plan.overlaps:
-            session.say(f"{plan.overlaps} records that are held cover the same time.")
-
-    session.result(answer, say)
+def _check_whole(csv: "CsvFile", plan: "Plan", taken: "Taken") -> None:
+    if csv.changed or taken.rows != plan.wanted:
+        raise RecordError(
+            "backfill.changed",
+            "The file was changed while it was read.",
+            "Run this again with the file at rest.",
+        )

@@ -14,10 +14,13 @@ from keys.errors import BridgeError
 COMMANDS = {
     "append": "Append records from a file or stdin; returns when they are durable.",
     "backfill": "Take usage that was never reported from the vendor's CSV exports.",
+    "audit": "List what left, when, where to, and what was answered.",
     "demo": "The whole journey on this machine, with kills and an outage.",
+    "doctor": "Check this machine and the way to the beacon; names what is wrong.",
     "init": "Make a node: configuration, keys, spool.",
     "inspect": "Show what a file holds, exactly as it will leave.",
     "license": "Look after the license key and its tokens.",
+    "replay": "Send again on purpose; without a selection, what waits, now.",
     "run": "Run the daemon: take, seal, send.",
     "status": "Say how things stand.",
     "testbeacon": "Run the reference beacon, for trials.",

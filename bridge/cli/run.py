@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from bridge.cli.session import Session
-from bridge.errors import RefusedError, UnreachableError
 
 if TYPE_CHECKING:
+    from bridge.config import Config
+    from bridge.config.licensekeys import LicenseKeys
+    from bridge.daemon.reloading import Sources
     from bridge.daemon.run import Daemon
 
 PARTLY = 3
@@ -28,14 +30,30 @@ def command(session: Session, *, once: bool) -> None:
     config, licenses, signer = session.config, session.license_keys, session.signing_key
     configure(config.log.format, session.verbosity, licenses.revealed())
     with ExitStack() as held:
-        daemon = Daemon(config, signer, licenses)
+        daemon = Daemon(config, signer, licenses, _sources(session))
         held.callback(daemon.close)
         if once:
             _drain(session, daemon)
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: daemon.stop())
+        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
         daemon.serve()
+
+
+def _sources(session: Session) -> "Sources":
+    from bridge.config import load
+    from bridge.config.licensekeys import load_license_keys
+    from bridge.daemon.reloading import Sources
+    from bridge.operate.logs import configure
+
+    def license_keys(config: "Config") -> "LicenseKeys":
+        found = load_license_keys(config, session.environment)
+        secrets = session.keep_out(found.revealed())
+        configure(session.config.log.format, session.verbosity, secrets)
+        return found
+
+    return Sources(lambda: load(session.config.source, session.environment), license_keys)
 
 
 def _drain(session: Session, daemon: "Daemon") -> None:
@@ -44,18 +62,8 @@ def _drain(session: Session, daemon: "Daemon") -> None:
         refused = sum(counts.exceptions for counts in daemon.ledger.counts())
         session.note(f"Nothing is left to send; {refused} records were refused.")
         session.finish(PARTLY if refused else 0)
-    elif stuck.error is not None:
-        session.note("Not everything was sent; nothing was dropped.")
-        raise stuck.error
-    elif stuck.needs_person:
-        raise RefusedError(
-            "upstream.refused",
-            f"Not everything was sent: {stuck.reason}.",
-            "Look at `bridge status`; nothing was dropped.",
-        )
     else:
-        raise UnreachableError(
-            "upstream.unreachable",
-            f"Not everything was sent: {stuck.reason}.",
-            "Try again later; nothing was dropped.",
-        )
+        from bridge.cli.stuck import error_of
+
+        session.note("Not everything was sent; nothing was dropped.")
+        raise error_of(stuck)

@@ -132,6 +132,11 @@ class Session:
         for line in "".join(traceback.format_exception(error)).splitlines():
             click.echo(safe(self._masked(line)), err=True)
 
+    def keep_out(self, secrets: Sequence[str]) -> Sequence[str]:
+        """Show these no more than those before them; all that are not shown."""
+        self._secrets = list(dict.fromkeys([*self._secrets, *secrets]))
+        return self._secrets
+
     def _masked(self, text: str) -> str:
         if not self._secrets:
             return text

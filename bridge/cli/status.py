@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -11,42 +10,56 @@ import click
 from bridge.cli.session import Session, json_option
 from bridge.config import Config
 from bridge.config.units import is_loopback
-from bridge.operate.status import LaneStatus, Status, look
+from bridge.operate.lanestatus import LaneStatus
+from bridge.operate.sentence import minutes, sentence
+from bridge.operate.status import Status, look
 from keys.errors import ConfigError
 from spool.clock import MS, SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
 from spool.intakefile import IntakeSums
 from spool.ledger import Ledger, State
 
-UNHEALTHY, NOT_RUNNING = 3, 1
-WATCH_EVERY_S = 2.0
+UNHEALTHY, NOT_RUNNING, NO_PROGRESS = 3, 1, 6
 LISTED = 5
 """Names in a line for people; the JSON has all."""
 _STATES = ("pending", "exported", "delivered", "quarantined", "lost")
 
 
 @click.command("status")
-@click.option("--watch", is_flag=True, help="Show it again every two seconds.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.option("--wait", type=click.Choice(["drained", "delivered"]), help="Wait until it is so.")
-@click.option("--timeout", default="10m", show_default=True, help="How long to wait.")
+@click.option("--timeout", help="How long to wait; 10m by default.")
 @json_option
 @click.pass_obj
 def command(
-    session: Session, *, watch: bool, wait: str | None, timeout: str, as_json: bool
+    session: Session, *, watch: bool, wait: str | None, timeout: str | None, as_json: bool
 ) -> None:
     """Say how things stand: is anything lost, or waiting, and what to do."""
     session.begin("status", as_json=as_json)
-    status = _wait(session, wait, timeout) if wait else _look(session)
-    reached = wait is None or (status.drained if wait == "drained" else status.delivered)
-    session.result(_answer(status), lambda: _show(session, status))
-    session.finish(_exit_code(status) if reached else NOT_RUNNING)
-    while watch:
-        with suppress(KeyboardInterrupt):
-            time.sleep(WATCH_EVERY_S)
-            click.clear()
-            _show(session, _look(session))
-            continue
+    if watch and (wait or as_json):
+        raise click.UsageError("--watch goes with neither --wait nor --json.")
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout says how long to --wait.")
+    if watch:
+        from bridge.cli.watching import watch_status
+
+        watch_status(session, lambda: _look(session), lambda status: _show(session, status))
         return
+    status = _wait(session, wait, timeout or WAIT) if wait else _look(session)
+    reached = wait is None or _reached(status, wait)
+    session.result(_answer(status), lambda: _show(session, status))
+    if wait is None:
+        session.finish(_exit_code(status))
+    elif not reached:
+        session.note(f"Not {wait} after {timeout or WAIT}.")
+        session.finish(NOT_RUNNING)
+
+
+WAIT = "10m"
+
+
+def _reached(status: Status, wait: str) -> bool:
+    return status.drained if wait == "drained" else status.delivered
 
 
 def _look(session: Session) -> Status:
@@ -62,6 +75,9 @@ def _look(session: Session) -> Status:
                 at=SYSTEM_CLOCK.wall_ms(),
                 licensed=session.license_keys.sendable,
                 open_at=_open_at(config),
+                certificate=config.intake.tls.cert,
+                min_free=config.spool.min_free,
+                online_key=_online_key(session),
             )
     except FileNotFoundError as error:
         raise ConfigError(
@@ -71,6 +87,14 @@ def _look(session: Session) -> Status:
         ) from error
     except OSError as error:
         raise explained(error, "read the spool") from error
+
+
+def _online_key(session: Session) -> bool | None:
+    """Whether this node's license key has the form of an online one; None without a key."""
+    from bridge.config.licensekeys import ONLINE_KEY
+
+    key = session.license_keys.to_send(session.config.node)
+    return None if key is None else key.startswith(ONLINE_KEY)
 
 
 def _open_at(config: Config) -> str | None:
@@ -90,13 +114,14 @@ def _wait(session: Session, wait: str, timeout: str) -> Status:
         raise click.BadParameter("a duration, e.g. 10m", param_hint="--timeout") from None
     while True:
         status = _look(session)
-        done = status.drained if wait == "drained" else status.delivered
-        if done or time.monotonic() >= end:
+        if _reached(status, wait) or time.monotonic() >= end:
             return status
         time.sleep(min(0.5, max(end - time.monotonic(), 0.0)))
 
 
 def _exit_code(status: Status) -> int:
+    if not status.progresses:
+        return NO_PROGRESS
     if status.problems:
         return UNHEALTHY
     return 0 if status.holder is not None else NOT_RUNNING
@@ -115,10 +140,14 @@ def _answer(status: Status) -> Mapping[str, Any]:
             "since": holder.since if holder else None,
             "config": holder.config if holder else None,
         },
-        # Reckoned by a later version; null is "not known".
-        "forecast": dict.fromkeys(
-            ("spool_full_at", "first_drop_at", "token_ends_at", "drained_at")
-        ),
+        # null is "not at the present rates", or "not known".
+        "forecast": {
+            "spool_full_at": _time(status.forecast.full_at),
+            "first_drop_at": _time(status.forecast.drop_at),
+            "token_ends_at": None,  # no version before the one that keeps tokens knows
+            "drained_at": _time(status.forecast.drained_at),
+        },
+        "rates": asdict(status.rates),
         "egress": {
             "mode": status.mode,
             "state": egress.state
@@ -161,25 +190,12 @@ def _lane(lane: LaneStatus) -> Mapping[str, Any]:
         },
         "bytes_pending": counts.bytes_pending if counts else 0,
         "bytes_open": lane.open_bytes,
-        "oldest_pending_at": (
-            None if lane.oldest_pending_at is None else rfc3339(lane.oldest_pending_at)
-        ),
+        "oldest_pending_at": _time(lane.oldest_pending_at),
     }
 
 
-def _sentence(status: Status) -> str:
-    lost = sum(lane.records(State.LOST) for lane in status.lanes)
-    pending = sum(lane.records(State.PENDING) for lane in status.lanes)
-    where = f"egress is {status.egress.state}" if status.egress else "nothing was sent yet"
-    if lost:
-        return f"{lost} records are lost and declared; see the problems below."
-    if status.problems:
-        return f"Nothing is lost; {len(status.problems)} problems need you."
-    if status.holder is None:
-        return "Nothing is lost; the daemon is not running, so nothing is sent."
-    if pending:
-        return f"Nothing is lost; {pending} records wait, {where}."
-    return f"Nothing is lost, nothing sealed waits, {where}."
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def _took(sums: IntakeSums) -> Iterator[str]:
@@ -210,8 +226,22 @@ def _listed(sums: Mapping[str, int]) -> str:
     )
 
 
+def _forecast(status: Status) -> Iterator[str]:
+    """What happens when, at the present rates; nothing where nothing will."""
+    said = status.forecast
+    when = {
+        "telemetry is dropped from": said.drop_at,
+        "the spool is full at": said.full_at,
+        "everything is sent at": said.drained_at,
+    }
+    parts = [f"{what} {minutes(at)}" for what, at in when.items() if at is not None]
+    if parts:
+        yield ""
+        yield f"At the present rates {', '.join(parts)}."
+
+
 def _show(session: Session, status: Status) -> None:
-    session.say(_sentence(status))
+    session.say(sentence(status))
     session.say()
     session.say(
         f"{'lane':32}{'pending':>10}{'exported':>10}{'delivered':>11}{'refused':>9}{'lost':>7}"
@@ -225,6 +255,8 @@ def _show(session: Session, status: Status) -> None:
         session.say()
         for line in _took(status.intake.sums):
             session.say(line)
+    for line in _forecast(status):
+        session.say(line)
     for problem in status.problems:
         session.say()
         session.say(f"{problem.message} [{problem.id}]")

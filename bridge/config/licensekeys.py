@@ -87,6 +87,17 @@ class LicenseKeys:
         """What this node's telemetry is sent with instead of a license key; None: with that."""
         return None if self._data_plane is None else self._data_plane.reveal()
 
+    def same_as(self, other: "LicenseKeys") -> bool:
+        """Whether both hold the same for each node, in the same order."""
+        nodes = self._keys.keys() | other._keys.keys()  # noqa: SLF001 - one of ours
+        return self.data_plane_auth == other.data_plane_auth and all(
+            self._of(node) == other._of(node)  # noqa: SLF001
+            for node in nodes
+        )
+
+    def _of(self, node: str) -> list[str]:
+        return [key.reveal() for key in self._keys.get(node, ())]
+
     def revealed(self) -> list[str]:
         """Every key and credential, for whoever has to keep them out of something."""
         keys = [key.reveal() for keys in self._keys.values() for key in keys]

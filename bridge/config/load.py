@@ -42,7 +42,8 @@ _ACTED_ON = frozenset(
     {
         "node", "keys.path", "license_key_file", "licenses", "beacon.url", "beacon.ca_file",
         "beacon.addresses", "beacon.proxy", "egress.mode", "egress.max_request", "egress.deadline",
-        "egress.compression", "intake.listen", "intake.require_license", "spool.path",
+        "egress.compression", "intake.listen", "intake.require_license", "intake.tls.cert",
+        "intake.tls.key", "spool.path",
         "spool.max_size", "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
         "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
         "config.telemetry.traces", "snapshots.enabled",
@@ -162,6 +163,14 @@ def parse(settings: Mapping[str, Setting], source: Path) -> Config:
             f"{settings['beacon.addresses'].where}: with `beacon.proxy` it is the proxy that connects "
             "to the beacon, and `beacon.addresses` would mean nothing.",
             "Leave one of the two out.",
+        )
+    if (values["intake.tls.cert"] is None) != (values["intake.tls.key"] is None):
+        given = "cert" if values["intake.tls.key"] is None else "key"
+        raise ConfigError(
+            "config.tls",
+            f"{settings[f'intake.tls.{given}'].where}: `intake.tls` has a `{given}` and not the other "
+            "of the two.",
+            "Write e.g. `tls: {cert: tls/cert.pem, key: tls/key.pem}`.",
         )
     values["source"] = source
     config = _build(Config, "", values, source.parent)

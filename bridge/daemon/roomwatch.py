@@ -25,8 +25,7 @@ class RoomWatch:
 
     def __init__(self, spool: Path, *, max_size: int, min_free: int) -> None:
         self._spool = spool
-        self._max_size = max_size
-        self._min_free = min_free
+        self._limits = (max_size, min_free)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
         self._walk_at = 0.0
@@ -36,6 +35,10 @@ class RoomWatch:
     def start(self) -> None:
         """Begin to look."""
         self._thread.start()
+
+    def change(self, *, max_size: int, min_free: int) -> None:
+        """Go by other bounds from the next look on."""
+        self._limits = (max_size, min_free)
 
     def stop(self) -> None:
         """Look no more."""
@@ -64,4 +67,5 @@ class RoomWatch:
             self._walk_at = now + max(WALK_EVERY_S, took * WALK_SHARE)
         status = os.statvfs(self._spool)
         free = 0 if status.f_flag & os.ST_RDONLY else status.f_bavail * status.f_frsize
-        return Room(self._used, self._max_size, free, self._min_free)
+        max_size, min_free = self._limits
+        return Room(self._used, max_size, free, min_free)

@@ -9,18 +9,24 @@ import os
 import threading
 from contextlib import ExitStack
 from importlib.metadata import version
+from queue import Empty, SimpleQueue
 from random import Random
+from typing import Literal
 
 from bridge.config import Config
-from bridge.config.licensekeys import LicenseKeys
+from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
+from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
+from bridge.daemon.reloading import Reloading, Sources
 from bridge.daemon.sending import Outside, make_engine
 from bridge.daemon.serving import pseudonym_of, start_intake
+from bridge.daemon.silent import SilenceWatch
 from bridge.daemon.supervision import STALLED_S, Supervision
 from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
+from bridge.egress.itself import Itself
 from bridge.egress.watcher import HeadWatcher
 from bridge.intake.server import IntakeServer
 from bridge.operate.logs import log
@@ -47,7 +53,13 @@ _LEVELS = {
     "lane.failed": logging.ERROR,
     "house.failed": logging.ERROR,
     "intake.untold": logging.WARNING,
+    "config.refused": logging.ERROR,
+    "tls.refused": logging.ERROR,
+    "tls.expiring": logging.WARNING,
+    "tls.expired": logging.ERROR,
+    "tls.untold": logging.WARNING,
     "intake.silent": logging.WARNING,
+    "intake.unseen": logging.WARNING,
     "daemon.stalled": logging.CRITICAL,
     "daemon.broken": logging.CRITICAL,
     "notify.failed": logging.WARNING,
@@ -72,16 +84,28 @@ def _stop(engine: Engine, client: BeaconClient) -> None:
 class Daemon:
     """Holds a spool from construction to :meth:`close`; a context manager.
 
+    ``sources`` are read again by :meth:`reload`; None: never.
+
     Raises :class:`SpoolError` ``spool.locked`` where another daemon has it, ``disk.*`` or
     ``ledger.*``, or :class:`ConfigError`.
     """
 
-    def __init__(self, config: Config, signer: SigningKey, licenses: LicenseKeys) -> None:
+    def __init__(
+        self,
+        config: Config,
+        signer: SigningKey,
+        licenses: LicenseKeys,
+        sources: Sources | None = None,
+    ) -> None:
         self._config = config
         self._signer = signer
         self._licenses = licenses
         self._spool = config.spool.path
-        self._stop = threading.Event()
+        self._sources = sources
+        # A signal handler that meets the lock of an event in its own thread would wait for ever.
+        self._told: SimpleQueue[Literal["stop", "look"]] = SimpleQueue()
+        self._certificate: CertificateWatch | None = None
+        self._reloading: Reloading | None = None
         self._said_failed = ""
         with ExitStack() as held:
             try:
@@ -108,7 +132,18 @@ class Daemon:
 
     def stop(self) -> None:
         """Ask :meth:`serve` to end; callable from a signal handler."""
-        self._stop.set()
+        self._told.put("stop")
+
+    def reload(self) -> None:
+        """Ask :meth:`serve` to read its configuration and the certificate again now.
+
+        Callable from a signal handler.
+        """
+        if self._reloading is not None:
+            self._reloading.ask()
+        if self._certificate is not None:
+            self._certificate.ask()
+        self._told.put("look")
 
     def drain(self) -> Stuck | None:
         """Seal what is open, send what is pending; None, or why something is left.
@@ -133,8 +168,10 @@ class Daemon:
     def serve(self) -> None:
         """Take, seal and send until :meth:`stop`.
 
-        Raises what ended a thread, :class:`ConfigError` ``intake.listen``, or :class:`SpoolError`.
+        Raises what ended a thread, :class:`ConfigError` ``intake.listen`` or ``tls.*``, or
+        :class:`SpoolError`.
         """
+        tls = tls_for(self._config, SYSTEM_CLOCK)
         with ExitStack() as held:
             engine = watcher = client = None
             if self._config.egress.mode == "offline":
@@ -148,19 +185,36 @@ class Daemon:
                 watcher.start()
                 held.callback(watcher.stop)
             after_intake = held.enter_context(ExitStack())
-            intake = start_intake(self._config, self._signer, self._licenses, held, client)
+            context = None if tls is None else tls.context
+            serving = start_intake(
+                self._config, self._signer, self._licenses, held, client, tls=context
+            )
+            intake = serving.server
+            if tls is not None:
+                self._certificate = CertificateWatch(
+                    tls, self._spool, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
+                )
+            if self._sources is not None:
+                self._reloading = Reloading(
+                    self._sources, self._config, self._licenses, serving, tls, tell
+                )
             teller = IntakeTeller(
                 self._spool, intake.counts, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
             )
             after_intake.callback(teller.close)
             supervision = self._supervision(intake, engine)
+            silence = self._silence()
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             supervision.ready()
-            while not self._stop.wait(KEEP_HOUSE_EVERY_S):
+            while not self._told_to_stop():
                 self._keep_house()
+                self._take_up(engine)
                 teller.look()
+                if self._certificate is not None:
+                    self._certificate.look()
                 supervision.look()
+                silence.look()
                 if watcher is not None:
                     # Each time: a folder that was made anew has to be followed anew.
                     for sealer in self.house.sealers.values():
@@ -171,6 +225,19 @@ class Daemon:
                     tell(Event("daemon.broken", message, {"error": type(broken).__name__}))
                     raise broken
         tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
+
+    def _told_to_stop(self) -> bool:
+        """Whether somebody said so: when there is news, or after a while."""
+        try:
+            return self._told.get(timeout=KEEP_HOUSE_EVERY_S) == "stop"
+        except Empty:
+            return False
+
+    def _take_up(self, engine: Engine | None) -> None:
+        if self._reloading is not None and self._reloading.look():
+            self._licenses = self._reloading.licenses
+            if engine is not None:
+                engine.wake()
 
     def _keep_house(self) -> None:
         try:
@@ -201,6 +268,16 @@ class Daemon:
             tell=tell,
         )
 
+    def _silence(self) -> SilenceWatch:
+        key = self._licenses.to_send(self._config.node)
+        return SilenceWatch(
+            self._spool,
+            self._config.node,
+            online_key=None if key is None else key.startswith(ONLINE_KEY),
+            clock=SYSTEM_CLOCK,
+            tell=tell,
+        )
+
     def _say_offline(self) -> None:
         """One line, and no socket."""
         try:
@@ -219,6 +296,7 @@ class Daemon:
                 proxy=config.beacon.proxy,
                 addresses=config.beacon.addresses,
                 via=pseudonym_of(self._signer.public),
+                itself=Itself(config.intake.listen[1], config.intake.tls.cert),
             )
         except OSError as error:
             raise ConfigError(
@@ -231,9 +309,13 @@ class Daemon:
 
     def _engine(self, client: BeaconClient) -> Engine:
         config = self._config
+
+        def license_of(node: str) -> str | None:
+            return self._licenses.to_send(node)  # those of now: they may be exchanged
+
         outside = Outside(
             client,
-            self._licenses.to_send,
+            license_of,
             config.egress.max_request,
             lambda node: self._licenses.data_plane_auth if node == config.node else None,
         )

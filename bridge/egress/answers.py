@@ -32,10 +32,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer: ``reason`` in a few words; ``outcome_unknown`` if the beacon may have it all."""
+    """No answer: ``reason`` in a few words; ``outcome_unknown`` if the beacon may have it all.
+
+    ``is_loop``: what is there instead of the beacon is this bridge.
+    """
 
     reason: str
     outcome_unknown: bool
+    is_loop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

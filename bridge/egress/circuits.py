@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bridge.egress.backoff import Backoff
+from bridge.egress.verdict import LOOP
 from keys.errors import BridgeError
 
 Scope = tuple[str, ...]
@@ -53,20 +54,26 @@ class Circuits:
         """``down`` if something heals by itself, ``paused`` if a person has to act, else None."""
         if not self._open:
             return None
-        return "paused" if all(map(_by_hand, self._open)) else "down"
+        by_hand = all(_by_hand(scope, circuit.reason) for scope, circuit in self._open.items())
+        return "paused" if by_hand else "down"
 
     def hopeless(self, scopes: Iterable[Scope], failures: int) -> Stuck | None:
         """Why a request under ``scopes`` cannot go, after so many failed probes of its circuit."""
         for scope in scopes:
             circuit = self._open.get(scope)
             if circuit is not None and circuit.failures >= failures:
-                return Stuck(circuit.reason, _by_hand(scope))
+                return Stuck(circuit.reason, _by_hand(scope, circuit.reason))
         return None
 
     @property
     def reasons(self) -> dict[Scope, str]:
         """Why each open circuit is open."""
         return {scope: circuit.reason for scope, circuit in self._open.items()}
+
+    def try_now(self) -> None:
+        """Let every open circuit be probed at once: a person says that the cause is mended."""
+        for circuit in self._open.values():
+            circuit.next_try = self._monotonic()
 
     def wait(self, scopes: Iterable[Scope]) -> float | None:
         """Seconds until a request under ``scopes`` may try; None while another one probes."""
@@ -76,26 +83,43 @@ class Circuits:
         now = self._monotonic()
         return max((circuit.next_try - now for circuit in found), default=0.0)
 
-    def begin(self, scopes: Iterable[Scope]) -> None:
-        """A request under ``scopes`` goes: it probes the open circuits among them."""
-        for scope in scopes:
-            if scope in self._open:
-                self._open[scope].probing = True
+    def begin(self, scopes: Iterable[Scope]) -> frozenset[Scope]:
+        """A request under ``scopes`` goes: it probes the open circuits among them, these."""
+        probed = frozenset(scope for scope in scopes if scope in self._open)
+        for scope in probed:
+            self._open[scope].probing = True
+        return probed
 
-    def end(self, scopes: Iterable[Scope]) -> None:
-        """That request is over; what it found is said by :meth:`trip` and :meth:`close`."""
-        for scope in scopes:
+    def end(self, probed: Iterable[Scope]) -> None:
+        """That request is over; what it found is said by :meth:`trip` and :meth:`close`.
+
+        ``probed`` is what :meth:`begin` said: a request that began before the circuit opened must
+        not make room for another probe beside the one that is under way.
+        """
+        for scope in probed:
             if scope in self._open:
                 self._open[scope].probing = False
 
-    def trip(self, scope: Scope, reason: str, floor_s: float | None) -> float:
+    def trip(
+        self,
+        scope: Scope,
+        reason: str,
+        floor_s: float | None,
+        probed: frozenset[Scope] = frozenset(),
+    ) -> float:
         """Open ``scope``, or keep it open for the next step; seconds until the next probe.
 
-        ``floor_s`` is what the other side asked for (``Retry-After``).
+        ``floor_s`` is what the other side asked for (``Retry-After``), ``probed`` what
+        :meth:`begin` said. What was under way when the circuit opened fails with it: that is no
+        further step.
         """
         circuit = self._open.get(scope)
+        now = self._monotonic()
         if circuit is None:
-            circuit = self._open[scope] = Circuit(self._new_backoff(), reason, self._monotonic())
+            circuit = self._open[scope] = Circuit(self._new_backoff(), reason, now)
+        elif scope not in probed:
+            circuit.next_try = max(circuit.next_try, now + (floor_s or 0.0))
+            return max(circuit.next_try - now, 0.0)
         delay = circuit.backoff.failed(floor_s)
         circuit.reason = reason
         circuit.failures += 1
@@ -108,6 +132,6 @@ class Circuits:
             self._open.pop(scope, None)
 
 
-def _by_hand(scope: Scope) -> bool:
-    """Whether a person has to act: one route or one license is refused."""
-    return len(scope) == len(("license", "node"))
+def _by_hand(scope: Scope, reason: str) -> bool:
+    """Whether a person has to act: one route or one license is refused, or the name leads here."""
+    return len(scope) == len(("license", "node")) or reason == LOOP

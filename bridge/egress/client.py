@@ -23,6 +23,7 @@ import httpcore
 import httpx
 
 from bridge.egress.answers import ANSWER_MAX, Answer, Failure
+from bridge.egress.itself import Itself
 
 CONNECT_S = 10.0
 """Seconds for a connection, within the deadline: a firewall that drops is told apart early."""
@@ -37,6 +38,8 @@ _SENT_NOTHING = (
     httpx.ProxyError,
 )
 _PROXY_WANTS_LOGIN = 407
+PASSED_MAX = 8
+"""Other bridges that are named in a request; one before this one is rare already."""
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
@@ -67,6 +70,10 @@ class _Deadline(threading.local):
         return left if timeout is None else min(left, timeout)
 
 
+class _LoopError(httpcore.ConnectError):
+    """The server with which TLS failed is this bridge."""
+
+
 class _Stream(httpcore.NetworkStream):
     """A connection whose every operation ends by the deadline."""
 
@@ -75,11 +82,13 @@ class _Stream(httpcore.NetworkStream):
         stream: httpcore.NetworkStream,
         deadline: _Deadline,
         streams: "weakref.WeakSet[httpcore.NetworkStream]",
+        itself: Itself | None,
     ) -> None:
         """``streams`` are all that there are; with TLS a connection becomes another one."""
         self._stream = stream
         self._deadline = deadline
         self._streams = streams
+        self._itself = itself
         streams.add(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -100,8 +109,26 @@ class _Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left = self._deadline.left(timeout, httpcore.ConnectTimeout)
-        inner = self._stream.start_tls(ssl_context, server_hostname, left)
-        return _Stream(inner, self._deadline, self._streams)
+        own, peer = self._ends()
+        try:
+            inner = self._stream.start_tls(ssl_context, server_hostname, left)
+        except httpcore.ConnectError as error:
+            if self._is_itself(own, peer):
+                raise _LoopError from error
+            raise
+        return _Stream(inner, self._deadline, self._streams, self._itself)
+
+    def _ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Its two addresses, which nobody can ask for once TLS has failed."""
+        try:
+            own, peer = map(self.get_extra_info, ("client_addr", "server_addr"))
+        except OSError as error:  # the other side was faster
+            raise httpcore.ConnectError from error
+        return own[:2], peer[:2]
+
+    def _is_itself(self, own: tuple[str, int], peer: tuple[str, int]) -> bool:
+        left = self._deadline.end - time.monotonic()
+        return self._itself is not None and self._itself.is_at(own, peer, left)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the library's own signature
         return self._stream.get_extra_info(info)
@@ -111,11 +138,16 @@ class _Backend(httpcore.NetworkBackend):
     """Makes such connections."""
 
     def __init__(
-        self, backend: httpcore.NetworkBackend, deadline: _Deadline, addresses: Sequence[str]
+        self,
+        backend: httpcore.NetworkBackend,
+        deadline: _Deadline,
+        addresses: Sequence[str],
+        itself: Itself | None,
     ) -> None:
         self._backend = backend
         self._deadline = deadline
         self._addresses = addresses
+        self._itself = itself
         self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
 
     def abort(self) -> None:
@@ -135,14 +167,17 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         options = list(socket_options or ())
         failure: Exception | None = None
-        for address in self._addresses or _looked_up(host, port):
-            left = self._deadline.left(timeout, httpcore.ConnectTimeout)
+        addresses = self._addresses or _looked_up(host, port)
+        for tried, address in enumerate(addresses):
+            # One that drops what it gets must leave the next one its share.
+            share = self._deadline.left(None, httpcore.ConnectTimeout) / (len(addresses) - tried)
+            bound = share if timeout is None else min(share, timeout)
             try:
-                stream = self._backend.connect_tcp(address, port, left, local_address, options)
+                stream = self._backend.connect_tcp(address, port, bound, local_address, options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return _Stream(stream, self._deadline, self._streams)
+                return _Stream(stream, self._deadline, self._streams, self._itself)
         raise failure or httpcore.ConnectError
 
 
@@ -178,7 +213,8 @@ class BeaconClient:
     ``deadline_s`` seconds bound each request as a whole, body and answer included. ``proxy`` is a
     URL, or none. With ``addresses`` the beacon's name is never looked up: they are tried in turn, and
     its certificate must be the name's all the same. ``via`` is how a bridge knows a request of its
-    own that came back to it (RFC 9110, section 7.6.3).
+    own that came back to it (RFC 9110, section 7.6.3); ``itself`` is how it is known where TLS fails
+    before any request. Behind a proxy it is not.
     """
 
     def __init__(
@@ -190,8 +226,11 @@ class BeaconClient:
         proxy: str | None = None,
         addresses: Sequence[str] = (),
         via: str | None = None,
+        itself: Itself | None = None,
     ) -> None:
         self._url = url.rstrip("/")
+        self._via = via
+        self._passed: tuple[str, ...] = ()
         self._deadline_s = deadline_s
         self._deadline = _Deadline()
         trust = trusting(ca_file)
@@ -203,14 +242,18 @@ class BeaconClient:
         transport = httpx.HTTPTransport(verify=trust, trust_env=False, http2=False, proxy=through)
         # httpx has no name for this; a test with a server that drips proves that it works.
         pool = transport._pool  # noqa: SLF001
-        self._backend = _Backend(pool._network_backend, self._deadline, addresses)  # noqa: SLF001
+        self._backend = _Backend(
+            pool._network_backend,  # noqa: SLF001
+            self._deadline,
+            addresses,
+            itself if proxy is None else None,
+        )
         pool._network_backend = self._backend  # noqa: SLF001
         self._client = httpx.Client(
             transport=transport,
             trust_env=False,
             follow_redirects=False,
-            headers={"Accept-Encoding": "identity", "User-Agent": "airgap-bridge"}
-            | ({} if via is None else {"Via": f"1.1 {via}"}),
+            headers={"Accept-Encoding": "identity", "User-Agent": "airgap-bridge"},
             # What a server sets is not ours to send back, from any thread at any time.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
@@ -218,6 +261,14 @@ class BeaconClient:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def passed_by(self, bridges: Iterable[str]) -> None:
+        """Name ``bridges`` in each request from now on: what they sent is among what is sent.
+
+        So a loop through several bridges is known by the first one that gets its own back.
+        """
+        known = dict.fromkeys((*self._passed, *bridges))
+        self._passed = tuple(known)[-PASSED_MAX:]
 
     def abort(self) -> None:
         """Break off what is under way, from any thread; its outcome is unknown then."""
@@ -238,7 +289,7 @@ class BeaconClient:
         request = self._client.build_request(
             "POST",
             self._url + path,
-            headers={**headers, "Content-Length": str(len(body))},
+            headers={**headers, **self._trace(), "Content-Length": str(len(body))},
             content=(stream := _Body(body)),
             timeout=timeout,
         )
@@ -251,11 +302,18 @@ class BeaconClient:
         except httpx.ProxyError as error:
             return _from_proxy(error)
         except _SENT_NOTHING as error:
-            return Failure(_why(error), outcome_unknown=False)
+            is_loop = isinstance(error.__cause__, _LoopError)
+            return Failure(_why(error), outcome_unknown=False, is_loop=is_loop)
         except httpx.HTTPError as error:
             return Failure(_why(error), outcome_unknown=True)
         finally:
             stream.let_go()
+
+    def _trace(self) -> Mapping[str, str]:
+        """The bridges that a request came through, this one last."""
+        if self._via is None:
+            return {}
+        return {"Via": ", ".join(f"1.1 {name}" for name in (*self._passed, self._via))}
 
 
 def _read(response: httpx.Response) -> Answer:

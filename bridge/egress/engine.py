@@ -22,6 +22,7 @@ from spool.frontier import write_frontier
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
 from spool.streams import STREAMS
+from spool.waking import asked_at
 
 WORKERS = 4
 """Requests in flight at most: enough to hide a round trip, few enough to bound memory."""
@@ -31,6 +32,8 @@ RETRY_S = 5.0
 """Seconds until a lane is tried again whose spool or ledger failed."""
 IDLE_AFTER_S = 60.0
 """Seconds without anything to send before egress is called idle: a trickle is no change."""
+STOP_S = 4.0
+"""Seconds that requests in flight get when the engine stops; all of it shall take less than ten."""
 GIVE_UP_AFTER = 3
 """Failed probes after which a drain stops waiting for the beacon."""
 
@@ -72,11 +75,12 @@ class Engine:
         self._known: dict[Lane, LaneState] = {}
         self._changed = threading.Condition()
         self._looking = threading.Lock()
+        self._asked_at = asked_at(spool)
         self._woken = threading.Event()
         self._stopping = False
         self._dirty: set[Lane] = set()
         self._threads: list[threading.Thread] = []
-        self._said = ""
+        self._said = self._said_because = ""
         self._since = clock.wall_ms()
         self._said_failed: list[LaneFailure] = []
         self._busy_at = clock.monotonic()
@@ -89,7 +93,10 @@ class Engine:
         """Look once, then send in the background until :meth:`stop`."""
         self._look()
         jobs = [self._watch] + [self._work] * WORKERS
-        self._threads = [threading.Thread(target=self._guarded, args=(job,)) for job in jobs]
+        # Such threads hold up no end of the process: a request may wait for a minute.
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -98,15 +105,28 @@ class Engine:
         self._woken.set()
 
     def stop(self) -> None:
-        """Finish the requests in flight, and stop."""
+        """Finish the requests in flight, within seconds, and stop.
+
+        What is not answered by then is left to the end of the process: its attempt is known as one
+        whose outcome nobody knows, and is repeated.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self._woken.set()
+        end = self._clock.monotonic() + STOP_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(end - self._clock.monotonic(), 0))
+        with self._changed:
+            left = set(self._stepping)
         for state in self._lanes.states:
-            state.sender.close()
+            if state.sender.lane not in left:
+                state.sender.close()
+        if left:
+            message = (
+                "Requests without an answer were left; they are repeated after the next start."
+            )
+            self._tell(Event("egress.unanswered", message, {"lanes": len(left)}))
         self._write_frontiers()
 
     def stalled(self, look_s: float, step_s: float) -> bool:
@@ -219,7 +239,19 @@ class Engine:
         while not self._stopping:
             self._woken.wait(LOOK_EVERY_S)
             self._woken.clear()
+            self._wake_if_asked()
             self._look()
+
+    def _wake_if_asked(self) -> None:
+        asked = asked_at(self._spool)
+        if asked == self._asked_at:
+            return
+        self._asked_at = asked
+        with self._changed:
+            self._circuits.try_now()
+            for state in self._lanes.states:
+                state.retry_at = 0.0
+            self._changed.notify_all()
 
     def _look(self) -> None:
         """Find what is new, by the durable heads and the ledger alone."""
@@ -294,20 +326,19 @@ class Engine:
                 for each in self._lanes.states
                 if each.failed is not None
             ]
-        if (state, failed) == (self._said, self._said_failed):
+        because = "; ".join(reasons)
+        if (state, because, failed) == (self._said, self._said_because, self._said_failed):
             return
         before, self._said = self._said, state
-        self._said_failed = failed
+        self._said_because, self._said_failed = because, failed
         if state != before:
             self._since = self._clock.wall_ms()
         try:
-            write_egress_state(
-                self._disk, self._spool, state, self._since, "; ".join(reasons), failed
-            )
+            write_egress_state(self._disk, self._spool, state, self._since, because, failed)
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
         if state != before and {before, state} != {"up", "idle"}:
-            message = f"Egress is {state}" + (f": {'; '.join(reasons)}." if reasons else ".")
+            message = f"Egress is {state}" + (f": {because}." if because else ".")
             self._tell(Event(f"egress.{state}", message))
 
     def _quiet(self) -> str:

@@ -102,6 +102,8 @@ def judge(
     ``secret`` is the license key that it was sent with: an answer may repeat it, the excerpt never.
     """
     if isinstance(reply, Failure):
+        if reply.is_loop:
+            return Verdict(Kind.PAUSE_ALL, LOOP)
         return Verdict(Kind.RETRY, reply.reason, outcome_unknown=reply.outcome_unknown)
     excerpt = _excerpt(reply.body, secret)
     if came_back(reply):

@@ -8,6 +8,7 @@ drop their data: what fails here unforeseen is a 503 that asks them to come agai
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from random import Random
 from traceback import extract_tb
 
@@ -24,7 +25,9 @@ from bridge.intake.otlpanswer import export_answer
 from bridge.intake.passing import Verify, key_in, no_answer, nobody
 from bridge.intake.refusals import JSON, PROTOBUF, RETRY_AFTER_S, RefusalError, answer
 from bridge.intake.room import HasRoom
+from bridge.intake.rules import Rules
 from bridge.intake.taking import ROWS, Row, why_rejected
+from bridge.intake.via import Via
 from spool.durable import explained
 from spool.errors import RecordError, SpoolError
 from spool.lines import Lines
@@ -58,7 +61,7 @@ class Intake:
 
     ``writers`` by stream; ``guard`` knows the configured keys; ``has_room`` says what the spool has
     room for. What comes for the streams in ``switched_off`` is answered as taken, and stored nowhere.
-    ``verify`` answers license requests; ``pseudonym`` stands in the Via of this bridge's own requests.
+    ``verify`` answers license requests; ``via`` knows which requests are this bridge's own.
     """
 
     def __init__(
@@ -71,18 +74,19 @@ class Intake:
         switched_off: Collection[str] = (),
         *,
         verify: Verify = nobody,
-        pseudonym: str = "",
+        via: Via | None = None,
     ) -> None:
         self._writers = writers
-        self._gate = gate
-        self._guard = RequestGuard(guard, gate)
         self._has_room = has_room
         self._random = random
-        self._off = switched_off
-        self._verify = verify
-        self._pseudonym = pseudonym
+        self._via = via or Via()
         self._budget = Budget()
         self.counts = IntakeCounts()
+        self.go_by(Rules(gate, guard, switched_off, verify))
+
+    def go_by(self, rules: Rules) -> None:
+        """Judge requests by ``rules`` from the next one on; callable from any thread."""
+        self._rules = replace(rules, guard=RequestGuard(rules.guard, rules.gate))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -131,7 +135,7 @@ class Intake:
         if path == READY:
             _check_method(method, "GET", "HEAD")
             return self._readiness()
-        self.counts.count_unrouted(path, self._guard)
+        self.counts.count_unrouted(path, self._rules.guard)
         raise RefusalError(
             404,
             "intake.unrouted",
@@ -139,18 +143,10 @@ class Intake:
             "Point only beacon and OTLP traffic here, not customer or model traffic.",
         )
 
-    def _check_loop(self, head: Head) -> None:
-        if self._pseudonym and any(self._pseudonym in via for via in head.all(VIA)):
-            raise RefusalError(
-                508,
-                "upstream.loop",
-                "This request is this bridge's own: the beacon's name leads back to the bridge.",
-                "Pin the beacon's own addresses as beacon.addresses.",
-            )
-
     async def _pass_on(self, head: Head, receive: Receive) -> Response:
         """Ask the beacon about a license; nothing of it is kept."""
-        self._check_loop(head)
+        self._via.check(head.all(VIA))
+        rules = self._rules
         check_content(head, otlp=False)
         reader = BodyReader(self._budget, head, receive)
         try:
@@ -159,8 +155,10 @@ class Intake:
                     key = key_in(await reader.read(limit))
         except TimeoutError:
             raise _too_slow(whole=False) from None
-        self._gate.check([key, *head.all(LICENSE)], otlp=False)
-        passed = await self._verify(str(key))
+        presented = [given for given in (key, *head.all(LICENSE)) if given is not None]
+        rules.gate.check(presented, otlp=False)
+        self._via.taken(head.all(VIA))
+        passed = await rules.verify(str(presented[0]))
         if passed is None:
             raise no_answer()
         return Response(passed.body, passed.status, media_type=JSON)
@@ -187,20 +185,22 @@ class Intake:
         )
 
     async def _take(self, head: Head, receive: Receive, row: Row) -> Response:
-        self._check_loop(head)
-        vouched = self._gate.check_data_plane(head.all(DATA_PLANE))
+        self._via.check(head.all(VIA))
+        rules = self._rules
+        vouched = rules.gate.check_data_plane(head.all(DATA_PLANE))
         form = check_content(head, otlp=row.otlp)
-        if row.stream.name not in self._off:
+        if row.stream.name not in rules.switched_off:
             self._check_room(row.stream)
         reader = BodyReader(self._budget, head, receive)
         try:
             with reader:
                 async with asyncio.timeout(ANSWER_S) as limit:
                     lines, unknown = await self._store(
-                        head, row, form, reader, limit, vouched=vouched
+                        head, row, form, reader, limit, rules, vouched=vouched
                     )
         except TimeoutError:
             raise _too_slow(whole=reader.whole) from None
+        self._via.taken(head.all(VIA))
         self.counts.count_taken(row.stream.name, lines)
         if form == PROTOBUF:
             said = export_answer(row.stream.name, lines.dropped, why_rejected(lines, unknown))
@@ -217,6 +217,7 @@ class Intake:
         form: str,
         reader: BodyReader,
         limit: asyncio.Timeout,
+        rules: Rules,
         *,
         vouched: bool,
     ) -> tuple[Lines, int]:
@@ -229,11 +230,11 @@ class Intake:
             limit.reschedule(asyncio.get_running_loop().time() + JUDGE_S)
         taken = await reader.finish(in_a_thread(take, body)) if aside else take(body)
         del body
-        self._gate.check([*taken.license_keys, *head.all(LICENSE)], otlp=row.otlp, vouched=vouched)
-        if row.stream.name in self._off:
+        rules.gate.check([*taken.license_keys, *head.all(LICENSE)], otlp=row.otlp, vouched=vouched)
+        if row.stream.name in rules.switched_off:
             self.counts.switched_off[row.stream.name] += 1
             return Lines([]), 0
-        judge, guard, unknown = taken.to_lines, self._guard, taken.unknown
+        judge, guard, unknown = taken.to_lines, rules.guard, taken.unknown
         del taken  # it holds the body, and so does what it was judged with
         lines = await reader.finish(in_a_thread(judge, guard)) if aside else judge(guard)
         del judge

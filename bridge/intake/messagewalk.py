@@ -77,7 +77,10 @@ class _Writer:
     def _field(self, field: FieldDescriptor) -> list[str]:
         value, into = f"message.{field.name}", f"found[{field.json_name!r}]"
         if field.is_repeated:
-            made = f"[{self._made(field, 'each')} for each in value]"
+            # Numbers and words come as a list at once. Messages do not: protobuf's time grows faster
+            # than their number where all are held together, and a hostile body has millions.
+            each = self._made(field, "each")
+            made = "value[:]" if each == "each" else f"[{each} for each in value]"
             return [f"    value = {value}", "    if value:", f"        {into} = {made}"]
         if field.message_type is not None:
             made = self._made(field, value)

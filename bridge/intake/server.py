@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 
 from bridge.intake.app import Intake
-from bridge.intake.connection import Connection
+from bridge.intake.connection import LINGERING_MAX, Connection, connections_max
+from bridge.intake.listener import Listener
+from bridge.intake.tls import GOODBYE_S, HANDSHAKE_S
 from keys.errors import ConfigError
 
 STOP_S = 3
@@ -36,26 +40,42 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """Lets nobody take a minute for a handshake, or half of one to say goodbye."""
+
+    async def create_server(self, *given: Any, **named: Any) -> asyncio.Server:  # noqa: ANN401 - passed on
+        if named.get("ssl") is not None:
+            named["ssl_handshake_timeout"] = HANDSHAKE_S
+            named["ssl_shutdown_timeout"] = GOODBYE_S
+        return await super().create_server(*given, **named)
+
+
 class IntakeServer:
     """The intake on ``host`` and ``port``; bound on construction, served from :meth:`start` on.
+
+    With ``tls`` it speaks TLS and nothing else.
 
     Raises :class:`ConfigError` ``intake.listen`` where the address cannot be had.
     """
 
-    def __init__(self, intake: Intake, host: str, port: int) -> None:
+    def __init__(
+        self, intake: Intake, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
+            bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise ConfigError(
                 "intake.listen",
                 f"The intake cannot listen on {host}:{port}: {error.strerror}.",
                 "Stop what listens there, or set intake.listen to another address.",
             ) from error
+        self._socket = Listener(bound, lambda: connections_max() + LINGERING_MAX)
         # A socket that is handed over is not given this, and every answer would wait 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Who does not read an answer, or is gone without a word, keeps no connection.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        self.intake = intake
         self.counts = intake.counts
         """What came in; for whoever tells of it."""
         self.port: int = self._socket.getsockname()[1]
@@ -75,6 +95,7 @@ class IntakeServer:
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_S,
                 backlog=BACKLOG,
+                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )
         self._thread = threading.Thread(target=self._serve, name="intake")
@@ -100,7 +121,8 @@ class IntakeServer:
 
     def _serve(self) -> None:
         try:
-            asyncio.run(self._server.serve(sockets=[self._socket]))
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._server.serve(sockets=[self._socket]))
             if not self._server.should_exit:
                 raise RuntimeError("the intake's server ended by itself")
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it

@@ -5,57 +5,29 @@ what the daemon said of egress last, whether somebody holds the sender's lock. H
 nothing needs a person; an outage with room in the spool is healthy.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spool.discovery import discover, said_by
-from spool.egressfile import EgressState, LaneFailure, read_egress_state
+from bridge.operate.certificate import WARN_MS, ends_at
+from bridge.operate.flow import SENT_OVER_MS, sent_per_s
+from bridge.operate.forecast import Forecast, Rates, forecast
+from bridge.operate.lanestatus import LaneStatus, lane_status
+from bridge.operate.problem import Problem
+from bridge.operate.progress import Backlog, no_progress
+from bridge.operate.silence import silence, silent_since
+from spool.clock import parse_rfc3339, rfc3339
+from spool.discovery import discover
+from spool.egressfile import EgressState, read_egress_state
+from spool.errors import RecordError
 from spool.intakefile import IntakeSaid, read_intake
 from spool.lane import Lane, lanes
-from spool.ledger import LaneCounts, Ledger, State
-from spool.openfile import open_files
+from spool.ledger import Ledger, State
+from spool.ledger_activity import Activity
 from spool.sender_lock import Holder, read_holder
+from spool.tlsfile import TlsRefusal, read_tls
 from spool.usage import bytes_below
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that needs a person: a stable id, what it is, what to do."""
-
-    id: str
-    message: str
-    hint: str
-
-    @classmethod
-    def of(cls, failed: LaneFailure) -> "Problem":
-        """A lane that fails, under the id of what it fails on."""
-        message = f"{failed.node}/{failed.stream} is not sent: {failed.message}"
-        return cls(failed.id, message, failed.hint)
-
-
-@dataclass(frozen=True, slots=True)
-class LaneStatus:
-    """One lane: the ledger's counts (None before its first segment), and what lies unsealed.
-
-    ``open_bytes`` are stored bytes; ``oldest_pending_at`` is when the first record of the oldest
-    pending segment was accepted, ms since 1970 UTC.
-    """
-
-    lane: Lane
-    counts: LaneCounts | None
-    open_bytes: int
-    oldest_pending_at: int | None
-
-    def segments(self, state: State) -> int:
-        """How many segments are in ``state``."""
-        return 0 if self.counts is None else self.counts.segments[state]
-
-    def records(self, state: State) -> int:
-        """How many records are in ``state``."""
-        return 0 if self.counts is None else self.counts.records[state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +47,14 @@ class Status:
     bytes_max: int
     bytes_free: int
     lanes: Sequence[LaneStatus]
+    rates: Rates
+    forecast: Forecast
     problems: Sequence[Problem]
+
+    @property
+    def progresses(self) -> bool:
+        """Whether what waits moves, or has a reason not to."""
+        return all(problem.id != "egress.no_progress" for problem in self.problems)
 
     @property
     def healthy(self) -> bool:
@@ -93,7 +72,7 @@ class Status:
         return self.drained and not any(lane.segments(State.EXPORTED) for lane in self.lanes)
 
 
-def look(
+def look(  # noqa: PLR0913 - one fact each
     spool: Path,
     ledger: Ledger,
     *,
@@ -103,11 +82,17 @@ def look(
     at: int,
     licensed: Callable[[Lane], bool],
     open_at: str | None = None,
+    certificate: Path | None = None,
+    min_free: int = 0,
+    online_key: bool | None = None,
 ) -> Status:
     """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
 
+    ``min_free`` bytes are to stay free on the disk. ``online_key`` says whether this node's license key
+    has the form of an online one, None without a key.
+
     ``open_at`` is where the intake takes telemetry from other machines without a license key, None
-    where it does not.
+    where it does not. ``certificate`` is the file of the intake's, None without TLS.
 
     What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
     :class:`OSError`.
@@ -115,38 +100,96 @@ def look(
     for lane in lanes(spool):
         discover(ledger, lane)
     counted = {(counts.node, counts.stream): counts for counts in ledger.counts()}
-    found = [_lane(lane, counted.get((lane.node, lane.stream))) for lane in lanes(spool)]
+    found = [lane_status(lane, counted.get((lane.node, lane.stream)), at) for lane in lanes(spool)]
     holder, egress = read_holder(spool), read_egress_state(spool)
+    said, free = read_intake(spool), shutil.disk_usage(spool).free
+    used = sum(bytes_below(lane.folder) for lane in lanes(spool))
+    begun = None if holder is None else _moment(holder.since)
+    up_since = _moment(egress.since) if egress is not None and egress.state in _FLOWING else None
+    activity = ledger.activity(at - SENT_OVER_MS)
+    rates = _rates(found, activity, None if begun is None else up_since, at)
+    whole = min(bytes_max, used + free - min_free)
+    can_send = licensed if mode == "online" else lambda _: True
+    problems = [
+        *_problems(found, egress, can_send),
+        *([] if open_at is None else [_open(open_at)]),
+        *([] if certificate is None else _certificate(certificate, read_tls(spool), at)),
+    ]
+    if begun is not None and mode == "online":
+        problems += _stuck(found, egress, activity, begun, at, can_send)
+    if begun is not None and (since := silent_since(spool, node, begun, at)) is not None:
+        problems.append(silence(since, at, said, online_key=online_key))
     return Status(
         node=node,
         at=at,
         mode=mode,
         holder=holder,
         egress=egress,
-        intake=read_intake(spool),
-        bytes_used=sum(bytes_below(lane.folder) for lane in lanes(spool)),
+        intake=said,
+        bytes_used=used,
         bytes_max=bytes_max,
-        bytes_free=shutil.disk_usage(spool).free,
+        bytes_free=free,
         lanes=found,
-        problems=[
-            *_problems(found, egress, licensed if mode == "online" else lambda _: True),
-            *([] if open_at is None else [_open(open_at)]),
-        ],
+        rates=rates,
+        forecast=forecast(
+            at,
+            rates,
+            pending=sum(lane.bytes_pending for lane in found),
+            room=whole - sum(lane.bytes_held for lane in found),
+            droppable=any(lane.droppable for lane in found),
+        ),
+        problems=problems,
     )
 
 
-def _lane(lane: Lane, counts: LaneCounts | None) -> LaneStatus:
-    oldest = None
-    if counts is not None and counts.first_pending is not None:
-        said = said_by(lane, counts.first_pending)
-        oldest = None if said is None else said.first_at
-    unsealed = 0
-    for path in open_files(lane):
-        try:
-            unsealed += os.lstat(path).st_size
-        except FileNotFoundError:
-            continue  # sealed meanwhile
-    return LaneStatus(lane, counts, unsealed, oldest)
+_FLOWING = ("up", "idle")
+
+
+def _moment(since: str) -> int | None:
+    try:
+        return parse_rfc3339(since)
+    except RecordError:  # between the lock and the words of whoever took it
+        return None
+
+
+def _rates(found: Sequence[LaneStatus], activity: Activity, up_since: int | None, at: int) -> Rates:
+    """What comes, and what leaves: nothing does unless a daemon runs and egress is up."""
+    raw = [lane.taken.raw_per_s for lane in found if lane.taken.raw_per_s is not None]
+    stored = [lane.taken.stored_per_s for lane in found if lane.taken.stored_per_s is not None]
+    sent = None if up_since is None else sent_per_s(activity, up_since, at)
+    return Rates(sum(raw) if raw else None, sum(stored) if stored else None, sent)
+
+
+def _stuck(
+    found: Sequence[LaneStatus],
+    egress: EgressState | None,
+    activity: Activity,
+    begun: int,
+    at: int,
+    licensed: Callable[[Lane], bool],
+) -> Iterator[Problem]:
+    """Backlog without progress, of lanes for which nothing else says why they wait."""
+    if egress is None:
+        return
+    failed = {(each.node, each.stream) for each in egress.failed}
+    waiting = [
+        lane
+        for lane in found
+        if lane.records(State.PENDING)
+        and lane.oldest_pending_at is not None
+        and licensed(lane.lane)
+        and (lane.lane.node, lane.lane.stream) not in failed
+    ]
+    if not waiting:
+        return
+    backlog = Backlog(
+        sum(lane.records(State.PENDING) for lane in waiting),
+        min(lane.oldest_pending_at or at for lane in waiting),
+    )
+    since = max(begun, _moment(egress.since) or begun)
+    problem = no_progress(at, backlog, activity, state=egress.state, since=since)
+    if problem is not None:
+        yield problem
 
 
 def _problems(
@@ -180,7 +223,13 @@ def _problems(
             )
     for failed in () if egress is None else egress.failed:
         yield Problem.of(failed)
-    if egress is not None and egress.state == "paused":
+    if egress is not None and "upstream.loop" in egress.reason:
+        yield Problem(
+            "upstream.loop",
+            "The beacon's name leads back to this bridge; nothing leaves, and nothing was dropped.",
+            "Set beacon.addresses to the beacon's own addresses, or mend the name for this machine.",
+        )
+    elif egress is not None and egress.state == "paused":
         yield Problem(
             "egress.paused",
             "The beacon refuses the license or a route; nothing was dropped.",
@@ -194,3 +243,21 @@ def _open(where: str) -> Problem:
         f"The intake on {where} takes telemetry without a license key from any machine.",
         "Set intake.require_license to auto or true, or listen on a loopback address.",
     )
+
+
+def _certificate(path: Path, refused: TlsRefusal | None, at: int) -> Iterator[Problem]:
+    if refused is not None:
+        yield Problem(refused.id, refused.message, refused.hint)
+    end = ends_at(path)
+    if end is not None and at >= end:
+        yield Problem(
+            "tls.expired",
+            f"The intake's certificate ended at {rfc3339(end)}; producers do not connect any more.",
+            "Make a new one: bridge init --tls --renew, see docs/operations.md.",
+        )
+    elif end is not None and at >= end - WARN_MS:
+        yield Problem(
+            "tls.expiring",
+            f"The intake's certificate ends at {rfc3339(end)}.",
+            "Make a new one: bridge init --tls --renew, see docs/operations.md.",
+        )

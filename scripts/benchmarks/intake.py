@@ -43,7 +43,7 @@ def _ours(folder: Path, held: ExitStack) -> IntakeServer:
     path = folder / "bridge.yaml"
     path.write_text("node: bench\nintake: {listen: 127.0.0.1:0}\n")
     config = load(path, {})
-    return start_intake(config, KEY, load_license_keys(config, {}), held)
+    return start_intake(config, KEY, load_license_keys(config, {}), held).server
 
 
 def main() -> None:

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from hashlib import shake_256
 from pathlib import Path
 
 import pytest
 
+from spool import locks
 from spool.heldlines import held_lines
 from spool.lane import Lane
+from spool.writer import Writer
 from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.commands import COMMAND, environment
@@ -19,6 +22,12 @@ from tests.support.exports import NODES, TRACES, node, nodes, trace, traces, wri
 
 pytestmark = pytest.mark.enable_socket  # a node is given a free port
 MANY = b",".join(b"c%d" % n for n in range(300))
+REPORTED = {
+    "start_insertion_time",
+    "end_insertion_time",
+    "start_interval_time",
+    "end_interval_time",
+}
 UNREACHABLE = "http://127.0.0.1:9"
 
 
@@ -50,11 +59,10 @@ def test_rows_become_transactions_with_every_column_but_the_customers_name(home:
     told = _backfill(home, traces(trace(7)))
     assert (told["stream"], told["rows"], told["taken"]) == ("transactions", 1, 1)
     (record,) = _held(home)
-    assert set(record) == set(TRACES) - {"customer_name"}
+    assert set(record) == (set(TRACES) | REPORTED) - {"customer_name"}
     assert (record["trace_count"], record["num_failed_send_attempts"]) == (7, 3)
-    assert record["start_insertion_time"] == "2026-11-01 07:00:00+00"
-    assert record["start_interval_time"] is None
-    _backfill(home, traces(trace(8)), "--with-names")
+    assert record["start_insertion_time"] == "2026-11-01T07:00:00Z"
+    _backfill(home, traces(trace(8)), "--with-customer-name")
     assert _held(home)[-1]["customer_name"] == "ACME, Inc."
 
 
@@ -103,12 +111,34 @@ def test_rows_that_cover_the_time_of_what_is_held_are_refused_without_a_word(hom
     taken += b'"start_insertion_time":"2026-11-01T07:30:00Z",'
     taken += b'"end_insertion_time":"2026-11-01T08:30:00Z"}\n'
     home.bridge("append", "transactions", stdin=taken)
+    told = _backfill(home, traces(trace(7)), code=1)
+    assert (told["taken"], told["refused"]) == (0, 1)
     data = traces(trace(5), trace(7), trace(8))
-    told = _backfill(home, data, code=1)
+    told = _backfill(home, data, "--dry-run", code=3)
+    assert (told["wanted"], told["refused"], len(_held(home))) == (1, 2, 1)
+    told = _backfill(home, data, code=3)
+    assert (told["taken"], told["refused"]) == (1, 2)
     assert told["error"]["id"] == "backfill.overlap"  # type: ignore[index]
-    assert len(_held(home)) == 1
-    assert _backfill(home, traces(trace(5)))["taken"] == 1
-    assert _backfill(home, data, "--overlap")["taken"] == 2
+    assert told["examples"] == [
+        {"line": 3, "id": trace(7)[0], "held": "from-the-intake"},
+        {"line": 4, "id": trace(8)[0], "held": "from-the-intake"},
+    ]
+    told = _backfill(home, data, "--overlap")
+    assert (told["taken"], told["held"], told["overlapping"], told["refused"]) == (2, 1, 2, 0)
+
+
+def test_people_are_told_what_was_left_out_and_why(home: Node) -> None:
+    file = home.folder / "export.csv"
+    file.write_bytes(traces(trace(1), trace(1), trace(2, status="sent"), trace(3, source="remote")))
+    done = home.bridge("backfill", str(file))
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "1 of 4 rows are durable (transactions).",
+        "1 left out: they were sent before, by their status.",
+        "1 left out: their source is not this installation.",
+        "1 left out: they stand in the file twice.",
+        "By status: pending 3, sent 1.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +157,7 @@ def test_rows_that_cover_the_time_of_what_is_held_are_refused_without_a_word(hom
         (b"id,tenant_id,trace_count,status\n,t,1,pending\n", "backfill.row"),
         (traces(trace(1), trace(2)[:-1]), "backfill.row"),
         (traces(trace(1)).replace(b"tenant-1", b"lcl_EXAMPLE_NOT_A_KEY"), "record.secret"),
-        (written([*TRACES, "license_key"], [[*trace(1), "x"]]), "record.secret"),
+        (written([*TRACES, "license_key"], [[*trace(1), "x"]]), "backfill.license"),
         (nodes(node(1)).replace(b'"{""langgraph.platform', b'"{{""langgraph.platform'), "backfill.row"),
     ],
 )  # fmt: skip
@@ -148,17 +178,65 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(home: Node, chang
 
 def test_a_cell_with_quotes_and_line_breaks_is_kept(home: Node) -> None:
     row = trace(1)
-    row[13] = 'a "b"\nc\0'
+    row[TRACES.index("customer_id")] = 'a "b"\nc\0'
     _backfill(home, traces(row))
-    assert _held(home)[0]["source"] == 'a "b"\nc\0'
+    assert _held(home)[0]["customer_id"] == 'a "b"\nc\0'
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(home: Node) -> None:
     os.mkfifo(home.folder / "fifo")
     (home.folder / "folder").mkdir()
-    for name in ("folder", "nothing"):
+    (home.folder / "link").symlink_to("fifo")
+    for name in ("fifo", "folder", "link", "nothing", "/dev/zero"):
         done = home.bridge("backfill", str(home.folder / name))
-        assert (done.returncode, "[append.file]" in done.stderr) == (1, True)
+        assert (done.returncode, "[backfill.file]" in done.stderr) == (1, True), done.stderr
+
+
+def test_a_header_alone_is_no_error(home: Node) -> None:
+    told = _backfill(home, traces())
+    assert (told["rows"], told["taken"]) == (0, 0)
+
+
+def test_what_an_open_file_holds_is_held(home: Node) -> None:
+    with Writer(home.spool, "transactions", node=home.name) as writer:
+        writer.append([b'{"id":"%b"}' % trace(1)[0].encode()])
+        told = _backfill(home, traces(trace(1), trace(2)))
+    assert (told["held"], told["taken"]) == (1, 1)
+
+
+def test_two_at_once_are_one_after_the_other(home: Node) -> None:
+    _backfill(home, traces(trace(1)))
+    lock = locks.take(home.spool / home.name / "transactions" / "backfill.lock")
+    assert lock is not None
+    try:
+        told = _backfill(home, traces(trace(2)), code=5)
+    finally:
+        locks.let_go(lock)
+    assert told["error"]["id"] == "backfill.busy"  # type: ignore[index]
+
+
+def test_a_disk_that_fails_midway_leaves_what_the_next_run_finds(home: Node) -> None:
+    count, small = 2_500, 1_500
+    file = home.folder / "export.csv"
+    rows = [trace(n) for n in range(count)]
+    for row in rows[small:]:  # of these a group is larger than a file may be
+        row[TRACES.index("session_id")] = shake_256(row[0].encode()).hexdigest(1000)
+    file.write_bytes(traces(*rows))
+    limited = (
+        f'ulimit -f 400; trap "" XFSZ; exec "$@" --config {home.config} backfill {file} --json'
+    )
+    done = subprocess.run(
+        ["bash", "-c", limited, "bash", *COMMAND],
+        capture_output=True,
+        check=False,
+        env=environment(),
+    )
+    told = json.loads(done.stdout)
+    assert done.returncode == 5, told
+    assert (told["taken"], told["wanted"]) == (1_000, count)
+    before = _held(home)
+    assert _backfill(home, file.read_bytes())["taken"] == count - len(before)
+    assert len({record["id"] for record in _held(home)}) == len(_held(home)) == count
 
 
 def _start(home: Node, file: Path) -> "subprocess.Popen[bytes]":
@@ -181,7 +259,7 @@ def test_a_backfill_that_was_killed_is_finished_by_the_next_and_nothing_comes_tw
         process.send_signal(signal.SIGKILL)
     before = len(_held(home))
     assert 0 < before <= count
-    told = _backfill(home, file.read_bytes(), "--overlap")
+    told = _backfill(home, file.read_bytes())
     assert (told["held"], told["taken"]) == (before, count - before)
     assert len({record["id"] for record in _held(home)}) == len(_held(home)) == count
 

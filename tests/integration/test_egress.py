@@ -16,6 +16,7 @@ from keys.ed25519 import SigningKey
 from spool.chain import begin_lane
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import OS_DISK
+from spool.egressfile import read_egress_state
 from spool.lane import Lane
 from spool.ledger import Ledger, State
 from spool.sealing import Sealer
@@ -144,6 +145,22 @@ def test_an_outage_is_survived_and_said_once(tmp_path: Path, beacon: RunningBeac
         assert delivered(ledger)["transactions"] == 9
     assert [event.name for event in events].count("egress.down") == 1
     assert beacon.received()["transactions"]["distinct"] == 9
+
+
+def test_an_outage_whose_cause_changes_is_told_of_by_the_new_one(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    spool = tmp_path / "spool"
+    beacon.set_faults(
+        {"path": "*", "times": 2, "status": 500}, {"path": "*", "times": 99, "status": 503}
+    )
+    fill(spool, "transactions", 3)
+    with engine_on(spool, beacon.url) as (_, _ledger, events):
+        until = time.monotonic() + 30
+        while (said := read_egress_state(spool)) is None or said.reason != "status 503":
+            assert time.monotonic() < until, said
+            time.sleep(0.05)
+    assert [event.name for event in events].count("egress.down") == 1
 
 
 def test_a_repeat_after_an_unknown_outcome_is_in_doubt(

@@ -44,7 +44,7 @@ class Running:
         path.write_text("node: n\nintake: {listen: 127.0.0.1:0}\n" + more)
         config = load(path, {})
         self.spool = config.spool.path
-        self.port = start_intake(config, KEY, load_license_keys(config, {}), held).port
+        self.port = start_intake(config, KEY, load_license_keys(config, {}), held).server.port
 
     def send(
         self,

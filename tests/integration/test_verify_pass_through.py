@@ -1,27 +1,34 @@
 """License verification through the bridge: the beacon's own word, or none."""
 
+import asyncio
 import json
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import jwt
 import pytest
 import trustme
 
+from bridge.daemon.passing import AT_ONCE, passing_on
 from bridge.demo.clients import LICENSE
 from bridge.egress.answers import Answer, Failure
 from bridge.egress.client import BeaconClient
 from bridge.egress.routes import ROUTES
 from bridge.egress.verdict import LOOP, Kind, judge
 from bridge.egress.verifying import DEADLINE_S, verify
+from bridge.intake.passing import Passed
+from bridge.testbeacon.tokens import license_digest
 from tests.support.beacon import HOST, RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.faultserver import Step, answer, drip, fault_server, say, wait
+from tests.support.leading import leading_back
 
 pytestmark = pytest.mark.enable_socket
 PATH = "/v1/beacon/verify"
@@ -62,7 +69,75 @@ def test_the_reference_beacons_token_comes_through(tmp_path: Path, beacon: Runni
         node.daemon.start()
         said = _ask(node)
         assert said.status_code == 200
-        assert said.json()["token"].count(".") == 2
+        with beacon.client() as client:
+            (key,) = jwt.PyJWKSet.from_dict(client.get("/_beacon/jwks.json").json()).keys
+        # The signature is right, so no byte of it is another one.
+        claims = jwt.decode(said.json()["token"], key, algorithms=["EdDSA"])
+        assert claims["sub"] == license_digest(LICENSE)
+
+
+def test_a_beacon_that_was_killed_is_no_answer_and_one_that_came_back_is(tmp_path: Path) -> None:
+    with ExitStack() as held:
+        killed = held.enter_context(running_beacon(tmp_path / "beacon", process=True))
+        node = held.enter_context(node_for(tmp_path, killed.url))
+        node.daemon.start()
+        assert _ask(node).status_code == 200
+        assert killed.process is not None
+        killed.process.kill()
+        killed.process.wait()
+        begin = time.monotonic()
+        assert _ask(node).status_code == 503
+        assert time.monotonic() - begin < 4
+        held.enter_context(running_beacon(tmp_path / "beacon", port=killed.port))
+        assert _ask(node).status_code == 200
+
+
+def test_an_answer_that_drips_is_given_up_in_time(tmp_path: Path) -> None:
+    token = answer(200, b'{"token":"e30.e30.c2ln"}')
+    with fault_server([drip(token, 0.2)]) as server, node_for(tmp_path, server.url) as node:
+        node.daemon.start()
+        begin = time.monotonic()
+        assert _ask(node).status_code == 503
+        assert time.monotonic() - begin < DEADLINE_S + 1
+
+
+def test_without_a_configured_key_the_one_that_was_presented_is_asked_about(tmp_path: Path) -> None:
+    with (
+        fault_server([say(answer(200, b'{"token":"t"}'))]) as server,
+        node_for(tmp_path, server.url) as node,
+    ):
+        lines = node.config.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("license_key_file")]
+        node.config.write_text("".join(kept))
+        node.daemon.start()
+        # LangSmith sends it in the body, others in the header.
+        assert _ask(node, b"{}", **{"X-Langchain-License-Key": LICENSE}).status_code == 200
+        assert _ask(node).status_code == 200
+        assert _ask(node, b'{"license":"lcl_another_key"}').status_code == 403
+        asked = [json.loads(each.body) for each in server.requests if PATH in each.line]
+        assert asked == [{"license": LICENSE}] * 2
+
+
+def test_who_asks_about_a_key_that_is_being_asked_about_gets_the_same_answer() -> None:
+    token = b'{"token":"e30.e30.c2ln"}'
+    with (
+        fault_server([say(answer(200, token))]) as server,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        client = BeaconClient(server.url, deadline_s=60.0)
+        ask = passing_on(client, None, pool)
+
+        async def several() -> list[Passed | None]:
+            keys = ["lcl_one_key"] * 50 + ["lcl_another_key"]
+            tasks = [asyncio.ensure_future(ask(key)) for key in keys]
+            await asyncio.sleep(0)
+            tasks[0].cancel()  # the first who asked is gone
+            found = await asyncio.gather(*tasks[1:])
+            return [*found, await ask(keys[0])]
+
+        assert asyncio.run(several()) == [Passed(200, token)] * 51
+        client.close()
+    assert len(server.requests) == 3
 
 
 def test_while_the_beacon_is_away_the_answer_is_503_and_comes_in_time(tmp_path: Path) -> None:
@@ -152,11 +227,11 @@ def test_requests_that_hang_hold_up_nothing_else(tmp_path: Path) -> None:
 
 def test_a_bridge_whose_beacon_is_itself_says_so_and_keeps_everything(tmp_path: Path) -> None:
     # What stands where the beacon should be is the way back to this bridge's own intake.
-    with socket.create_server((HOST, 0)) as listener, ExitStack() as held:
+    with ExitStack() as held:
+        listener = socket.create_server((HOST, 0))
         node = held.enter_context(node_for(tmp_path, f"http://{HOST}:{listener.getsockname()[1]}"))
         node.daemon.start()
-        back = threading.Thread(target=_lead_back, args=(listener, node.daemon.port), daemon=True)
-        back.start()
+        held.enter_context(leading_back(listener, node.daemon.port))
         body = json.dumps({"license": LICENSE, "trace_transactions": [{"id": "a"}]}).encode()
         assert node.daemon.post("/v1/beacon/ingest-traces", body) == 200
         said = node.bridge("run", "--once")  # the daemon has the spool; it seals on its own
@@ -169,26 +244,6 @@ def test_a_bridge_whose_beacon_is_itself_says_so_and_keeps_everything(tmp_path: 
         (billing,) = [each for each in lanes if each["stream"] == "transactions"]
         assert billing["records"]["pending"] == 1
         assert _ask(node).status_code == 503
-
-
-def _lead_back(listener: socket.socket, port: int) -> None:
-    while True:
-        try:
-            inward, _ = listener.accept()
-        except OSError:
-            return
-        outward = socket.create_connection((HOST, port))
-        for source, target in ((inward, outward), (outward, inward)):
-            threading.Thread(target=_carry, args=(source, target), daemon=True).start()
-
-
-def _carry(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        return
 
 
 def test_an_answer_508_of_something_else_is_no_loop() -> None:
@@ -229,6 +284,24 @@ def test_a_pinned_address_is_used_without_a_look_up_and_the_name_is_still_verifi
     refused = _post(url.replace("beacon.invalid", "other.invalid"), ca_file, HOST)
     assert refused == Failure("the certificate is not trusted", outcome_unknown=False)
     assert _post(url, ca_file) == Failure("the name was not found", outcome_unknown=False)
+
+
+def test_an_address_that_drops_what_it_gets_leaves_time_for_the_next(
+    named: tuple[str, Path],
+) -> None:
+    url, ca_file = named
+    with ExitStack() as held:
+        full = held.enter_context(socket.socket(socket.AF_INET6))
+        full.bind(("::1", httpx.URL(url).port or 0))
+        full.listen(0)
+        for _ in range(4):  # its queue is full then, and the system drops what comes
+            waiting = held.enter_context(socket.socket(socket.AF_INET6))
+            waiting.settimeout(0)
+            waiting.connect_ex(full.getsockname())
+        client = BeaconClient(url, deadline_s=60.0, ca_file=ca_file, addresses=["::1", HOST])
+        held.callback(client.close)
+        found = client.post("/v1/beacon/ingest-traces", {}, b"{}", deadline_s=DEADLINE_S)
+        assert isinstance(found, Answer)
 
 
 def test_pinned_addresses_are_tried_in_turn(named: tuple[str, Path]) -> None:

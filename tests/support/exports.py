@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 
 TRACES = (
-    "id", "created_at", "tenant_id", "session_id", "trace_count", "start_insertion_time",
-    "end_insertion_time", "start_interval_time", "end_interval_time", "status",
-    "num_failed_send_attempts", "transaction_type", "organization_id", "source", "backfill_id",
-    "backfilled_at", "customer_id", "customer_name",
+    "id", "tenant_id", "session_id", "trace_count", "interval", "interval_start",
+    "insertion_time_range_start", "insertion_time_range_end", "status",
+    "num_failed_send_attempts", "transaction_type", "organization_id", "source", "created_at",
+    "backfill_id", "backfilled_at", "customer_id", "customer_name",
 )  # fmt: skip
 NODES = (
     "id", "from_timestamp", "to_timestamp", "received_at", "measures", "tags", "logs",
@@ -28,13 +28,23 @@ def written(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     return out.getvalue().encode()
 
 
-def trace(n: int, *, status: str = "pending", key: str = "", hour: int | None = None) -> list[str]:
-    at = n % 24 if hour is None else hour
+def trace(
+    n: int,
+    *,
+    status: str = "pending",
+    key: str = "",
+    hour: int | None = None,
+    source: str = "local",
+    session: str = "session-1",
+) -> list[str]:
+    """Row ``n``: its window is hour ``n`` of November."""
+    day, at = f"2026-11-{1 + n // 24 % 28:02d}", n % 24 if hour is None else hour
+    begin, end = f"{day} {at:02d}:00:00+00", f"{day} {at:02d}:59:59.999999+00"
     return [
-        key or f"00000000-0000-4000-8000-{n:012d}", "2026-11-20 09:00:00.123456+00", "tenant-1",
-        "session-1", str(n), f"2026-11-{1 + n // 24:02d} {at:02d}:00:00+00",
-        f"2026-11-{1 + n // 24:02d} {at:02d}:59:59+00", "", "", status, "3", "longlived_traces",
-        "organization-1", "local", "b-1", "2026-11-20 10:00:00+00", "customer-1", "ACME, Inc.",
+        key or f"00000000-0000-4000-8000-{n:012d}", "tenant-1", session, str(n),
+        f'["{begin}","{end}")', begin, begin, end, status, "3", "longlived_traces",
+        "organization-1", source, "2026-11-20 09:00:00.123456+00", "b-1",
+        "2026-11-20 10:00:00+00", "customer-1", "ACME, Inc.",
     ]  # fmt: skip
 
 

@@ -62,7 +62,6 @@ def intake_with(
     path.write_text(f"node: n\n{listen}{more}")
     config = load(path, environment or {})
     with ExitStack() as held:
-        server = start_intake(
-            config, signer or SigningKey.generate(), load_license_keys(config, {}), held
-        )
+        key, licenses = signer or SigningKey.generate(), load_license_keys(config, {})
+        server = start_intake(config, key, licenses, held).server
         yield RunningIntake(config.spool.path, server.port, server.counts)

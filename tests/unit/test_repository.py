@@ -49,7 +49,8 @@ def _files() -> Iterator[Path]:
         folders[:] = [
             name
             for name in folders
-            if name == ".ci" or not name.startswith((".", "__pycache__", "bridge-node", "node_modules"))
+            if name == ".ci"
+            or not name.startswith((".", "__pycache__", "bridge-node", "node_modules"))
         ]
         yield from (Path(folder, name) for name in names)
 

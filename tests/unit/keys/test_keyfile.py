@@ -1,6 +1,7 @@
 """Key files are made once, for their owner alone, and read with suspicion."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,27 @@ def test_a_key_that_the_disk_takes_a_part_of_is_an_error_and_leaves_nothing(
     done = subprocess.run([sys.executable, "-B", "-c", program, str(tmp_path)], check=False)
     assert done.returncode == 9
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "linkat,link"])
+def test_a_kill_at_any_moment_leaves_no_part_of_a_key_under_its_name(
+    tmp_path: Path, call: str
+) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not here")
+    program = "import sys; from pathlib import Path; from keys.keyfile import create_pair\n"
+    program += "create_pair(Path(sys.argv[1]))"
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    kill = f"{call}:signal=KILL:when=1"
+    trace = tmp_path / "trace"
+    strace = ["strace", "-f", "-o", str(trace), "-e", f"trace={call}", "-e", f"inject={kill}"]
+    subprocess.run([*strace, sys.executable, "-B", "-c", program, str(folder)], check=False)
+    assert "KILL" in trace.read_text()
+    if (folder / "node.pem").exists():
+        read_signing_key(folder / "node.pem")
+    key = create_pair(folder)
+    assert read_public_key(folder / "node.pub.pem") == key.public
 
 
 def test_openssl_reads_the_pair_and_writes_the_same_bytes(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_giving_back_is_all_or_nothing(ledger: Ledger, logs: Lane) -> None:
 
 def test_a_discarded_exception_is_lost_and_no_problem_any_more(ledger: Ledger, logs: Lane) -> None:
     _delivered_but(ledger, logs, (2, 4), (2, 5))
-    ledger.discard(logs, 2, [4])
+    ledger.discard(logs, 2, [4], "no use")
     assert _held(ledger) == {State.DELIVERED: 28, State.QUARANTINED: 1, State.LOST: 1}
     (counts,) = ledger.counts()
     assert counts.exceptions == 1
@@ -118,7 +118,7 @@ def test_a_discarded_exception_stays_when_its_neighbour_goes_out_again(
     ledger: Ledger, logs: Lane
 ) -> None:
     _delivered_but(ledger, logs, (2, 4), (2, 5))
-    ledger.discard(logs, 2, [4])
+    ledger.discard(logs, 2, [4], "no use")
     ledger.give_back(logs, [_lines(2, 5)], by=By.REPLAY)
     batch = ledger.open_batch(logs, Bounds(CHAIN, 2, 5, 2, 6), "again")
     ledger.settle(batch.id, answer(1), sums(2, 2))

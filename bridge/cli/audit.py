@@ -1,0 +1,260 @@
+"""``bridge audit``: what left this machine, when, where to, and what was answered."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from bridge.cli.sentrequest import (
+    attempt_answer,
+    attempt_line,
+    digest_lines,
+    digest_of,
+    digests_of,
+    row_answer,
+    row_line,
+)
+from bridge.cli.session import Session, json_option
+from bridge.operate.trail import Fate, Place, answered, fates, unanswered
+from bridge.terminal import safe_json
+from keys.errors import BridgeError, ConfigError
+from spool.clock import SYSTEM_CLOCK, rfc3339
+from spool.durable import explained
+from spool.errors import SpoolError
+from spool.lane import Lane
+from spool.ledger import Ledger
+from spool.segment import Segment
+
+PARTLY = 3
+Part = tuple[str, Mapping[str, Any], list[str]]
+"""A part of the answer: the list in the JSON that it stands in, itself, and its lines for people."""
+
+
+@click.command("audit")
+@click.option("--since", metavar="T", help="RFC 3339 with offset, a UTC date, or a duration ago.")
+@click.option("--record", metavar="ID", help="Did the transaction with this id leave?")
+@click.option(
+    "--segment",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Did this segment leave?",
+)
+@json_option
+@click.pass_obj
+def command(
+    session: Session, *, since: str | None, record: str | None, segment: Path | None, as_json: bool
+) -> None:
+    """List everything that left: when, where to, which records, digests, the answer.
+
+    With --record or --segment: whether that one left (when, where to), did not leave, or is no longer
+    held.
+    """
+    session.begin("audit", as_json=as_json)
+    if sum(each is not None for each in (since, record, segment)) > 1:
+        raise click.UsageError("--since, --record and --segment exclude each other.")
+    from_ms = _from_ms(since)
+    with _ledger(session) as ledger:
+        if record is not None:
+            _answer_record(session, ledger, record)
+        elif segment is not None:
+            _answer_segment(session, ledger, segment)
+        else:
+            _list(session, ledger, from_ms)
+
+
+def _from_ms(since: str | None) -> int:
+    from bridge.config.when import moment_ms
+
+    try:
+        return 0 if since is None else moment_ms(since, SYSTEM_CLOCK.wall_ms())
+    except ValueError:
+        raise click.BadParameter(
+            "RFC 3339 with an offset, a UTC date, or a duration ago, e.g. 2h", param_hint="--since"
+        ) from None
+
+
+@contextmanager
+def _ledger(session: Session) -> Iterator[Ledger]:
+    spool = session.config.spool.path
+    try:
+        if not spool.is_dir():
+            raise ConfigError(
+                "spool.missing",
+                "There is no spool where spool.path says.",
+                "Make one with `bridge init`, or correct spool.path.",
+            )
+        with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
+            yield ledger
+    except OSError as error:
+        raise explained(error, "read the spool") from error
+
+
+def _list(session: Session, ledger: Ledger, since: int) -> None:
+    damaged: list[tuple[Path, SpoolError]] = []
+    parts = _parts(session.config.spool.path, ledger, since, damaged)
+    if session.as_json:
+        _write_json(session, parts, damaged)
+        return
+    count = 0
+    for _, _, lines in parts:
+        count += 1
+        for line in lines:
+            session.say(line)
+    session.note(f"{count} requests; the beacon is {session.config.beacon.url}.")
+    for path, error in damaged:
+        session.note(f"{path.name} cannot be read any further: {error.message}")
+    session.finish(PARTLY if damaged else 0)
+
+
+def _parts(
+    spool: Path, ledger: Ledger, since: int, damaged: list[tuple[Path, SpoolError]]
+) -> Iterator[Part]:
+    for row in answered(spool, ledger, since, lambda *what: damaged.append(what)):
+        digests = digests_of(Lane(spool, row.node, row.stream), row.bounds)
+        yield "requests", row_answer(row, digests), [row_line(row), *digest_lines(digests)]
+    for lane, batch in unanswered(spool, ledger):
+        if (batch.attempted_at or 0) >= since:
+            digests = digests_of(lane, batch.bounds)
+            said = {**attempt_answer(lane, batch), "segments": digests}
+            yield "unanswered", said, [attempt_line(lane, batch), *digest_lines(digests)]
+
+
+def _write_json(
+    session: Session, parts: Iterator[Part], damaged: list[tuple[Path, SpoolError]]
+) -> None:
+    """The answer a row at a time: years of it do not fit into memory."""
+
+    def write(text: str) -> None:
+        click.echo(safe_json(text).encode(), nl=False)
+
+    write(f'{{"schema":"bridge.audit/1","beacon":{_dumps(session.config.beacon.url)},"requests":[')
+    lists, separator = ["requests"], ""
+    error: BridgeError | None = None
+    try:
+        for name, said, _ in parts:
+            if name != lists[-1]:
+                lists.append(name)
+                write(f'],"{name}":[')
+                separator = ""
+            write(separator + _dumps(said))
+            separator = ","
+    except (BridgeError, OSError) as failure:
+        error = explained(failure, "read the spool") if isinstance(failure, OSError) else failure
+    write("]" + ("" if "unanswered" in lists else ',"unanswered":[]'))
+    kept = [{"path": str(path), "message": each.message} for path, each in damaged]
+    write(f',"damaged":{_dumps(kept)}')
+    if error is not None:
+        said = {"id": error.id, "message": error.message, "hint": error.hint}
+        write(f',"error":{_dumps(said)}')
+    write("}\n")
+    session.finish(error.exit_code if error is not None else PARTLY if damaged else 0)
+
+
+def _dumps(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _answer_record(session: Session, ledger: Ledger, wanted: str) -> None:
+    from bridge.operate.searching import find_record
+
+    spool = session.config.spool.path
+    unread: list[str] = []
+    places = list(find_record(spool, wanted, lambda path, why: unread.append(f"{path}: {why}")))
+    subject = {"record": wanted, "unread": unread}
+    nowhere = "No record with this id is held; it never came, or it is no longer held."
+    _answer(session, ledger, places, subject, nowhere)
+    for line in unread:
+        session.note(f"Could not be read: {line}")
+    if unread:
+        session.finish(PARTLY)
+
+
+def _answer_segment(session: Session, ledger: Ledger, path: Path) -> None:
+    config = session.config
+    with Segment.open(path, own=False) as segment:
+        segment.check_digest()
+        said, digest = segment.statement, segment.digest
+        if said.node == config.node:
+            key = session.signing_key.public
+            segment.check_signature({key.id: key})
+    lane = Lane(config.spool.path, said.node, said.stream)
+    place = Place(lane, said.chain, said.seq, digest=digest)
+    known = any(
+        span.chain == said.chain and span.first <= said.seq <= span.last
+        for span in ledger.spans(lane)
+    )
+    held = digest_of(lane, said.chain, said.seq)
+    ours = held == digest if held is not None else known
+    nowhere = (
+        "Another segment has this number here: this one is a fork, and did not leave from here."
+        if held is not None
+        else "Neither the spool nor the ledger knows this segment; it never came here."
+    )
+    subject = {"segment": str(path), "digest": digest, "held": held == digest}
+    _answer(session, ledger, [place] if ours else [], subject, nowhere)
+
+
+def _answer(
+    session: Session,
+    ledger: Ledger,
+    places: list[Place],
+    subject: Mapping[str, Any],
+    nowhere: str,
+) -> None:
+    damaged: list[tuple[Path, SpoolError]] = []
+    found = fates(session.config.spool.path, ledger, places, lambda *what: damaged.append(what))
+    words = {fate.word for fate in found}
+    word = next((w for w in ("left", "in_doubt", "not_left") if w in words), "not_held")
+    answer = {**subject, "answer": word, "places": [_fate(fate) for fate in found]}
+    session.result(answer, lambda: _show(session, found, nowhere))
+    if found and subject.get("held") is False:
+        session.note("It is no longer held here.")
+    for path, error in damaged:
+        session.note(f"{path.name} cannot be read any further: {error.message}")
+    session.finish(PARTLY if damaged else 0)
+
+
+def _fate(fate: Fate) -> Mapping[str, Any]:
+    place = fate.place
+    return {
+        "answer": fate.word,
+        "node": place.lane.node,
+        "stream": place.lane.stream,
+        "seq": place.seq,
+        "line": place.line,
+        "digest": place.digest,
+        "state": None if fate.state is None else fate.state.value,
+        "requests": [row_answer(row, None) for row in fate.answers],
+        "unanswered": [attempt_answer(place.lane, batch) for batch in fate.attempts],
+        "refused": [
+            {"line": each.line, "at": rfc3339(each.at), "status": each.status, "text": each.text}
+            for each in fate.exceptions
+        ],
+    }
+
+
+_WORDS = {"left": "left", "in_doubt": "in doubt, sent without an answer", "not_left": "not left"}
+
+
+def _show(session: Session, found: list[Fate], nowhere: str) -> None:
+    for fate in found:
+        place = fate.place
+        where = "not sealed yet" if place.seq is None else f"segment {place.seq}"
+        where += "" if place.line is None else f", line {place.line}"
+        session.say(f"{_WORDS[fate.word]}: {place.lane.node}/{place.lane.stream} {where}")
+        if place.digest is not None:
+            session.say(f"    digest {place.digest}")
+        if fate.state is not None:
+            session.say(f"    {fate.state.value} by the ledger")
+        for row in fate.answers:
+            session.say(f"    {row_line(row)}")
+        for batch in fate.attempts:
+            session.say(f"    {attempt_line(place.lane, batch)}")
+        for each in fate.exceptions:
+            session.say(
+                f"    line {each.line} refused {rfc3339(each.at)}: {each.status} {each.text}"
+            )
+    if not found:
+        session.say(nowhere)

@@ -1,0 +1,81 @@
+"""Whether it is the records: what a route refused in a row, with nothing taken between.
+
+A hundred in a row and it is not the records: they go out again and the route is paused. While it is
+paused each refusal costs a step of back-off. What was refused then goes out once more as soon as the
+route takes something: it was the route. A record that is refused again after that is not counted any
+more, so that a hundred bad ones side by side hold up nothing for ever.
+
+The count is in memory alone: after a restart it begins anew, and what was counted stays an exception.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from spool.lane import Lane
+from spool.ledger import By, Ledger, LedgerError, Lines, SegmentSums
+
+REFUSED_MAX = 100
+"""Records of a route refused in a row with none taken between: then it is not the records."""
+HELD_MAX = 10_000
+"""Refused records of a paused route that are remembered: some days of probes. What is refused after
+that stays an exception until a person acts."""
+
+_Refused = tuple[Lane, SegmentSums, int]
+
+
+class Refusals:
+    """The refusals of one route, by all of its lanes; for any number of threads."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._in_row: list[_Refused] = []
+        self._had_again: set[tuple[Lane, int, int]] = set()
+        self._paused = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is the route, as far as anybody knows."""
+        return self._paused
+
+    def refused(self, lane: Lane, segment: SegmentSums, line: int) -> bool:
+        """A record was refused, alone, and is an exception now; True where the route is to pause.
+
+        Raises :class:`SpoolError` where those that it gives back cannot be given back.
+        """
+        with self._lock:
+            if (lane, segment.seq, line) in self._had_again:
+                return self._paused
+            if len(self._in_row) < HELD_MAX:
+                self._in_row.append((lane, segment, line))
+            if self._paused or len(self._in_row) < REFUSED_MAX:
+                return self._paused
+            self._paused = True
+            self._give_back()
+            return True
+
+    def taken(self) -> None:
+        """The route took something. Raises as :meth:`refused` does."""
+        with self._lock:
+            if self._paused:
+                self._paused = False
+                self._had_again = {(lane, sums.seq, line) for lane, sums, line in self._in_row}
+                self._give_back()
+            self._in_row.clear()
+
+    def _give_back(self) -> None:
+        """Make them pending again, those that still are exceptions."""
+        for lane, lines in _by_segment(self._in_row):
+            try:
+                self._ledger.give_back(lane, [lines], by=By.GIVE_BACK)
+            except LedgerError:
+                # A person was faster: sent it again, gave it up, or wrote it into a bundle.
+                continue
+        self._in_row.clear()
+
+
+def _by_segment(refused: Iterable[_Refused]) -> Iterator[tuple[Lane, Lines]]:
+    row = sorted(refused, key=lambda each: (each[0].node, each[0].stream, each[1].seq, each[2]))
+    for (lane, segment), group in groupby(row, lambda each: each[:2]):
+        yield lane, Lines(segment, tuple(dict.fromkeys(line for _, _, line in group)))

@@ -1,0 +1,192 @@
+"""What can be wrong on this machine: files, permissions, disk, clock, certificates.
+
+Nothing is changed and nothing leaves the machine. Each function is one check: it returns what it saw
+or raises the error that names exactly what is wrong.
+"""
+
+import os
+import ssl
+import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from bridge.operate.checks import NotLookedAtError
+from keys.errors import ConfigError, shown
+from spool.clock import rfc3339
+from spool.errors import SpoolError
+from spool.lane import lanes
+from spool.recent import newest_record_at
+
+BUILT_MS = 1_767_225_600_000
+"""The beginning of 2026: no clock that is right shows less."""
+AHEAD_MS = 300_000
+"""Milliseconds that the newest time in the spool may lie ahead of the clock."""
+CERTIFICATE_MAX = 1024 * 1024
+"""Bytes of a file of certificates."""
+
+
+def check_private(paths: Iterable[Path]) -> str:
+    """That nobody else may write these files, and nobody else read those that are this user's.
+
+    Who may read files of another owner is for whoever mounts secrets to decide.
+    """
+    count = 0
+    for path in paths:
+        status = _stat(path)
+        open_to = stat.S_IWGRP | stat.S_IWOTH
+        if status.st_uid == os.geteuid():
+            open_to |= stat.S_IROTH
+        if status.st_mode & open_to:
+            raise ConfigError(
+                "file.open",
+                f"{shown(str(path))} has mode {stat.S_IMODE(status.st_mode):04o}: others may read or "
+                "write it.",
+                f"Run: chmod 600 {path.name}, where it lies.",
+            )
+        count += 1
+    return f"{count} key files, closed to others"
+
+
+def check_not_writable(path: Path) -> None:
+    """That nobody else may write the file, whoever may read it."""
+    if (status := _stat(path)).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            "file.writable",
+            f"{shown(str(path))} has mode {stat.S_IMODE(status.st_mode):04o}: others may write it.",
+            "Run: chmod go-w on it.",
+        )
+
+
+def no_license(node: str) -> ConfigError:
+    """The problem of a node that shall send and has no key."""
+    return ConfigError(
+        "license.none",
+        f"There is no license key for {node}; records are kept, and nothing is sent.",
+        "Set license_key_file, or put the key at $CREDENTIALS_DIRECTORY/license_key.",
+    )
+
+
+def check_folder(path: Path) -> str:
+    """That the folder is this user's, writable, and nobody else may write it."""
+    status = _stat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        raise ConfigError(
+            "folder.kind", f"{shown(str(path))} is no folder.", "Correct the path, or move it away."
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            "folder.open",
+            f"{shown(str(path))} has mode {stat.S_IMODE(status.st_mode):04o}: others may write in it.",
+            "Run: chmod go-w on it.",
+        )
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise SpoolError(
+            "folder.closed",
+            f"This user may not write in {shown(str(path))}.",
+            "Run as the user that owns it, or mount its disk for writing.",
+        )
+    return str(path)
+
+
+def check_disk(spool: Path, *, used: int, max_size: int, min_free: int) -> str:
+    """That there is room: on the disk above ``min_free``, in the spool below ``max_size`` bytes."""
+    status = os.statvfs(spool)
+    free = status.f_bavail * status.f_frsize
+    if free < min_free:
+        raise SpoolError(
+            "disk.low",
+            f"{free} bytes are free on the spool's disk; {min_free} are to stay free.",
+            "Free space there, or give the spool a larger disk; billing is refused until then.",
+        )
+    if used >= max_size:
+        raise SpoolError(
+            "spool.full",
+            f"The spool holds {used} bytes; {max_size} is its limit.",
+            "Have it delivered or exported, or raise spool.max_size.",
+        )
+    if status.f_favail == 0 and status.f_files:
+        raise SpoolError(
+            "disk.inodes",
+            "The spool's disk has no inodes left.",
+            "Delete small files there that nobody needs.",
+        )
+    return f"{free} bytes free on the disk, {used} of {max_size} used"
+
+
+def check_clock(spool: Path, now_ms: int) -> str:
+    """That the clock is not before what was sealed already, nor before this program was made."""
+    if now_ms < BUILT_MS:
+        raise ConfigError(
+            "clock.early",
+            f"The clock shows {rfc3339(max(now_ms, 0))}, which is before this program was made.",
+            "Set the clock; TLS and license tokens need the right time.",
+        )
+    times = [(at, lane) for lane in lanes(spool) if (at := newest_record_at(lane)) is not None]
+    newest, lane = max(times, key=lambda each: each[0], default=(0, None))
+    if lane is not None and newest > now_ms + AHEAD_MS:
+        raise ConfigError(
+            "clock.behind",
+            f"The clock shows {rfc3339(now_ms)}, but {lane.node}/{lane.stream} was sealed at "
+            f"{rfc3339(newest)}.",
+            "Set the clock; it was set back, or was ahead before. Nothing unsent depends on it.",
+        )
+    return rfc3339(now_ms)
+
+
+def check_authorities(ca_file: Path | None) -> str:
+    """That the file of certificate authorities can be used."""
+    if ca_file is None:
+        raise NotLookedAtError("no beacon.ca_file; the bundled public authorities are used")
+    try:
+        count = len(x509.load_pem_x509_certificates(_read(ca_file)))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file)
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            "config.ca_file",
+            f"{shown(str(ca_file))} holds no certificates that can be read.",
+            "Name a PEM file with the certificate authority that signs for the beacon.",
+        ) from error
+    return f"{count} certificates in {ca_file}"
+
+
+def check_certificate(cert: Path | None, key: Path | None, now_ms: int) -> str:
+    """That the intake's certificate belongs to its key and is valid now."""
+    if cert is None or key is None:
+        raise NotLookedAtError("no intake.tls; the intake speaks plain HTTP")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+        first = x509.load_pem_x509_certificates(_read(cert))[0]
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            "tls.certificate",
+            f"{shown(str(cert))} and its key cannot be used: {type(error).__name__}.",
+            "Give intake.tls.cert the certificate and intake.tls.key the key that belongs to it.",
+        ) from error
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    if not first.not_valid_before_utc <= now <= first.not_valid_after_utc:
+        raise ConfigError(
+            "tls.expired",
+            f"The intake's certificate is valid from {first.not_valid_before_utc:%Y-%m-%d} to "
+            f"{first.not_valid_after_utc:%Y-%m-%d}, not now.",
+            "Renew the certificate, or set the clock.",
+        )
+    return f"valid until {first.not_valid_after_utc:%Y-%m-%d}"
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise ConfigError(
+            "file.missing",
+            f"{shown(str(path))} cannot be looked at: {os.strerror(error.errno or 0)}.",
+            "Correct the path in bridge.yaml, or make it with `bridge init`.",
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(CERTIFICATE_MAX)

@@ -1,0 +1,95 @@
+"""One plain sentence on how things stand: is anything lost or about to be, since when, what to do next.
+
+The worst comes first. What the sentence leaves out stands below it.
+"""
+
+from bridge.operate.status import Status
+from spool.clock import MS, rfc3339
+from spool.ledger import State
+
+SOON_MS = 3 * 86_400_000
+"""Milliseconds: what happens within three days has to be said first."""
+
+
+def sentence(status: Status) -> str:
+    """Of ``status``, as it is to be printed."""
+    return f"{_loss(status)}{_state(status)}"
+
+
+def _loss(status: Status) -> str:
+    lost = sum(lane.records(State.LOST) for lane in status.lanes)
+    segments = sum(lane.segments(State.LOST) for lane in status.lanes)
+    if lost or segments:
+        return f"{lost} records are lost and declared, see below; "
+    drop_at = status.forecast.drop_at
+    if drop_at is not None and drop_at - status.at < SOON_MS:
+        return f"Nothing is lost yet, but telemetry will be from {minutes(drop_at)} on; "
+    full_at = status.forecast.full_at
+    if full_at is not None and full_at - status.at < SOON_MS:
+        return f"Nothing is lost, but the spool is full at {minutes(full_at)}; "
+    return "Nothing is lost; "
+
+
+def _state(status: Status) -> str:
+    pending = sum(lane.records(State.PENDING) for lane in status.lanes)
+    waits = f"{pending:,} records wait{_oldest(status)}"
+    if status.holder is None:
+        next_step = _needs(status) if status.problems else "nothing is taken or sent: bridge run"
+        return f"the daemon is not running, {waits}, and {next_step}."
+    if not status.progresses:
+        return f"{waits} and nothing moves; run bridge doctor, then restart the daemon."
+    if status.problems:
+        return f"{waits}, egress is {_egress(status)}, and {_needs(status)}."
+    if status.mode == "offline":
+        return f"{waits} for an export, egress is offline. Nothing else is to be done."
+    if not pending:
+        waits = "nothing sealed waits" if _unsealed(status) else "nothing waits"
+    return f"{waits}, egress is {_egress(status)}{_end(status)}. Nothing is to be done."
+
+
+def _unsealed(status: Status) -> bool:
+    return any(lane.open_bytes for lane in status.lanes)
+
+
+def _needs(status: Status) -> str:
+    count = len(status.problems)
+    first = status.problems[0]
+    if count == 1:
+        return f"one problem needs you ({first.id}, below)"
+    return f"{count} problems need you, first {first.id} (below)"
+
+
+def _egress(status: Status) -> str:
+    if status.egress is None:
+        return "not begun"
+    if status.egress.state == "idle":
+        return "up"
+    since = "" if status.egress.state == "up" else f" since {status.egress.since[:16]}Z"
+    return status.egress.state + since
+
+
+def _oldest(status: Status) -> str:
+    times = [lane.oldest_pending_at for lane in status.lanes if lane.oldest_pending_at is not None]
+    return f", the oldest since {minutes(min(times))}" if times else ""
+
+
+def _end(status: Status) -> str:
+    drained_at = status.forecast.drained_at
+    if drained_at is None:
+        return ""
+    return f", drained in about {duration(drained_at - status.at)}"
+
+
+def minutes(ms: int) -> str:
+    """A time for people: ``2026-11-23T09:00Z``."""
+    return rfc3339(ms)[:16] + "Z"
+
+
+def duration(ms: int) -> str:
+    """How long, in at most two units: ``3 d 4 h``, ``12 min``, ``5 s``."""
+    seconds = max(ms, 0) // MS
+    for unit, size, lower, part in (("d", 86_400, "h", 3600), ("h", 3600, "min", 60)):
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size} {unit}" + (f" {rest} {lower}" if rest else "")
+    return f"{seconds // 60} min" if seconds >= 60 else f"{seconds} s"  # noqa: PLR2004 - a minute

@@ -1,0 +1,210 @@
+"""``bridge audit``: everything that left, and whether one record or one segment did."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keys.keyfile import read_signing_key
+from spool.ledger_kept import kept_ledgers
+from spool.segment import Segment
+from spool.writer import Writer
+from tests.support.beacon import RunningBeacon, running_beacon
+from tests.support.bridges import Node, node_for
+
+pytestmark = pytest.mark.enable_socket
+
+
+@pytest.fixture
+def beacon(tmp_path: Path) -> Iterator[RunningBeacon]:
+    with running_beacon(tmp_path / "beacon") as running:
+        yield running
+
+
+@pytest.fixture
+def node(tmp_path: Path, beacon: RunningBeacon) -> Iterator[Node]:
+    with node_for(tmp_path, beacon.url) as made:
+        yield made
+
+
+def append(node: Node, *ids: str, sealed: bool = True) -> None:
+    signer = read_signing_key(node.folder / "keys" / "node.pem") if sealed else None
+    with Writer(node.spool, "transactions", node=node.name, signer=signer) as writer:
+        writer.append([b'{"id":"%b"}' % each.encode() for each in ids])
+
+
+def segment_with(node: Node, wanted: bytes) -> Path:
+    """The sealed file whose records hold ``wanted``."""
+    told = node.bridge("audit", "--record", wanted.decode(), "--json")
+    (place,) = json.loads(told.stdout)["places"]
+    return (
+        node.spool
+        / node.name
+        / "transactions"
+        / "sealed"
+        / "00000000"
+        / (f"{place['seq']:012d}.ndjson.zst")
+    )
+
+
+def test_everything_that_left_is_listed_with_its_digests_and_the_answer(node: Node) -> None:
+    append(node, "a", "b")
+    append(node, "c")
+    assert node.bridge("run", "--once").returncode == 0
+    told = node.bridge("audit", "--json")
+    assert told.returncode == 0
+    said = json.loads(told.stdout)
+    assert said["schema"] == "bridge.audit/1"
+    rows = [row for row in said["requests"] if row["stream"] == "transactions" and row["records"]]
+    assert sum(row["records"] for row in rows) == 3
+    for row in rows:
+        assert (row["status"], row["verdict"]) == (200, "delivered")
+        assert row["path"] == "/v1/beacon/ingest-traces"
+        for each in row["segments"]:
+            with Segment.open(
+                node.spool / "n/transactions/sealed/00000000" / f"{each['seq']:012d}.ndjson.zst"
+            ) as segment:
+                assert segment.digest == each["digest"]
+    assert said["unanswered"] == []
+    text = node.bridge("audit").stdout
+    assert re.search(
+        r"Z  200 delivered: n/transactions [0-9-]+, 3 records to /v1/beacon/ingest", text
+    )
+    assert rows[0]["segments"][0]["digest"] in text
+
+
+def test_since_leaves_out_what_is_older(node: Node) -> None:
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 0
+    assert json.loads(node.bridge("audit", "--since", "1h", "--json").stdout)["requests"]
+    told = node.bridge("audit", "--since", "2126-01-01", "--json")
+    assert json.loads(told.stdout)["requests"] == []
+    assert node.bridge("audit", "--since", "whenever").returncode == 2
+
+
+def test_a_record_left_did_not_leave_or_is_not_held(node: Node) -> None:
+    append(node, "first", "second")
+    assert node.bridge("run", "--once").returncode == 0
+    append(node, "third")
+    append(node, "fourth", sealed=False)
+
+    said = json.loads(node.bridge("audit", "--record", "second", "--json").stdout)
+    assert said["answer"] == "left"
+    (place,) = said["places"]
+    assert (place["line"], place["state"]) == (1, "delivered")
+    assert [row["status"] for row in place["requests"]] == [200]
+    assert said["unread"] == []
+
+    said = json.loads(node.bridge("audit", "--record", "third", "--json").stdout)
+    assert (said["answer"], said["places"][0]["requests"]) == ("not_left", [])
+    said = json.loads(node.bridge("audit", "--record", "fourth", "--json").stdout)
+    assert (said["answer"], said["places"][0]["seq"]) == ("not_left", None)
+
+    # A part of an id is none.
+    said = json.loads(node.bridge("audit", "--record", "fir", "--json").stdout)
+    assert (said["answer"], said["places"]) == ("not_held", [])
+    assert "no longer held" in node.bridge("audit", "--record", "nobody").stdout
+    assert "left: n/transactions segment" in node.bridge("audit", "--record", "first").stdout
+
+
+def test_a_record_that_nobody_answered_for_is_in_doubt(node: Node, beacon: RunningBeacon) -> None:
+    beacon.set_faults({"path": "/v1/beacon/ingest-traces", "times": None, "drop": "after"})
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 6
+    said = json.loads(node.bridge("audit", "--record", "a", "--json").stdout)
+    assert said["answer"] == "in_doubt"
+    assert said["places"][0]["unanswered"][0]["attempts"] >= 1
+    assert json.loads(node.bridge("audit", "--json").stdout)["unanswered"]
+    assert "the beacon may have it" in node.bridge("audit").stdout
+    beacon.set_faults()
+    assert node.bridge("run", "--once").returncode == 0
+    said = json.loads(node.bridge("audit", "--record", "a", "--json").stdout)
+    assert said["answer"] == "left"
+    assert said["places"][0]["requests"][-1]["in_doubt"] is True
+
+
+def test_a_segment_left_did_not_leave_or_is_no_longer_held(node: Node, tmp_path: Path) -> None:
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 0
+    append(node, "b")
+    sent, waiting = segment_with(node, b"a"), segment_with(node, b"b")
+    copy = tmp_path / "copy.ndjson.zst"
+    shutil.copy(sent, copy)
+    said = json.loads(node.bridge("audit", "--segment", str(copy), "--json").stdout)
+    assert (said["answer"], said["held"]) == ("left", True)
+    said = json.loads(node.bridge("audit", "--segment", str(waiting), "--json").stdout)
+    assert said["answer"] == "not_left"
+    # What was deleted here is still known to have left.
+    sent.unlink()
+    told = node.bridge("audit", "--segment", str(copy), "--json")
+    said = json.loads(told.stdout)
+    assert (said["answer"], said["held"]) == ("left", False)
+    assert "no longer held" in node.bridge("audit", "--segment", str(copy)).stderr
+    assert (
+        json.loads(node.bridge("audit", "--record", "a", "--json").stdout)["answer"] == "not_held"
+    )
+
+
+def test_a_changed_segment_is_no_question_that_can_be_answered(node: Node, tmp_path: Path) -> None:
+    append(node, "a")
+    bad = tmp_path / "bad.ndjson.zst"
+    data = bytearray(segment_with(node, b"a").read_bytes())
+    data[12] ^= 1
+    bad.write_bytes(data)
+    assert node.bridge("audit", "--segment", str(bad)).returncode == 4
+
+
+def test_a_ledger_that_was_put_aside_is_read_too(node: Node) -> None:
+    append(node, "before")
+    assert node.bridge("run", "--once").returncode == 0
+    before = json.loads(node.bridge("audit", "--json").stdout)["requests"]
+    assert before
+    # Damage where the spans are: the ledger is put aside, and begun anew.
+    path = node.spool / "ledger.db"
+    for part in ("-wal", "-shm"):
+        path.with_name(path.name + part).unlink(missing_ok=True)
+    data = bytearray(path.read_bytes())
+    data[3 * 4096 : 3 * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    append(node, "after")
+    assert node.bridge("run", "--once").returncode == 0
+    assert len(kept_ledgers(node.spool)) == 1
+    said = json.loads(node.bridge("audit", "--json").stdout)
+    assert [row for row in said["requests"] if row in before] == before
+    assert len(said["requests"]) > len(before)
+    answered = json.loads(node.bridge("audit", "--record", "before", "--json").stdout)
+    assert answered["answer"] == "left"
+    assert answered["places"][0]["requests"]
+
+
+def test_a_kept_ledger_that_cannot_be_read_is_said_and_the_rest_is_listed(node: Node) -> None:
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 0
+    (node.spool / "ledger.db.2026-11-23T09:00:00.000Z.bad").write_bytes(b"no database" * 99)
+    told = node.bridge("audit", "--json")
+    said = json.loads(told.stdout)
+    assert told.returncode == 3
+    assert said["requests"]
+    assert len(said["damaged"]) == 1
+    assert "cannot be read any further" in node.bridge("audit").stderr
+
+
+def test_a_question_at_a_time(node: Node) -> None:
+    assert node.bridge("audit", "--record", "a", "--since", "1h").returncode == 2
+
+
+def test_a_beacons_text_does_not_act_on_a_terminal(node: Node, beacon: RunningBeacon) -> None:
+    fault = {"path": "/v1/beacon/ingest-traces", "times": None, "status": 400}
+    beacon.set_faults({**fault, "body": '{"error":"\x1b[31m\u202ebad"}'})
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 3
+    for arguments in (["audit"], ["audit", "--record", "a"], ["audit", "--json"]):
+        said = node.bridge(*arguments).stdout
+        assert "\x1b" not in said
+        assert "\u202e" not in said
+    said = json.loads(node.bridge("audit", "--record", "a", "--json").stdout)
+    assert said["answer"] == "left"
+    assert said["places"][0]["refused"][0]["status"] == 400

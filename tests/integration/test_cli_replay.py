@@ -1,0 +1,176 @@
+"""``bridge replay``: sent again on purpose, what was asked for and nothing else."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spool.lane import Lane
+from spool.segment import Segment
+from spool.statement import Lost
+from tests.support.beacon import RunningBeacon, running_beacon
+from tests.support.bridges import Node, node_for
+
+pytestmark = pytest.mark.enable_socket
+INGEST = "/v1/beacon/ingest-traces"
+
+
+@pytest.fixture
+def beacon(tmp_path: Path) -> Iterator[RunningBeacon]:
+    with running_beacon(tmp_path / "beacon") as running:
+        yield running
+
+
+@pytest.fixture
+def node(tmp_path: Path, beacon: RunningBeacon) -> Iterator[Node]:
+    with node_for(tmp_path, beacon.url) as made:
+        yield made
+
+
+def _append(node: Node, *ids: str, stream: str = "transactions") -> None:
+    lines = "".join(json.dumps({"id": each}) + "\n" for each in ids)
+    assert node.bridge("append", stream, stdin=lines.encode()).returncode == 0
+
+
+def _drain(node: Node, code: int = 0) -> None:
+    done = node.bridge("run", "--once")
+    assert done.returncode == code, done.stderr
+
+
+def _replay(node: Node, *arguments: str, code: int = 0) -> dict[str, Any]:
+    done = node.bridge("replay", "--json", *arguments)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["schema"] == "bridge.replay/1"
+    return told
+
+
+def _records(node: Node) -> dict[str, int]:
+    said = json.loads(node.bridge("status", "--json").stdout)
+    (lane,) = [each for each in said["lanes"] if each["stream"] == "transactions"]
+    return {state: count for state, count in lane["records"].items() if count}
+
+
+def test_without_a_selection_what_waits_is_sent_now(node: Node, beacon: RunningBeacon) -> None:
+    _append(node, "a", "b")
+    told = _replay(node)
+    assert told["before"]["records"]["pending"] == 2
+    assert told["after"]["records"]["pending"] == 0
+    assert beacon.received()["transactions"]["distinct"] == 2
+
+
+def test_what_was_delivered_is_sent_again_only_with_a_yes(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b")
+    _drain(node)
+    told = _replay(node, "--state", "delivered", code=1)
+    assert told["error"]["id"] == "replay.confirm"
+    assert "2 records twice" in node.bridge("replay", "--state", "delivered").stderr
+    assert beacon.received()["transactions"]["records"] == 2
+    told = _replay(node, "--state", "delivered", "--dry-run")
+    assert told["selected"]["records"] == 2
+    assert beacon.received()["transactions"]["records"] == 2
+    told = _replay(node, "--state", "delivered", "--yes")
+    assert told["delivered"]["records"] == 2
+    received = beacon.received()["transactions"]
+    assert (received["requests"], received["distinct"]) == (2, 2)
+    assert _records(node)["delivered"] == 2
+
+
+def test_a_selection_by_number_time_or_stream_touches_nothing_else(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    for name in ("a", "b", "c"):
+        _append(node, name)
+    _drain(node)
+    again = ("--state", "delivered", "--yes")
+    assert _replay(node, *again, "--segments", "n/transactions/2")["selected"]["records"] == 1
+    assert _replay(node, *again, "--stream", "logs")["selected"]["records"] == 0
+    assert _replay(node, *again, "--since", "2100-01-01")["selected"]["records"] == 0
+    assert _replay(node, *again, "--since", "1h", "--until", "0s")["selected"]["records"] == 3
+    assert beacon.received()["transactions"]["distinct"] == 3
+    assert _records(node)["delivered"] == 3
+
+
+def _refuse_once(beacon: RunningBeacon, times: int) -> None:
+    beacon.set_faults({"path": INGEST, "times": times, "status": 400, "body": {"detail": "bad"}})
+
+
+def test_a_refused_record_alone_goes_out_again(node: Node, beacon: RunningBeacon) -> None:
+    _append(node, "a", "b", "c", "d")
+    # The whole, its first half, and that half's first record.
+    _refuse_once(beacon, 3)
+    _drain(node, code=3)
+    assert _records(node) == {"delivered": 3, "quarantined": 1}
+    assert beacon.received()["transactions"]["distinct"] == 3
+    told = _replay(node, "--state", "quarantined")
+    assert told["selected"] == {"segments": 1, "records": 1}
+    assert told["delivered"]["records"] == 1
+    received = beacon.received()["transactions"]
+    assert (received["records"], received["distinct"]) == (4, 4)
+    assert _records(node) == {"delivered": 4}
+    assert _replay(node, "--state", "quarantined")["selected"]["records"] == 0
+
+
+def test_a_record_that_is_given_up_is_declared_and_no_problem_any_more(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b")
+    _refuse_once(beacon, 2)
+    _drain(node, code=3)
+    assert node.bridge("replay", "--state", "quarantined", "--discard").returncode == 2
+    _replay(node, "--state", "quarantined", "--discard", "--note", "a test record")
+    assert _records(node) == {"delivered": 1, "lost": 1}
+    _drain(node)
+    lane = Lane(node.spool, node.name, "transactions")
+    said = [Segment.open(lane.segment(seq)).statement.lost for seq in lane.sealed_numbers()]
+    assert [lost for lost in said if lost] == [Lost("", 1, None, "discarded")]
+
+
+def test_a_lost_segment_whose_file_is_put_back_is_sent(node: Node, beacon: RunningBeacon) -> None:
+    _append(node, "a")
+    node.bridge("run", "--once", "--help")
+    config = node.config.read_text()
+    node.config.write_text(config + "egress: {mode: offline}\n")
+    _drain(node)
+    node.config.write_text(config)
+    path = Lane(node.spool, node.name, "transactions").segment(1)
+    kept = path.read_bytes()
+    path.unlink()
+    _drain(node)
+    assert _records(node) == {"lost": 1}
+    assert _replay(node, "--state", "lost", code=3)["selected"]["records"] == 0
+    path.write_bytes(kept)
+    path.chmod(0o600)
+    assert _replay(node, "--state", "lost")["delivered"]["records"] == 1
+    assert _records(node) == {"delivered": 1}
+    assert beacon.received()["transactions"]["distinct"] == 1
+
+
+def test_beside_a_daemon_it_says_what_is_to_be_sent_and_the_daemon_sends_it(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b")
+    _drain(node)
+    node.daemon.start()
+    told = _replay(node, "--state", "delivered", "--yes")
+    assert told["selected"]["records"] == 2
+    assert node.bridge("status", "--wait", "drained", "--timeout", "30s").returncode == 0
+    assert beacon.received()["transactions"]["requests"] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--stream", "logs"),
+        ("--state", "delivered", "--since", "yesterday"),
+        ("--state", "delivered", "--segments", "n/transactions/2-1"),
+        ("--state", "delivered", "--discard", "--note", "x"),
+        ("--state", "pending"),
+    ],
+)
+def test_a_wrong_selection_is_told_and_nothing_is_done(node: Node, arguments: tuple[str]) -> None:
+    assert node.bridge("replay", *arguments).returncode == 2

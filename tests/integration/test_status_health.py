@@ -1,0 +1,166 @@
+"""The status tells the truth about health: what stands still is red, an outage with room is not."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spool.clock import SYSTEM_CLOCK
+from spool.durable import OS_DISK
+from spool.egressfile import write_egress_state
+from spool.sender_lock import SenderLock
+from spool.tail import Tail
+from spool.writer import Writer
+from tests.support.beacon import running_beacon
+from tests.support.bridges import Node, node_for
+from tests.support.commands import COMMAND, environment
+from tests.support.spools import FAST, HandClock, new_lane, records, sealer, unit
+
+pytestmark = pytest.mark.enable_socket
+HOUR = 3_600_000
+NOBODY = "http://127.0.0.1:9"
+
+
+def seal_long_ago(node: Node, hours: int) -> None:
+    """Ten records that were accepted so many hours ago."""
+    clock = HandClock(wall=SYSTEM_CLOCK.wall_ms() - hours * HOUR)
+    lane = new_lane(node.spool)
+    tail = Tail.begin(FAST, lane, clock)
+    tail.commit([unit(records(10))], 10)
+    sealer(lane).seal(tail.filled(), "size")
+
+
+def serving(node: Node, hours: int) -> SenderLock:
+    """The place of a daemon that has been running for so many hours."""
+    since = SYSTEM_CLOCK.wall_ms() - hours * HOUR
+    return SenderLock(node.spool, version="1", config="bridge.yaml", now_ms=since)
+
+
+def status_of(node: Node) -> tuple[int, Any]:
+    told = node.bridge("status", "--json")
+    return told.returncode, json.loads(told.stdout)
+
+
+def test_backlog_without_progress_is_red_although_egress_says_up(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        seal_long_ago(node, 5)
+        write_egress_state(OS_DISK, node.spool, "up", SYSTEM_CLOCK.wall_ms() - 4 * HOUR)
+        lock = serving(node, 5)
+        code, said = status_of(node)
+        assert code == 6
+        assert said["healthy"] is False
+        assert [each["id"] for each in said["problems"]] == ["egress.no_progress"]
+        assert "nothing moves" in node.bridge("status").stdout.splitlines()[0]
+        # The same in a daemon that has just begun is none yet.
+        lock.release()
+        lock = serving(node, 0)
+        assert status_of(node)[0] == 0
+        lock.release()
+
+
+def test_an_outage_with_room_is_healthy_and_says_since_when(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        node.daemon.start()
+        with Writer(node.spool, "transactions", node=node.name) as writer:
+            writer.append(records(10))
+        end = time.monotonic() + 30
+        while "egress is down since" not in (text := node.bridge("status").stdout):
+            assert time.monotonic() < end, text
+        first = text.splitlines()[0]
+        assert first.startswith("Nothing is lost; 10 records wait, the oldest since ")
+        assert first.endswith("Nothing is to be done.")
+        assert status_of(node)[0] == 0
+
+
+def test_a_spool_that_fills_says_when_it_is_full(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY, more="egress: {mode: offline}\n") as node:
+        small = "spool: {path: spool, max_size: 64MiB}"
+        node.config.write_text(node.config.read_text().replace("spool: {path: spool}", small))
+        seal_long_ago(node, 3)
+        seal_long_ago(node, 0)
+        clock = HandClock(wall=SYSTEM_CLOCK.wall_ms() - HOUR // 2)
+        lane = new_lane(node.spool)
+        tail = Tail.begin(FAST, lane, clock)
+        tail.commit([unit(records(50_000, filler=50))], 50_000)
+        sealer(lane).seal(tail.filled(), "size")
+        _, said = status_of(node)
+        assert said["rates"]["taken"] > 0
+        assert said["rates"]["sent"] is None
+        assert said["forecast"]["spool_full_at"] > said["at"]
+        assert said["forecast"]["first_drop_at"] is None  # it is billing alone
+        assert said["forecast"]["drained_at"] is None
+        assert "At the present rates the spool is full at" in node.bridge("status").stdout
+
+
+def test_a_daemon_that_takes_nothing_for_a_day_says_so_and_why(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        (node.folder / "license_key").write_text("an-offline-license-of-the-vendor")
+        lock = serving(node, 25)
+        code, said = status_of(node)
+        (problem,) = said["problems"]
+        assert (code, problem["id"]) == (3, "intake.silent")
+        assert "25 hours" in problem["message"]
+        assert "bridge backfill" in problem["hint"]
+        lock.release()
+
+
+def test_waiting_ends_with_zero_when_it_is_so_and_with_one_when_time_is_up(tmp_path: Path) -> None:
+    with running_beacon(tmp_path / "beacon") as beacon, node_for(tmp_path, beacon.url) as node:
+        with Writer(node.spool, "transactions", node=node.name) as writer:
+            writer.append(records(10))
+        begun = time.monotonic()
+        told = node.bridge("status", "--wait", "drained", "--timeout", "1s")
+        assert told.returncode == 1
+        assert "Not drained after 1s." in told.stderr
+        assert time.monotonic() - begun >= 1
+        assert node.bridge("run", "--once").returncode == 0
+        for wanted in ("drained", "delivered"):
+            assert node.bridge("status", "--wait", wanted, "--timeout", "1s").returncode == 0
+        assert node.bridge("status", "--timeout", "1s").returncode == 2
+        assert node.bridge("status", "--watch", "--json").returncode == 2
+
+
+def test_watching_writes_plain_lines_and_ends_well_with_ctrl_c(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY, more="egress: {mode: offline}\n") as node:
+        seal_long_ago(node, 1)
+        with subprocess.Popen(
+            [*COMMAND, "--config", str(node.config), "status", "--watch"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        ) as watching:
+            assert watching.stdout is not None
+            first = watching.stdout.readline()
+            second = watching.stdout.readline()
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(20) == 0
+        assert first == "10 records pending, 0 delivered\n"
+        assert second == "10 records pending, 0 delivered, 0 a second\n"
+
+
+def test_watching_redraws_on_a_terminal(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY, more="egress: {mode: offline}\n") as node:
+        seal_long_ago(node, 1)
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [*COMMAND, "--config", str(node.config), "status", "--watch"],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            env={**environment(), "TERM": "xterm"},
+        ) as watching:
+            os.close(theirs)
+            shown = b""
+            while shown.count(b"\x1b[2J") < 2:
+                shown += os.read(ours, 65536)
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(20) == 0
+        os.close(ours)
+        assert b"10 records pending" in shown
+        assert b"n/transactions" in shown
