@@ -22,7 +22,7 @@ class Batch:
     """A request without a final answer.
 
     ``attempted_at`` is the time of the last attempt, ms since 1970 UTC. ``under_way``: nobody has
-    said yet how that attempt went. ``in_doubt``: of some attempt the outcome never was known.
+    said yet how that attempt went. ``doubts``: of how many attempts the outcome never was known.
     """
 
     id: int
@@ -31,7 +31,12 @@ class Batch:
     attempts: int = 0
     attempted_at: int | None = None
     under_way: bool = False
-    in_doubt: bool = False
+    doubts: int = 0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the beacon may have its records already."""
+        return self.doubts > 0
 
 
 _SELECT = (
@@ -42,10 +47,8 @@ _SELECT = (
 
 def _batch(row: tuple[Any, ...]) -> Batch:
     batch, *bounds = row[:6]
-    key, attempts, attempted_at, under_way, in_doubt = row[6:11]
-    return Batch(
-        batch, Bounds(*bounds), key, attempts, attempted_at, bool(under_way), bool(in_doubt)
-    )
+    key, attempts, attempted_at, under_way, doubts = row[6:11]
+    return Batch(batch, Bounds(*bounds), key, attempts, attempted_at, bool(under_way), doubts)
 
 
 def open_batches(tx: Transaction, lane: int) -> list[Batch]:
@@ -97,7 +100,7 @@ def _insert(tx: Transaction, lane: int, batch: Batch) -> Batch:
     made = tx.execute(
         "INSERT INTO batch (lane, chain, first_seq, first_line, last_seq, end_line, key, in_doubt)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (lane, *batch.bounds.columns, batch.key, batch.in_doubt),
+        (lane, *batch.bounds.columns, batch.key, batch.doubts),
     )
     assert made.lastrowid is not None  # noqa: S101 - a row was just made
     return replace(batch, id=made.lastrowid)
@@ -151,7 +154,7 @@ def begin_attempt(tx: Transaction, batch: int, at: int) -> Batch:
     need_batch(tx, batch)
     tx.execute(
         "UPDATE batch SET attempts = attempts + 1, attempted_at = ?,"
-        " in_doubt = in_doubt OR under_way, under_way = 1 WHERE id = ?",
+        " in_doubt = in_doubt + under_way, under_way = 1 WHERE id = ?",
         (at, batch),
     )
     return need_batch(tx, batch)[1]
@@ -161,7 +164,7 @@ def end_attempt(tx: Transaction, batch: int, *, doubt: bool) -> None:
     """Say how the last attempt went: with ``doubt`` the beacon may have the records."""
     need_batch(tx, batch)
     tx.execute(
-        "UPDATE batch SET under_way = 0, in_doubt = in_doubt OR ? WHERE id = ?", (doubt, batch)
+        "UPDATE batch SET under_way = 0, in_doubt = in_doubt + ? WHERE id = ?", (doubt, batch)
     )
 
 
@@ -181,8 +184,8 @@ def replace_batch(tx: Transaction, batch: int, parts: Sequence[tuple[Bounds, str
             "This is a fault of the program; report it with this message.",
         )
     remove(tx, batch)
-    in_doubt = whole.in_doubt or whole.under_way
-    return [_insert(tx, lane, Batch(0, bounds, key, in_doubt=in_doubt)) for bounds, key in parts]
+    doubts = whole.doubts + whole.under_way
+    return [_insert(tx, lane, Batch(0, bounds, key, doubts=doubts)) for bounds, key in parts]
 
 
 def remove(tx: Transaction, batch: int) -> None:

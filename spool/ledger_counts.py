@@ -18,7 +18,8 @@ class LaneCounts:
     """One lane.
 
     ``head`` is the highest number known to the ledger, ``first_pending`` the lowest pending one.
-    ``in_doubt``: records delivered after an attempt of unknown outcome. ``partial``: records that
+    ``in_doubt``: records delivered after an attempt of unknown outcome, once for each such attempt:
+    so often they may be there beside the one that was answered. ``partial``: records that
     the beacon's own count lacked. ``exceptions``: single records that nobody has dealt with. ``gaps``:
     numbers that the ledger never knew between those of one chain. ``bytes_pending``: bytes of records.
     """

@@ -79,12 +79,12 @@ def _check_segments(bounds: Bounds, segments: Sequence[SegmentSums]) -> None:
 
 
 def _sums(asked: Batch, answer: Answer, exceptions: int) -> tuple[int, int]:
-    """Records in doubt, and records that the beacon's own count lacks.
+    """How often records may be there once more, and how many the beacon's own count lacks.
 
     After an attempt of unknown outcome a lower count only says that the beacon knew them already.
     """
     if asked.in_doubt:
-        return answer.sent.records - exceptions, 0
+        return (answer.sent.records - exceptions) * asked.doubts, 0
     if answer.accepted is None:
         return 0, 0
     return 0, max(0, answer.sent.records - exceptions - answer.accepted)

@@ -20,6 +20,10 @@ _ORIGIN = re.compile(
 """Nothing but scheme, host and port: an empty ``?`` would swallow the path that follows."""
 REQUEST_MIN = 64 * 1024
 """Bytes: a smaller request would send every frame in pieces."""
+RATE_MIN = 1024
+"""Bytes a second: at less a single request would be followed by minutes of silence."""
+RATE_MAX = 2**40
+"""Bytes a second: more than any line carries."""
 SEAL_SIZE_MAX = 256 * MIB
 """Bytes of records in a segment: what one damaged file may put at risk."""
 
@@ -139,9 +143,10 @@ def _addresses(value: object) -> tuple[str, ...]:
 
 
 def _windows(value: object) -> tuple[str, ...]:
-    found = _texts(value)
-    clock = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-    if all(re.fullmatch(f"{clock}-{clock}", item, re.ASCII) for item in found):
+    """Each as ``22:00-04:00``; one that begins when it ends might mean always, or never."""
+    found = tuple(item.removesuffix(" UTC") for item in _texts(value))
+    clock = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+    if all(re.fullmatch(f"({clock})-(?!\\1)({clock})", item, re.ASCII) for item in found):
         return found
     raise ValueError(value)
 
@@ -152,9 +157,12 @@ def _licenses(value: object) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({_node(name): _texts(files) for name, files in value.items()})
 
 
-def _rate(value: object) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,9}(B|KiB|MiB|GiB)?/s", value):
-        return value
+def _rate(value: object) -> int:
+    """Bytes a second of ``500KiB/s``."""
+    if isinstance(value, str) and value.endswith("/s"):
+        found = size(value.removesuffix("/s"))
+        if RATE_MIN <= found <= RATE_MAX:
+            return found
     raise ValueError(value)
 
 
@@ -202,8 +210,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         ),
         "egress.deadline": Key("60s", _duration("1s", "1h"), "a duration from 1s to 1h", "60s"),
         "egress.compression": Key("none", _among("none"), "none", "none"),
-        "egress.rate": Key(None, _or(None, _rate), "records or bytes a second", "500KiB/s"),
-        "egress.windows": Key([], _windows, "a list of HH:MM-HH:MM, UTC", '["22:00-04:00"]'),
+        "egress.rate": Key(None, _or(None, _rate), "bytes a second, from 1KiB/s", "500KiB/s"),
+        "egress.windows": Key([], _windows, "a list of HH:MM-HH:MM, UTC", '["22:00-04:00 UTC"]'),
         "intake.listen": Key("127.0.0.1:8480", host_port, _ADDRESS, "127.0.0.1:8480"),
         "intake.require_license": Key("auto", _or("auto", _flag), "auto, true or false", "auto"),
         "intake.tls.cert": Key(None, _or(None, _text), _PATH, "tls/cert.pem"),

@@ -42,8 +42,8 @@ _ACTED_ON = frozenset(
     {
         "node", "keys.path", "license_key_file", "licenses", "beacon.url", "beacon.ca_file",
         "beacon.addresses", "beacon.proxy", "egress.mode", "egress.max_request", "egress.deadline",
-        "egress.compression", "intake.listen", "intake.require_license", "intake.tls.cert",
-        "intake.tls.key", "spool.path",
+        "egress.compression", "egress.rate", "egress.windows", "intake.listen",
+        "intake.require_license", "intake.tls.cert", "intake.tls.key", "spool.path",
         "spool.max_size", "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
         "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
         "config.telemetry.traces", "snapshots.enabled",

@@ -27,13 +27,16 @@ class Beacon:
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """How data leaves. ``mode`` is online or offline; ``max_request`` bounds records a request."""
+    """How data leaves. ``mode`` is online or offline; ``max_request`` bounds records a request.
+
+    ``rate`` in bytes a second; ``windows`` are the hours (UTC) in which something may be sent.
+    """
 
     mode: str
     max_request: int
     deadline: int
     compression: str
-    rate: str | None
+    rate: int | None
     windows: tuple[str, ...]
 
 

@@ -96,9 +96,13 @@ class CertificateWatch:
                     )
                 )
             return
+        is_news = found != self._used or self._refused is not None
         self._used = found
         self._told &= self._refused is None
-        self._refused = self._warned = None
+        self._refused = None
+        if not is_news:
+            return
+        self._warned = None
         self._tell(
             Event(
                 "tls.taken",

@@ -28,6 +28,7 @@ from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
 from bridge.egress.itself import Itself
 from bridge.egress.watcher import HeadWatcher
+from bridge.egress.windows import Window
 from bridge.intake.server import IntakeServer
 from bridge.operate.logs import log
 from bridge.operate.notify import ServiceManager
@@ -318,6 +319,8 @@ class Daemon:
             license_of,
             config.egress.max_request,
             lambda node: self._licenses.data_plane_auth if node == config.node else None,
+            config.egress.rate,
+            tuple(map(Window.parse, config.egress.windows)),
         )
         return make_engine(
             self._spool,

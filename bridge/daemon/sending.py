@@ -1,6 +1,6 @@
 """Puts an engine together: a sender for each lane, with its route, its keys, its license."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -11,9 +11,12 @@ from bridge.egress.circuits import Circuits
 from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import Opener
 from bridge.egress.engine import Engine, Event
+from bridge.egress.limits import Rate, request_max
 from bridge.egress.mending import Mender
+from bridge.egress.refusals import Refusals
 from bridge.egress.routes import DATA_PLANE_HEADER, ROUTES
 from bridge.egress.sender import Sender
+from bridge.egress.windows import Window, Windows
 from keys.ed25519 import SigningKey
 from spool.clock import Clock
 from spool.durable import Disk
@@ -27,13 +30,16 @@ class Outside:
     """What sending needs of the outside: the beacon, each node's license key, the request's size.
 
     ``license_of`` gives the key to send a node's records with, None where there is none;
-    ``data_plane_of`` the credential that its telemetry is sent with instead.
+    ``data_plane_of`` the credential that its telemetry is sent with instead. At most ``rate`` bytes
+    a second are sent, and nothing outside ``windows``, where there are any.
     """
 
     client: BeaconClient
     license_of: Callable[[str], str | None]
     raw_max: int
     data_plane_of: Callable[[str], str | None] = lambda _: None
+    rate: int | None = None
+    windows: Sequence[Window] = ()
 
 
 def make_engine(
@@ -49,6 +55,9 @@ def make_engine(
 ) -> Engine:
     """An engine for the lanes of ``spool``, which ``signer`` has sealed."""
     own = {signer.public.id: signer.public}
+    refusals = {route.path: Refusals(ledger) for route in ROUTES.values()}
+    raw_max = request_max(outside.raw_max, outside.rate)
+    rate = None if outside.rate is None else Rate(outside.rate, raw_max, clock.monotonic)
 
     def new_sender(lane: Lane) -> Sender:
         sealer = Sealer(disk, lane, signer, clock)
@@ -62,9 +71,10 @@ def make_engine(
             outside.client,
             hold=Hold(Opener(lane, lambda: own)),
             mender=Mender(disk, sealer, ledger, clock),
+            refusals=refusals[route.path],
             license_key=lambda: key_of(lane.node),
             clock=clock,
-            raw_max=outside.raw_max,
+            raw_max=raw_max,
         )
 
     return Engine(
@@ -75,4 +85,6 @@ def make_engine(
         disk=disk,
         clock=clock,
         tell=tell,
+        windows=Windows(outside.windows, clock.wall_ms),
+        rate=rate,
     )

@@ -32,11 +32,12 @@ class Stuck:
 
 @dataclass(slots=True)
 class Circuit:
-    """An open circuit: why, when the next probe may go (monotonic seconds), how many failed."""
+    """An open circuit: why, when the next probe may go, how many failed; monotonic seconds."""
 
     backoff: Backoff
     reason: str
     next_try: float
+    opened_at: float
     failures: int = 0
     probing: bool = field(default=False)
 
@@ -116,7 +117,7 @@ class Circuits:
         circuit = self._open.get(scope)
         now = self._monotonic()
         if circuit is None:
-            circuit = self._open[scope] = Circuit(self._new_backoff(), reason, now)
+            circuit = self._open[scope] = Circuit(self._new_backoff(), reason, now, now)
         elif scope not in probed:
             circuit.next_try = max(circuit.next_try, now + (floor_s or 0.0))
             return max(circuit.next_try - now, 0.0)
@@ -126,10 +127,11 @@ class Circuits:
         circuit.next_try = self._monotonic() + delay
         return delay
 
-    def close(self, scopes: Iterable[Scope]) -> None:
-        """A request under ``scopes`` was taken: nothing of this is closed any more."""
-        for scope in scopes:
-            self._open.pop(scope, None)
+    def close(self, scopes: Iterable[Scope]) -> float:
+        """What holds up ``scopes`` is over; for how many seconds it was open, the longest of them."""
+        found = [self._open.pop(scope) for scope in scopes if scope in self._open]
+        now = self._monotonic()
+        return max((now - circuit.opened_at for circuit in found), default=0.0)
 
 
 def _by_hand(scope: Scope, reason: str) -> bool:

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.egress.circuits import Circuits, Stuck
+from bridge.egress.circuits import EVERYTHING, Circuits, Stuck
 from bridge.egress.lanes import Lanes, LaneState
+from bridge.egress.limits import Rate
+from bridge.egress.ramp import Ramp
 from bridge.egress.sender import Sender, Step
+from bridge.egress.windows import Windows
 from keys.errors import BridgeError, VerificationError
 from spool.clock import Clock
 from spool.discovery import discover
@@ -50,10 +53,11 @@ class Event:
 class Engine:
     """Sends the lanes of one spool; only the holder of its sender lock runs one.
 
-    ``new_sender`` makes the sender of a lane; ``tell`` gets events, from any thread.
+    ``new_sender`` makes the sender of a lane; ``tell`` gets events, from any thread. Nothing is sent
+    outside ``windows``, nor faster than ``rate``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what sending needs, given once
         self,
         spool: Path,
         ledger: Ledger,
@@ -63,6 +67,8 @@ class Engine:
         disk: Disk,
         clock: Clock,
         tell: Callable[[Event], None],
+        windows: Windows,
+        rate: Rate | None = None,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
@@ -71,7 +77,10 @@ class Engine:
         self._disk = disk
         self._clock = clock
         self._tell = tell
-        self._lanes = Lanes(circuits, clock.monotonic)
+        self._windows = windows
+        self._ramp = Ramp(clock.monotonic)
+        self._limits = (windows, self._ramp, *((rate,) if rate is not None else ()))
+        self._lanes = Lanes(circuits, clock.monotonic, self._limits)
         self._known: dict[Lane, LaneState] = {}
         self._changed = threading.Condition()
         self._looking = threading.Lock()
@@ -159,6 +168,9 @@ class Engine:
 
     def _stuck(self) -> Stuck | None:
         """Why no lane moves any more; None while one does, or may soon."""
+        closed = self._windows.closed
+        if closed is not None and not any(state.busy for state in self._lanes.states):
+            return Stuck(closed, needs_person=False)
         reasons: list[Stuck] = []
         for state in self._lanes.states:
             if state.busy:
@@ -211,7 +223,14 @@ class Engine:
     ) -> None:
         state.busy = False
         lane, scopes = state.sender.lane, state.sender.scopes
-        self._circuits.end(scopes)
+        probed = state.probed
+        self._circuits.end(probed)
+        if step.reached or (step.answered and step.trip is None):
+            # Whatever else it said: there is a way to the beacon, and it answers.
+            over = scopes if step.reached else (EVERYTHING, scopes[-1])
+            self._ramp.recovered(self._circuits.close(over))
+        for limit in self._limits:
+            limit.end(step.sent, reached=step.reached)
         if failure is not None:
             state.retry_at = self._clock.monotonic() + RETRY_S
             state.failures += 1
@@ -219,14 +238,14 @@ class Engine:
             return
         state.failed, state.failures = None, 0
         if step.idle and news == state.news:
-            state.idle = True
+            state.idle, state.backlog = True, False
         else:
             self._dirty.add(lane)
         state.blocked = step.blocked
-        if step.reached:
-            self._circuits.close(scopes)
+        if step.backlog is not None:
+            state.backlog = step.backlog
         if step.trip is not None:
-            self._circuits.trip(*step.trip)
+            self._circuits.trip(*step.trip, probed)
         if step.mended is not None:
             numbers = {"first": step.mended[0], "last": step.mended[1]}
             message = "Segments are missing or damaged; the loss is declared."
@@ -249,6 +268,7 @@ class Engine:
         self._asked_at = asked
         with self._changed:
             self._circuits.try_now()
+            self._ramp.release()
             for state in self._lanes.states:
                 state.retry_at = 0.0
             self._changed.notify_all()
@@ -319,8 +339,9 @@ class Engine:
     def _say_state(self) -> None:
         """Tell the writers, and people once, whether anything leaves."""
         with self._changed:
-            state = self._circuits.state or self._quiet()
-            reasons = sorted(set(self._circuits.reasons.values()))
+            closed = self._windows.closed
+            state = "paused" if closed else self._circuits.state or self._quiet()
+            reasons = [closed] if closed else sorted(set(self._circuits.reasons.values()))
             failed = [
                 LaneFailure.of(each.sender.lane, each.failed)
                 for each in self._lanes.states
@@ -338,8 +359,9 @@ class Engine:
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
         if state != before and {before, state} != {"up", "idle"}:
+            name = f"egress.{state}" if closed is None else "egress.window"
             message = f"Egress is {state}" + (f": {because}." if because else ".")
-            self._tell(Event(f"egress.{state}", message))
+            self._tell(Event(name, message))
 
     def _quiet(self) -> str:
         """``up``, or ``idle`` when there has been nothing to send for a while."""

@@ -8,6 +8,8 @@ key follow from the line alone: after a restart the same parts are sent with the
 import hashlib
 from dataclasses import dataclass, field
 
+from spool.errors import RecordError
+from spool.ledger import Answer
 from spool.otlp import Signal
 
 Place = tuple[int, ...]
@@ -32,7 +34,8 @@ class Part:
 class Inside:
     """What is left to send of the line of one batch, and what became of the rest.
 
-    Counts are of OTLP records. ``lacking``: the beacon's own count of some part was lower.
+    Counts are of OTLP records. ``lacking``: the beacon's own count of some part was lower. ``why`` is
+    the last refusal.
     """
 
     batch: int
@@ -42,10 +45,14 @@ class Inside:
     taken: int = 0
     refused: int = 0
     lacking: bool = False
+    why: Answer | None = None
 
     def split(self, line: bytes, place: Place = ()) -> bool:
         """Plan the pieces of what is at ``place``; False where it cannot be split."""
-        pieces = len(self.signal.halves(self._at(line, place)))
+        try:
+            pieces = len(self.signal.halves(self._at(line, place)))
+        except RecordError:
+            return False
         if pieces < 2:  # noqa: PLR2004 - one piece is the whole
             return False
         self.waiting += [(*place, index) for index in reversed(range(pieces))]

@@ -1,14 +1,23 @@
-"""Which lane sends next: billing first, then usage, then operational, each in turn.
+"""Which lane sends next: billing, then usage, then operational; of each what is fresh goes first.
+
+Within a lane the order is that of its numbers, always. A lane has a backlog if more is pending in it
+than its last request could carry. One that keeps up goes before it, but every fourth turn is the
+backlog's, so that both move however much comes. No clock decides it.
 
 Pure but for the clock that it is given; the engine's lock guards it.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.egress.circuits import Circuits
+from bridge.egress.circuits import Circuits, Scope
+from bridge.egress.limits import Limit
 from bridge.egress.sender import Sender
 from keys.errors import BridgeError
+
+BACKLOG_SHARE = 4
+"""Every so many turns of a rank is one for the backlog, where there is one."""
 
 
 @dataclass(slots=True)
@@ -18,6 +27,8 @@ class LaneState:
     ``blocked`` is why it cannot be sent (no license key), ``failed`` what the spool or the ledger
     said the last ``failures`` times; it is tried again at ``retry_at`` (monotonic seconds).
     ``news`` counts what was found to send, so that an idle step cannot hide what came meanwhile.
+    ``backlog``: its last request left something for another one. ``probed`` circuits are those that
+    the step under way probes.
     """
 
     sender: Sender
@@ -30,37 +41,60 @@ class LaneState:
     news: int = 0
     retry_at: float = 0.0
     turn: int = 0
+    backlog: bool = False
+    probed: frozenset[Scope] = frozenset()
 
 
 class Lanes:
-    """The lanes of one process."""
+    """The lanes of one process; ``limits`` hold all of them back."""
 
-    def __init__(self, circuits: Circuits, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, circuits: Circuits, monotonic: Callable[[], float], limits: Sequence[Limit] = ()
+    ) -> None:
         self._circuits = circuits
         self._monotonic = monotonic
+        self._limits = limits
         self._turns = 0
+        self._turns_of: Counter[int] = Counter()
         self.states: list[LaneState] = []
 
     def choose(self) -> LaneState | None:
         """The lane that shall send now, marked busy; None if none can."""
+        if self._held():
+            return None
         ready = [state for state in self.states if self._wait(state) == 0.0]
         if not ready:
             return None
-        chosen = min(ready, key=lambda state: (state.rank, state.turn))
+        chosen = self._first(ready)
         self._turns += 1
         chosen.turn = self._turns
         chosen.busy = True
-        self._circuits.begin(chosen.sender.scopes)
+        chosen.probed = self._circuits.begin(chosen.sender.scopes)
+        for limit in self._limits:
+            limit.begin()
         return chosen
 
     def next_in(self) -> float | None:
         """Seconds until a lane can send that cannot now; None if only news can change that."""
         waits = [wait for state in self.states if (wait := self._wait(state)) is not None]
-        return min(waits, default=None)
+        return max(min(waits), self._held()) if waits else None
 
     def all_idle(self) -> bool:
         """Whether nothing is left to send, and nothing is being sent."""
         return all(state.idle and not state.busy for state in self.states)
+
+    def _first(self, ready: Sequence[LaneState]) -> LaneState:
+        """The lowest rank, then fresh before backlog but for its share, then each in turn."""
+        rank = min(state.rank for state in ready)
+        row = [state for state in ready if state.rank == rank]
+        self._turns_of[rank] += 1
+        is_share = self._turns_of[rank] % BACKLOG_SHARE == 0
+        row = [state for state in row if state.backlog == is_share] or row
+        return min(row, key=lambda state: state.turn)
+
+    def _held(self) -> float:
+        """Seconds that the limits hold everything back."""
+        return max((limit.wait() for limit in self._limits), default=0.0)
 
     def _wait(self, state: LaneState) -> float | None:
         if state.busy or state.idle or state.blocked is not None:

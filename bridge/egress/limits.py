@@ -26,6 +26,8 @@ class Limit(Protocol):
 
 RATE_SPAN_S = 1.0
 """Seconds whose bytes may go at once: what a request holds where the rate is low."""
+REQUEST_LEAST = 64 * 1024
+"""Bytes: a lower rate does not make requests smaller, or each would carry a record or two."""
 
 
 class Rate:
@@ -65,6 +67,8 @@ class Rate:
         self._at = now
 
 
-def request_max(configured: int, per_s: int | None, least: int) -> int:
-    """Bytes of records in a request: at a low rate about a second's, not less than ``least``."""
-    return configured if per_s is None else max(least, min(configured, int(per_s * RATE_SPAN_S)))
+def request_max(configured: int, per_s: int | None) -> int:
+    """Bytes of records in a request: at a low rate about a second's."""
+    if per_s is None:
+        return configured
+    return min(configured, max(REQUEST_LEAST, int(per_s * RATE_SPAN_S)))

@@ -40,6 +40,9 @@ class Ramp:
         if self._began is None:
             self._steady = max(self._level / seen, STEADY_MIN)
         self._began = self._monotonic()
+        # The outage says nothing of what is usual.
+        self._started += self._began - self._reached_at
+        self._reached_at = self._began
         self._next = self._began + self._gap()
 
     def release(self) -> None:
@@ -73,5 +76,5 @@ class Ramp:
     def _gap(self) -> float:
         """Seconds between two requests."""
         assert self._began is not None  # noqa: S101 - asked on a ramp alone
-        grown = 2.0 ** min((self._monotonic() - self._began) / DOUBLING_S, 32)
+        grown: float = 2.0 ** min((self._monotonic() - self._began) / DOUBLING_S, 32)
         return 1 / (self._steady * grown)

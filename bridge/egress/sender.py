@@ -6,23 +6,25 @@ is carried out, in the ledger.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.egress.answers import Failure
 from bridge.egress.cargo import Cargo, Hold
 from bridge.egress.circuits import EVERYTHING, Scope
 from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import DamagedSegmentError
+from bridge.egress.inside import Inside, Part
 from bridge.egress.mending import Mender
+from bridge.egress.refusals import Refusals
 from bridge.egress.routes import Route
 from bridge.egress.verdict import Kind, Verdict, judge
 from spool.clock import Clock
 from spool.lane import Lane
-from spool.ledger import Answer, Batch, Ledger, RecordException
+from spool.ledger import Answer, Batch, Ledger, Position, RecordException
+from spool.streams import STREAMS
+from spool.totals import Totals
 
 NO_LICENSE = "no license key for this node"
-REFUSED_MAX = 100
-"""Records of a lane refused in a row with none taken between: then it is not the records."""
 NOT_CARRIED = "not_carried"
 """The verdict on segments that hold no records: they travel in bundles, not by this route."""
 
@@ -32,11 +34,16 @@ class Step:
     """What one step did: whether there was anything to do, and what it found out of the beacon.
 
     ``trip`` is a circuit to open with a reason and the wait that was asked for; ``reached`` says
-    that the beacon took a request, ``blocked`` why nothing can be sent.
+    that the beacon took a request, ``answered`` that it was the beacon that answered, ``blocked`` why
+    nothing can be sent. ``sent`` bytes of body went out. ``backlog`` says whether the request left
+    something pending for another one, None where that was not looked at.
     """
 
     idle: bool = False
     reached: bool = False
+    answered: bool = False
+    sent: int = 0
+    backlog: bool | None = None
     blocked: str | None = None
     trip: tuple[Scope, str, float | None] | None = None
     refused: bool = False
@@ -55,6 +62,7 @@ class Sender:
         *,
         hold: Hold,
         mender: Mender,
+        refusals: Refusals,
         license_key: Callable[[], str | None],
         clock: Clock,
         raw_max: int,
@@ -74,7 +82,8 @@ class Sender:
         self._license_key = license_key
         self._clock = clock
         self._raw_max = raw_max
-        self._refused = 0
+        self._refusals = refusals
+        self._inside: Inside | None = None
 
     def step(self) -> Step:
         """Make or repeat one batch, or settle what needs no request.
@@ -90,90 +99,173 @@ class Sender:
         if found is None:
             self._hold.close()
             return Step(idle=True)
-        batch, cargo = found
+        batch, cargo, backlog = found
         if batch is None:
             answer = Answer(self._clock.wall_ms(), self.route.path, cargo.sent, None, NOT_CARRIED)
             self._ledger.settle_unsent(self.lane, cargo.bounds, answer, cargo.segments)
             return Step()
         key = self._license_key()
-        return Step(blocked=NO_LICENSE) if key is None else self._attempt(batch, cargo, key)
+        if key is None:
+            return Step(blocked=NO_LICENSE)
+        if self._inside is not None and self._inside.batch != batch.id:
+            self._inside = None  # somebody took the batch away
+        return replace(self._attempt(batch, cargo, key), backlog=backlog)
 
     def close(self) -> None:
         """Let go of the open segment."""
         self._hold.close()
 
-    def _next(self) -> tuple[Batch | None, Cargo] | None:
-        """The batch to send and what it carries; no batch for segments without records."""
+    def _next(self) -> tuple[Batch | None, Cargo, bool | None] | None:
+        """The batch to send, what it carries, and whether it leaves something for another one.
+
+        No batch for segments without records.
+        """
         waiting = self._ledger.open_batches(self.lane)
         if waiting:
-            return waiting[0], self._hold.load(waiting[0].bounds)
-        for chain, start, end in self._ledger.unbatched(self.lane):
+            return waiting[0], self._hold.load(waiting[0].bounds), None
+        free = self._ledger.unbatched(self.lane)
+        for chain, start, end in free:
             cargo = self._hold.gather(
                 chain, start, end, raw_max=self._raw_max, lines_max=self.route.lines_max
             )
             if cargo is None:
                 continue
             if not cargo.chunks:
-                return None, cargo
-            return self._ledger.open_batch(self.lane, cargo.bounds, cargo.key(self.lane)), cargo
+                return None, cargo, None
+            batch = self._ledger.open_batch(self.lane, cargo.bounds, cargo.key(self.lane))
+            return batch, cargo, _after(cargo) < free[-1][2]
         return None
 
-    def _attempt(self, batch: Batch, cargo: Cargo, key: str) -> Step:
-        sent = cargo.sent
-        body = self.route.body(cargo.unload(), key)
-        headers = self.route.headers(key) | {"Idempotency-Key": batch.key}
+    def _attempt(self, batch: Batch, cargo: Cargo, license_key: str) -> Step:
+        """One request, of all of the batch or of a part of its one line, and what follows."""
+        sent, part, count, key = cargo.sent, None, cargo.sent.records, batch.key
+        if self._inside is None:
+            body = self.route.body(cargo.unload(), license_key)
+        else:
+            part = self._inside.take(_line(cargo))
+            count, key, sent = part.records, part.key, Totals(0, len(part.line))
+            body = self.route.body([part.line + b"\n"], license_key)
+        headers = self.route.headers(license_key) | {"Idempotency-Key": key}
         batch = self._ledger.attempt(batch.id, self._clock.wall_ms())
         reply = self._client.post(self.route.path, headers, body)
-        verdict = judge(self.route, sent.records, reply, now_ms=self._clock.wall_ms(), secret=key)
+        now_ms = self._clock.wall_ms()
+        verdict = judge(self.route, count, reply, now_ms=now_ms, secret=license_key)
         if isinstance(reply, Failure):
             if reply.outcome_unknown:
                 self._ledger.doubt(batch.id)
             else:
                 self._ledger.unsent(batch.id)
-            return Step(trip=(EVERYTHING, verdict.reason, verdict.retry_after_s))
-        answer = Answer(
-            self._clock.wall_ms(),
-            self.route.path,
-            sent,
-            reply.status,
-            verdict.kind,
-            verdict.accepted,
-            verdict.excerpt,
-        )
-        return self._act(batch, cargo, verdict, answer)
+            step = Step(trip=(EVERYTHING, verdict.reason, verdict.retry_after_s))
+        else:
+            text = verdict.excerpt if part is None else f"part {part.name}: {verdict.excerpt}"
+            answer = Answer(
+                now_ms,
+                self.route.path,
+                sent,
+                reply.status,
+                verdict.kind,
+                verdict.accepted if part is None else None,
+                text,
+            )
+            if part is None:
+                step = self._act(batch, cargo, verdict, answer)
+            else:
+                step = self._act_on_part(batch, cargo, part, verdict, answer)
+        if part is not None and step.trip is not None and not step.answered:
+            assert self._inside is not None  # noqa: S101 - the part is of it
+            self._inside.put_back(part)
+        return replace(step, sent=len(body))
 
     def _act(self, batch: Batch, cargo: Cargo, verdict: Verdict, answer: Answer) -> Step:
         kind = verdict.kind
         if kind is Kind.DELIVERED:
             self._ledger.settle(batch.id, answer, cargo.segments)
-            self._refused = 0
-            return Step(reached=True)
-        if kind in (Kind.BISECT, Kind.SPLIT):
-            if answer.sent.records > 1:
-                halves = cargo.halves()
-                keys = [self._hold.load(half).key(self.lane) for half in halves]
-                self._ledger.split(batch.id, answer, halves, keys)
-                return Step()
-            assert answer.status is not None  # noqa: S101 - an answer has one
-            first = batch.bounds
-            refused = RecordException(
-                first.first_seq,
-                first.first_line,
-                answer.at,
-                kind,
-                answer.status,
-                answer.text,
+            self._refusals.taken()
+            return Step(reached=True, answered=True)
+        if kind not in (Kind.BISECT, Kind.SPLIT):
+            return self._no_answer(batch, verdict, answer)
+        if answer.sent.records > 1:
+            halves = cargo.halves()
+            keys = [self._hold.load(half).key(self.lane) for half in halves]
+            self._ledger.split(batch.id, answer, halves, keys)
+            return self._after_refusal(answer, paused=self._refusals.paused)
+        signal = STREAMS[self.lane.stream].signal
+        if kind is Kind.SPLIT and signal is not None:
+            inside = Inside(batch.id, batch.key, signal)
+            if inside.split(_line(self._hold.load(batch.bounds))):
+                self._ledger.answered(batch.id, answer, doubt=False)
+                self._inside = inside
+                return self._after_refusal(answer, paused=self._refusals.paused)
+        return self._except(batch, cargo, answer)
+
+    def _act_on_part(
+        self, batch: Batch, cargo: Cargo, part: Part, verdict: Verdict, answer: Answer
+    ) -> Step:
+        inside = self._inside
+        assert inside is not None  # noqa: S101 - the part is of it
+        if verdict.kind is Kind.DELIVERED:
+            inside.taken += part.records
+            inside.lacking |= verdict.accepted is not None and verdict.accepted < part.records
+            self._refusals.taken()
+        elif verdict.kind not in (Kind.BISECT, Kind.SPLIT):
+            return self._no_answer(batch, verdict, answer)
+        elif not inside.split(_line(cargo), part.place):
+            inside.refused += part.records
+            inside.why = answer
+        step = Step(reached=verdict.kind is Kind.DELIVERED, answered=True)
+        if inside.waiting:
+            self._ledger.answered(batch.id, answer, doubt=False)
+            return step
+        self._inside = None
+        last = replace(answer, sent=Totals(1, answer.sent.raw_size))
+        if inside.why is not None:
+            total = inside.refused + inside.taken
+            text = f"{inside.refused} of {total} records in it: {inside.why.text}"
+            return replace(
+                self._except(batch, cargo, last, replace(inside.why, text=text)),
+                reached=step.reached,
             )
-            self._ledger.settle(batch.id, answer, cargo.segments, [refused])
-            self._refused += 1
-            if self._refused < REFUSED_MAX:
-                return Step(refused=True)
-            reason = f"{self._refused} records refused in a row, none taken"
-            return Step(refused=True, trip=(("route", self.route.path), reason, None))
+        if inside.lacking:
+            last = replace(last, accepted=0)
+        self._ledger.settle(batch.id, last, cargo.segments)
+        return step
+
+    def _except(
+        self, batch: Batch, cargo: Cargo, answer: Answer, why: Answer | None = None
+    ) -> Step:
+        """Settle a batch of one line that is refused, for what ``why`` says (else ``answer``)."""
+        why = why or answer
+        assert why.status is not None  # noqa: S101 - an answer has one
+        seq, line = batch.bounds.start
+        refused = RecordException(seq, line, answer.at, why.verdict, why.status, why.text)
+        self._ledger.settle(batch.id, answer, cargo.segments, [refused])
+        paused = self._refusals.refused(self.lane, cargo.segments[0], line)
+        return replace(self._after_refusal(why, paused=paused), refused=True)
+
+    def _after_refusal(self, answer: Answer, *, paused: bool) -> Step:
+        """The beacon is there; where it is not the records, each refusal is a failed probe."""
+        if not paused:
+            return Step(answered=True)
+        reason = f"records are refused in a row with status {answer.status}, none is taken"
+        return Step(answered=True, trip=(("route", self.route.path), reason, None))
+
+    def _no_answer(self, batch: Batch, verdict: Verdict, answer: Answer) -> Step:
+        """An answer that settles nothing: the batch stays, a circuit opens."""
         self._ledger.answered(batch.id, answer, doubt=verdict.outcome_unknown)
         scope = {
             Kind.PAUSE_LICENSE: ("license", self.lane.node),
             Kind.PAUSE_ROUTE: ("route", self.route.path),
             Kind.RETRY: ("route", self.route.path, "license", self.lane.node),
-        }.get(kind, EVERYTHING)
+        }.get(verdict.kind, EVERYTHING)
         return Step(trip=(scope, verdict.reason, verdict.retry_after_s))
+
+
+def _line(cargo: Cargo) -> bytes:
+    """The one line that it carries."""
+    return b"".join(cargo.chunks).removesuffix(b"\n")
+
+
+def _after(cargo: Cargo) -> Position:
+    """Where the next line is that it does not carry."""
+    seq, line = cargo.bounds.end
+    return (seq + 1, 0) if line == cargo.segments[-1].lines else (seq, line)

@@ -12,9 +12,7 @@ from spool.clock import MS
 
 DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
-_FORM = re.compile(
-    r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])(?: UTC)?", re.ASCII
-)
+_FORM = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 CLOSED = "window"
 """How the reason begins for which nothing is sent outside a window."""
 
@@ -28,7 +26,7 @@ class Window:
 
     @classmethod
     def parse(cls, text: str) -> "Window":
-        """Of ``22:00-04:00`` or ``22:00-04:00 UTC``.
+        """Of ``22:00-04:00``.
 
         Raises :class:`ValueError` for another form, and for a window without a length.
         """

@@ -8,9 +8,13 @@ report ``2026-11-01T07:00:00Z``. What is no time is left as it is.
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _RANGE = re.compile(r'[\[(]"?([^",]*)"?,"?([^",]*)"?[\])]')
 """A range as PostgreSQL writes it; an end that is open is empty."""
+
+TIME_MAX = 40
+"""Characters of a time; with microseconds and offset it has 32."""
 
 
 def report_times(said: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -29,6 +33,11 @@ def report_times(said: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
 
 def moment(text: str) -> datetime | None:
     """The time that ``text`` is, as exports and reports write it; without an offset it is UTC."""
+    return _moment(text) if len(text) <= TIME_MAX else None
+
+
+@lru_cache(maxsize=4096)  # windows are whole hours: the same few come again and again
+def _moment(text: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,11 @@ KEEP_ALIVE_S = 75
 """Seconds that an idle connection stays; exporters send every 5 s, and must not meet its end."""
 
 
+TLS_BUFFER = 32 * 1024
+"""Bytes of the buffer that each TLS connection reads into, busy or idle; twice the largest piece that
+TLS sends. With asyncio's own 256 KiB, all the connections that there may be would hold 1 GiB."""
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to the process that it runs in, and says when its loop last turned."""
 
@@ -38,6 +44,10 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         self.turned_at = time.monotonic()
         return await super().on_tick(counter)
+
+
+# It has no argument for this. Nothing else here speaks TLS with asyncio.
+SSLProtocol.max_size = TLS_BUFFER
 
 
 class _Loop(asyncio.SelectorEventLoop):

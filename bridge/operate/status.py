@@ -229,7 +229,7 @@ def _problems(
             "The beacon's name leads back to this bridge; nothing leaves, and nothing was dropped.",
             "Set beacon.addresses to the beacon's own addresses, or mend the name for this machine.",
         )
-    elif egress is not None and egress.state == "paused":
+    elif egress is not None and egress.state == "paused" and not egress.reason.startswith("window"):
         yield Problem(
             "egress.paused",
             "The beacon refuses the license or a route; nothing was dropped.",

@@ -204,7 +204,7 @@ def test_what_an_open_file_holds_is_held(home: Node) -> None:
     assert (told["held"], told["taken"]) == (1, 1)
 
 
-def test_two_at_once_are_one_after_the_other(home: Node) -> None:
+def test_a_backfill_beside_another_of_the_same_stream_is_refused(home: Node) -> None:
     _backfill(home, traces(trace(1)))
     lock = locks.take(home.spool / home.name / "transactions" / "backfill.lock")
     assert lock is not None

@@ -43,9 +43,11 @@ def started(node: Path, *before: str) -> "tuple[subprocess.Popen[bytes], int]":
         daemon = subprocess.Popen(
             [*before, *COMMAND, "--config", str(config), "run"], stderr=log, env=environment()
         )
-    end = time.monotonic() + 30
-    while b"daemon.ready" not in (node / "log").read_bytes():
-        assert time.monotonic() < end
+    end = time.monotonic() + 60
+    while b"daemon.ready" not in (said := (node / "log").read_bytes()):
+        if daemon.poll() is not None or time.monotonic() > end:
+            daemon.kill()
+            pytest.fail(f"the daemon did not begin: {said.decode()}")
         time.sleep(0.05)
     return daemon, port
 

@@ -266,6 +266,20 @@ def test_the_watch_takes_says_and_warns(tmp_path: Path, authority: Authority) ->
     assert look() == ["tls.expired"]
 
 
+def test_a_look_that_is_asked_for_says_nothing_of_what_is_in_use_already(
+    tmp_path: Path, authority: Authority
+) -> None:
+    clock, told = StillClock(), list[Event]()
+    put(tmp_path, authority.leaf(HOST, NOW))
+    tls = served_from(tmp_path)
+    watch = CertificateWatch(tls, tmp_path, disk=OS_DISK, clock=clock, tell=told.append)
+    put(tmp_path, authority.leaf(HOST, NOW))
+    for _ in range(3):
+        watch.ask()
+        watch.look()
+    assert [event.name for event in told] == ["tls.taken"]
+
+
 def test_a_look_that_is_asked_for_comes_at_once(tmp_path: Path, authority: Authority) -> None:
     clock, told = StillClock(), list[Event]()
     put(tmp_path, authority.leaf(HOST, NOW))

@@ -92,7 +92,10 @@ def test_every_default_is_what_its_own_rule_allows() -> None:
         (NODE + b"streams: {langgraph: false}", "config.billing", ["streams", "license"]),
         (NODE + b"license: {verify: false}", "config.billing", ["license.verify"]),
         (NODE + b"spool: {ballast: 1GiB}", "config.not_built", ["spool.ballast"]),
-        (NODE + b'egress: {windows: ["22:00-04:00"]}', "config.not_built", ["egress.windows"]),
+        (NODE + b'egress: {windows: ["22:00-22:00"]}', "config.value", ["egress.windows"]),
+        (NODE + b'egress: {windows: ["22-04"]}', "config.value", ["egress.windows"]),
+        (NODE + b"egress: {rate: 500/s}", "config.value", ["egress.rate"]),
+        (NODE + b"egress: {rate: 1B/s}", "config.value", ["egress.rate"]),
     ],
 )
 def test_a_bad_file_is_refused_by_file_line_key_rule_and_example(
