@@ -195,7 +195,7 @@ def test_attack_105_to_119_what_is_planted_in_the_spool_is_set_aside_and_the_res
         ),
         ("/v1/beacon/unknown", b"{}", 404),
         ("/runs/multipart", b"{}", 404),
-        ("/v1/beacon/verify", b'{"license":"K"}', 503),
+        ("/v1/beacon/verify", b'{"license":7}', 403),
     ],
 )
 def test_a_bad_request_is_refused_whole_and_stores_nothing(
