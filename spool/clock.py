@@ -45,7 +45,7 @@ SYSTEM_CLOCK = SystemClock()
 def rfc3339(ms: int) -> str:
     """``ms`` as the one form that we write: ``2026-11-23T09:00:00.000Z``."""
     seconds, rest = divmod(ms, MS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def parse_rfc3339(text: str) -> int:
@@ -54,7 +54,7 @@ def parse_rfc3339(text: str) -> int:
     Raises :class:`RecordError` ``time.form`` for any other text.
     """
     try:
-        parsed = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        parsed = datetime.fromisoformat(text)  # of many forms; the comparison leaves one
         ms = int(parsed.timestamp()) * MS + parsed.microsecond // MS
         if rfc3339(ms) == text:
             return ms

@@ -53,8 +53,7 @@ def settle(
     write_exceptions(tx, lane, asked.bounds, exceptions)
     record_sums(tx, lane, *_sums(asked, answer, len(exceptions)))
     remove(tx, batch)
-    done = [item for item in segments if _cover(tx, lane, asked.bounds, item)]
-    _deliver(tx, lane, done)
+    _deliver(tx, lane, _complete(tx, lane, asked.bounds, segments))
 
 
 def settle_unsent(
@@ -88,6 +87,21 @@ def _sums(asked: Batch, answer: Answer, exceptions: int) -> tuple[int, int]:
     if answer.accepted is None:
         return 0, 0
     return 0, max(0, answer.sent.records - exceptions - answer.accepted)
+
+
+def _complete(
+    tx: Transaction, lane: int, bounds: Bounds, segments: Sequence[SegmentSums]
+) -> list[SegmentSums]:
+    """Note the answered lines; those segments of which there are no others."""
+    query = "SELECT DISTINCT seq FROM answered WHERE lane = ? AND seq BETWEEN ? AND ?"
+    in_part = {seq for (seq,) in tx.execute(query, (lane, bounds.first_seq, bounds.last_seq))}
+    return [
+        item
+        for item in segments
+        # Most are small and whole: a query for each would cost more than all the rest.
+        if (item.seq not in in_part and bounds.lines_of(item.seq, item.lines) == (0, item.lines))
+        or _cover(tx, lane, bounds, item)
+    ]
 
 
 def _cover(tx: Transaction, lane: int, bounds: Bounds, segment: SegmentSums) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.egress.circuits import EVERYTHING, Circuits, Stuck
+from bridge.egress.circuits import Circuits, Stuck
 from bridge.egress.lanes import Lanes, LaneState
 from bridge.egress.limits import Rate
 from bridge.egress.ramp import Ramp
@@ -78,9 +78,8 @@ class Engine:
         self._clock = clock
         self._tell = tell
         self._windows = windows
-        self._ramp = Ramp(clock.monotonic)
-        self._limits = (windows, self._ramp, *((rate,) if rate is not None else ()))
-        self._lanes = Lanes(circuits, clock.monotonic, self._limits)
+        limits = (windows,) if rate is None else (windows, rate)
+        self._lanes = Lanes(circuits, Ramp(clock.monotonic), limits, clock.monotonic)
         self._known: dict[Lane, LaneState] = {}
         self._changed = threading.Condition()
         self._looking = threading.Lock()
@@ -221,16 +220,8 @@ class Engine:
     def _after(
         self, state: LaneState, step: Step, failure: BridgeError | OSError | None, news: int
     ) -> None:
-        state.busy = False
-        lane, scopes = state.sender.lane, state.sender.scopes
-        probed = state.probed
-        self._circuits.end(probed)
-        if step.reached or (step.answered and step.trip is None):
-            # Whatever else it said: there is a way to the beacon, and it answers.
-            over = scopes if step.reached else (EVERYTHING, scopes[-1])
-            self._ramp.recovered(self._circuits.close(over))
-        for limit in self._limits:
-            limit.end(step.sent, reached=step.reached)
+        lane = state.sender.lane
+        self._lanes.done(state, step)
         if failure is not None:
             state.retry_at = self._clock.monotonic() + RETRY_S
             state.failures += 1
@@ -238,14 +229,10 @@ class Engine:
             return
         state.failed, state.failures = None, 0
         if step.idle and news == state.news:
-            state.idle, state.backlog = True, False
+            state.idle = True
         else:
             self._dirty.add(lane)
         state.blocked = step.blocked
-        if step.backlog is not None:
-            state.backlog = step.backlog
-        if step.trip is not None:
-            self._circuits.trip(*step.trip, probed)
         if step.mended is not None:
             numbers = {"first": step.mended[0], "last": step.mended[1]}
             message = "Segments are missing or damaged; the loss is declared."
@@ -267,8 +254,7 @@ class Engine:
             return
         self._asked_at = asked
         with self._changed:
-            self._circuits.try_now()
-            self._ramp.release()
+            self._lanes.release()
             for state in self._lanes.states:
                 state.retry_at = 0.0
             self._changed.notify_all()

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.egress.circuits import Circuits, Scope
+from bridge.egress.circuits import EVERYTHING, Circuits, Scope
 from bridge.egress.limits import Limit
-from bridge.egress.sender import Sender
+from bridge.egress.ramp import Ramp
+from bridge.egress.sender import Sender, Step
 from keys.errors import BridgeError
 
 BACKLOG_SHARE = 4
@@ -46,14 +47,19 @@ class LaneState:
 
 
 class Lanes:
-    """The lanes of one process; ``limits`` hold all of them back."""
+    """The lanes of one process; ``ramp`` and the other ``limits`` hold all of them back."""
 
     def __init__(
-        self, circuits: Circuits, monotonic: Callable[[], float], limits: Sequence[Limit] = ()
+        self,
+        circuits: Circuits,
+        ramp: Ramp,
+        limits: Sequence[Limit],
+        monotonic: Callable[[], float],
     ) -> None:
         self._circuits = circuits
+        self._ramp = ramp
+        self._limits = (ramp, *limits)
         self._monotonic = monotonic
-        self._limits = limits
         self._turns = 0
         self._turns_of: Counter[int] = Counter()
         self.states: list[LaneState] = []
@@ -73,6 +79,29 @@ class Lanes:
         for limit in self._limits:
             limit.begin()
         return chosen
+
+    def done(self, state: LaneState, step: Step) -> None:
+        """The step of ``state`` is over: what it found is known to circuits and limits."""
+        state.busy = False
+        probed, scopes = state.probed, state.sender.scopes
+        self._circuits.end(probed)
+        if step.reached or (step.answered and step.trip is None):
+            # Whatever else it said: there is a way to the beacon, and this route answers.
+            over = scopes if step.reached else (EVERYTHING, scopes[-1])
+            self._ramp.recovered(self._circuits.close(over))
+        for limit in self._limits:
+            limit.end(step.sent, reached=step.reached)
+        if step.trip is not None:
+            self._circuits.trip(*step.trip, probed)
+        if step.idle:
+            state.backlog = False
+        elif step.backlog is not None:
+            state.backlog = step.backlog
+
+    def release(self) -> None:
+        """A person wants everything sent now: what is open is probed at once, and no ramp follows."""
+        self._circuits.try_now()
+        self._ramp.release()
 
     def next_in(self) -> float | None:
         """Seconds until a lane can send that cannot now; None if only news can change that."""

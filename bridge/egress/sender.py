@@ -109,7 +109,13 @@ class Sender:
             return Step(blocked=NO_LICENSE)
         if self._inside is not None and self._inside.batch != batch.id:
             self._inside = None  # somebody took the batch away
-        return replace(self._attempt(batch, cargo, key), backlog=backlog)
+        try:
+            step = self._attempt(batch, cargo, key)
+        except BaseException:
+            # Nobody knows how far it came: from the first part on again, by the same keys.
+            self._inside = None
+            raise
+        return replace(step, backlog=backlog)
 
     def close(self) -> None:
         """Let go of the open segment."""

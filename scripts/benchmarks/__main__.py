@@ -25,6 +25,7 @@ MEASURES: dict[str, Measure] = {
     "verify": reading.verify,
     "protobuf": converting.converting,
     "drain": draining.drain,
+    "small": draining.small,
     "open": opening.opening,
     "disk": reading.disk,
     "memory": lambda folder, _: memory.memory(folder, full=False),

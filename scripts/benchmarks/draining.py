@@ -9,7 +9,7 @@ import httpx
 import zstandard
 from rows import Row, at_least, interleaved
 from sink import sink
-from spools import KEY, MIB, fill, lanes, segments
+from spools import KEY, MIB, fill, fill_small, lanes, segments
 
 from bridge.daemon.sending import Outside, make_engine
 from bridge.egress.client import BeaconClient
@@ -21,6 +21,10 @@ DRAINED = 96 * MIB
 """Bytes of records that are drained in a round."""
 REQUEST = 4 * MIB
 """Bytes of records in a request: what the configuration has unless told otherwise."""
+SMALL_DRAINED = 24 * MIB
+"""Bytes of records in small segments; they are made one after the other."""
+SMALL = (50, 500)
+"""Records in a small segment; ten minutes of outage at one record a second make 600."""
 LICENSE = "bench"
 
 
@@ -76,6 +80,32 @@ def drain(folder: Path, rounds: int) -> list[Row]:
     rival = "decompress, join, post with httpx"
     unit = "MB/CPU second"
     return [at_least("drain to a local sink", rival, found[0], found[1], unit, bound=0.6)]
+
+
+def small(folder: Path, rounds: int) -> list[Row]:
+    """The same records in small segments and in full ones."""
+    full = folder / "full"
+    full_size = fill(full, SMALL_DRAINED) / 1e6
+    with sink() as url:
+        client = BeaconClient(url, deadline_s=30.0)
+
+        def drained(spool: Path, size: float) -> Callable[[], float]:
+            def side() -> float:
+                forget(spool)
+                return size / drain_to(spool, client, REQUEST, time.process_time)
+
+            return side
+
+        rows = []
+        for each in SMALL:
+            spool = folder / f"small-{each}"
+            size = fill_small(spool, SMALL_DRAINED, each) / 1e6
+            found = interleaved(rounds, drained(spool, size), drained(full, full_size))
+            work = f"drain of segments of {each} records"
+            unit = "MB/CPU second"
+            rows.append(at_least(work, "of full segments", found[0], found[1], unit, bound=0.8))
+        client.close()
+    return rows
 
 
 def _post_all(client: httpx.Client, url: str, path: Path) -> None:

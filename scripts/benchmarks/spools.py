@@ -57,6 +57,21 @@ def fill(spool: Path, raw_size: int) -> int:
     return done
 
 
+def fill_small(spool: Path, raw_size: int, each: int) -> int:
+    """As :func:`fill`, but every segment holds only ``each`` records."""
+    done = 0
+    for stream in STREAMS:
+        lines = records(stream, 8 * GROUP)
+        wanted = raw_size // len(STREAMS) // (len(lines[0]) + 1) // each * each
+        with writer(spool, stream, seal_size=1) as target:
+            for at in range(0, wanted, each):
+                begin = at % len(lines)
+                group = lines[begin : begin + each]
+                target.submit_lines(group).wait()
+                done += sum(len(line) + 1 for line in group)
+    return done
+
+
 def lanes(spool: Path) -> list[Lane]:
     """The lanes that were filled."""
     return [Lane(spool, NODE, stream) for stream in STREAMS]
@@ -73,6 +88,7 @@ __all__ = [
     "MIB",
     "NODE",
     "fill",
+    "fill_small",
     "groups_of",
     "lanes",
     "pipelined",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spool.ledger import State
-from tests.support.faultserver import FaultServer, answer, fault_server, reset, say
+from tests.support.faultserver import FaultServer, Step, answer, fault_server, reset, say
 from tests.support.judging import Asked, judging
 from tests.support.sending import Sending, append, sending
 
@@ -131,7 +131,7 @@ def test_a_part_that_is_not_answered_goes_again_with_its_key_and_the_line_is_in_
 ) -> None:
     line = line_of("logs", [[[10]] * 4])
     lane = append(tmp_path, "logs", [line])
-    script = [[TOO_LARGE], [TAKEN], [reset], [say(answer(503))], [TAKEN]]
+    script: list[list[Step]] = [[TOO_LARGE], [TAKEN], [reset], [say(answer(503))], [TAKEN]]
     with fault_server(*script) as server, sending(lane, server.url) as out:
         run(out)
         assert out.records() == {State.DELIVERED: 1}

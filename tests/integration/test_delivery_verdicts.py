@@ -142,13 +142,22 @@ ROWS = [
         deadline_s=0.5,
     ),
     Row("nothing", [wait(60)], EVERYTHING, "no answer in time", in_doubt=True, deadline_s=0.5),
-    Row("cut after it was read", [reset], EVERYTHING, "the connection broke while reading", True),
+    Row(
+        "cut after it was read",
+        [reset],
+        EVERYTHING,
+        "the connection broke while reading",
+        in_doubt=True,
+    ),
     Row("no HTTP", [say(b"SSH-2.0-OpenSSH\r\n\r\n"), close], EVERYTHING, BROKEN, in_doubt=True),
     *(Row(f"{s}", [_says(s)], LICENSE, f"status {s}") for s in (401, 403)),
     Row("407", [_says(407)], EVERYTHING, "status 407"),
     *(Row(f"{s}", [_says(s)], ROUTE, f"status {s}") for s in (402, 404, 405, 409, 410, 451, 501)),
     *(Row(f"{s}", [_says(s)], BOTH, f"status {s}") for s in (429, 503)),
-    *(Row(f"{s}", [_says(s)], BOTH, f"status {s}", True) for s in (408, 500, 502, 504, 599)),
+    *(
+        Row(f"{s}", [_says(s)], BOTH, f"status {s}", in_doubt=True)
+        for s in (408, 500, 502, 504, 599)
+    ),
     _retry_after("in seconds", "7", 7.0),
     _retry_after("of an eternity", "1000000000", 3600.0),
     _retry_after("below zero", "-5", None),

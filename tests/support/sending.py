@@ -111,7 +111,7 @@ class Running:
 
 
 @contextmanager
-def running_engine(  # noqa: PLR0913 - what a test may want to say
+def running_engine(
     spool: Path,
     url: str,
     *,
