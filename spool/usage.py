@@ -1,19 +1,51 @@
 """How many bytes lie below a folder, as the names there say."""
 
 import os
+import time
 from pathlib import Path
+
+SETTLED_NS = 2_000_000_000
+"""A folder that changed within this time may change again without its time of change telling."""
 
 
 def bytes_below(folder: Path | str) -> int:
     """The sizes of all files below ``folder``; no link is followed. Raises :class:`OSError`."""
-    total = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    total += bytes_below(entry.path)
-                else:
-                    total += entry.stat(follow_symlinks=False).st_size
-            except FileNotFoundError:
-                continue  # sealed or deleted meanwhile
-    return total
+    return Usage().bytes_below(folder)
+
+
+class Usage:
+    """:func:`bytes_below`, again and again: folders of sealed segments are read when they changed.
+
+    What is sealed never changes its size; it comes, and one day it goes.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int]] = {}
+
+    def bytes_below(self, folder: Path | str) -> int:
+        """The sizes of all files below ``folder`` now. Raises :class:`OSError`."""
+        total = 0
+        shards = os.path.basename(folder) == "sealed"  # noqa: PTH119 - of an entry's path
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    if not entry.is_dir(follow_symlinks=False):
+                        total += entry.stat(follow_symlinks=False).st_size
+                    elif shards:
+                        total += self._sealed(entry)
+                    else:
+                        total += self.bytes_below(entry.path)
+                except FileNotFoundError:
+                    continue  # sealed or deleted meanwhile
+        return total
+
+    def _sealed(self, entry: "os.DirEntry[str]") -> int:
+        changed = entry.stat(follow_symlinks=False).st_mtime_ns
+        known = self._known.get(entry.path)
+        if known is not None and known[0] == changed:
+            return known[1]
+        settled = changed + SETTLED_NS < time.time_ns()
+        total = self.bytes_below(entry.path)
+        if settled:
+            self._known[entry.path] = (changed, total)
+        return total

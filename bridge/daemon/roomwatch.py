@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bridge.intake.room import Room
 from spool.streams import Kind
-from spool.usage import bytes_below
+from spool.usage import Usage
 
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at the disk; what comes in meanwhile is small beside ``min_free``."""
@@ -15,12 +15,15 @@ WALK_EVERY_S = 5.0
 """Seconds between two walks through the spool."""
 WALK_SHARE = 20
 """A walk begins after this many times as long as the last one took, however large the spool is."""
+FIRST_WALK_S = 0.5
+"""Seconds that :meth:`RoomWatch.start` waits for the first walk. A million files take longer, and
+nobody shall wait for that; until it is done, the disk's room alone decides."""
 
 
 class RoomWatch:
     """The room of ``spool``, as of half a second ago; a thread from :meth:`start` to :meth:`stop`.
 
-    Raises :class:`OSError` where it cannot be read at the beginning.
+    Raises :class:`OSError` where its disk cannot be read at the beginning.
     """
 
     def __init__(self, spool: Path, *, max_size: int, min_free: int) -> None:
@@ -28,13 +31,16 @@ class RoomWatch:
         self._limits = (max_size, min_free)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
+        self._usage = Usage()
         self._walk_at = 0.0
         self._used = 0
-        self._room: Room | OSError = self._read()
+        self._walked = threading.Event()
+        self._room: Room | OSError = self._of_disk()
 
     def start(self) -> None:
         """Begin to look."""
         self._thread.start()
+        self._walked.wait(FIRST_WALK_S)
 
     def change(self, *, max_size: int, min_free: int) -> None:
         """Go by other bounds from the next look on."""
@@ -53,18 +59,23 @@ class RoomWatch:
         return room.takes(kind)
 
     def _watch(self) -> None:
-        while not self._stop.wait(LOOK_EVERY_S):
+        while not self._stop.is_set():
             try:
-                self._room = self._read()
+                self._walk_if_due()
+                self._room = self._of_disk()
             except OSError as error:
                 self._room = error
+            self._walked.set()
+            self._stop.wait(LOOK_EVERY_S)
 
-    def _read(self) -> Room:
+    def _walk_if_due(self) -> None:
         now = time.monotonic()
         if now >= self._walk_at:
-            self._used = bytes_below(self._spool)
+            self._used = self._usage.bytes_below(self._spool)
             took = time.monotonic() - now
             self._walk_at = now + max(WALK_EVERY_S, took * WALK_SHARE)
+
+    def _of_disk(self) -> Room:
         status = os.statvfs(self._spool)
         free = 0 if status.f_flag & os.ST_RDONLY else status.f_bavail * status.f_frsize
         max_size, min_free = self._limits

@@ -1,6 +1,8 @@
 """Small real file systems, where the machine lets a test mount one."""
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,3 +30,14 @@ def small_tmpfs(folder: Path, size: str) -> Iterator[Path]:
 def remount(folder: Path, mode: str) -> None:
     """Make it read-only (``ro``) or writable again (``rw``)."""
     subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
+
+
+@contextmanager
+def in_memory(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory, where the machine has such; for tests that make very many files."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+    if not os.access(memory, os.W_OK | os.X_OK):
+        yield otherwise
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)

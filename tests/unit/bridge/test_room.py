@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bridge.daemon.roomwatch import RoomWatch
 from bridge.intake.room import Room
 from spool.streams import Kind
+from tests.support.spools import wait_until
 
 KINDS: list[Kind] = ["billing", "usage", "operational"]
 GIB = 2**30
@@ -62,8 +63,11 @@ def test_who_matters_more_is_never_refused_before_who_matters_less(
 def test_the_watch_reads_the_spool_and_its_disk(tmp_path: Path) -> None:
     (tmp_path / "n").mkdir()
     (tmp_path / "n" / "file").write_bytes(bytes(95))
-    assert [
-        kind for kind in KINDS if RoomWatch(tmp_path, max_size=100, min_free=0).has_room(kind)
-    ] == ["billing"]
+    watch = RoomWatch(tmp_path, max_size=100, min_free=0)
+    watch.start()
+    try:
+        wait_until(lambda: [kind for kind in KINDS if watch.has_room(kind)] == ["billing"])
+    finally:
+        watch.stop()
     with pytest.raises(OSError, match="missing"):
         RoomWatch(tmp_path / "missing", max_size=100, min_free=0)
