@@ -28,7 +28,7 @@ from spool.ledger_db import Database
 from spool.ledger_file import open_file
 from spool.ledger_moves import Stretch, move
 from spool.ledger_replay import DISCARDED, Lines
-from spool.ledger_replaying import Replaying
+from spool.ledger_retaining import Retaining, Undeclared
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
 from spool.ranges import ChainRanges, Range
@@ -37,7 +37,8 @@ from spool.totals import Totals
 
 __all__ = [
     "DISCARDED", "Answer", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition",
-    "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums", "Span", "State",
+    "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums", "Span",
+    "State", "Undeclared",
 ]  # fmt: skip
 
 
@@ -50,7 +51,7 @@ class LanePosition:
     totals_after: Totals
 
 
-class Ledger(Replaying):
+class Ledger(Retaining):
     """An open ledger; a context manager. Not to be used across a ``fork``."""
 
     def __init__(self, database: Database, lock: int, *, fresh: bool) -> None:

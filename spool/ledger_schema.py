@@ -66,6 +66,15 @@ _TABLES = {
         status INTEGER NOT NULL,
         text TEXT NOT NULL,
         PRIMARY KEY (lane, seq, line)) WITHOUT ROWID""",
+    # given up for want of room; a loss record stands above the number above, or is still to be sealed
+    "undeclared": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL CHECK (last >= first),
+        records INTEGER NOT NULL,
+        raw_size INTEGER NOT NULL,
+        above INTEGER NOT NULL,
+        PRIMARY KEY (lane, first)) WITHOUT ROWID""",
     "audit": """(
         id INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,

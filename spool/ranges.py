@@ -69,15 +69,20 @@ def parse_ranges(text: str, *, limit: int = RANGES_MAX) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
-def format_ranges(ranges: Iterable[Range]) -> str:
-    """The text of ``ranges``, which may be in any order, overlap and touch."""
+def join_ranges(ranges: Iterable[Range]) -> list[Range]:
+    """``ranges``, which may be in any order, overlap and touch, ascending and apart."""
     joined: list[Range] = []
     for item in sorted(ranges):
         if joined and item.first <= joined[-1].last + 1:
             joined[-1] = Range(joined[-1].first, max(joined[-1].last, item.last))
         else:
             joined.append(item)
+    return joined
+
+
+def format_ranges(ranges: Iterable[Range]) -> str:
+    """The text of ``ranges``, which may be in any order, overlap and touch."""
     return ",".join(
         str(item.first) if item.first == item.last else f"{item.first}-{item.last}"
-        for item in joined
+        for item in join_ranges(ranges)
     )

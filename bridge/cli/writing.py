@@ -3,6 +3,7 @@
 from bridge.cli.session import Session
 from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
+from spool.filesystem import check_local
 from spool.writer import Writer
 
 
@@ -11,9 +12,11 @@ def writer_for(session: Session, stream: str) -> Writer:
 
     Raises as :class:`Writer` does, and :class:`ConfigError`.
     """
-    seal = session.config.spool.seal
+    spool, seal = session.config.spool, session.config.spool.seal
+    if not spool.allow_network_fs:
+        check_local(spool.path)
     return Writer(
-        session.config.spool.path,
+        spool.path,
         stream,
         node=session.config.node,
         signer=_signer(session),

@@ -46,7 +46,8 @@ _ACTED_ON = frozenset(
         "intake.require_license", "intake.tls.cert", "intake.tls.key", "spool.path",
         "spool.max_size", "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
         "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
-        "config.telemetry.traces", "snapshots.enabled",
+        "config.telemetry.traces", "snapshots.enabled", "spool.ballast", "spool.allow_network_fs",
+        "spool.retention.keep.billing", "spool.retention.keep.other", "spool.retention.audit",
     }
 )  # fmt: skip
 NOT_BUILT = frozenset(KEYS) - _ACTED_ON

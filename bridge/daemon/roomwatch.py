@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.intake.room import Room
@@ -51,18 +52,30 @@ class RoomWatch:
         self._stop.set()
         self._thread.join()
 
-    def has_room(self, kind: Kind) -> bool:
-        """Whether records of ``kind`` are taken. Raises :class:`OSError` if the last look failed."""
+    def freed(self, size: int) -> None:
+        """So many bytes of the spool were deleted since the last walk."""
+        self._used = max(self._used - size, 0)
+
+    def look(self) -> Room:
+        """What there is. Raises :class:`OSError`."""
+        self._walk_if_due()
+        return self._of_disk()
+
+    def now(self) -> Room:
+        """What the last look found. Raises :class:`OSError` if it failed."""
         room = self._room
         if isinstance(room, OSError):
             raise room
-        return room.takes(kind)
+        return replace(room, used=self._used)
+
+    def has_room(self, kind: Kind) -> bool:
+        """Whether records of ``kind`` are taken. Raises :class:`OSError` if the last look failed."""
+        return self.now().takes(kind)
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
-                self._walk_if_due()
-                self._room = self._of_disk()
+                self._room = self.look()
             except OSError as error:
                 self._room = error
             self._walked.set()

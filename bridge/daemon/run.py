@@ -7,6 +7,7 @@ one that a supervisor starts anew.
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
@@ -19,6 +20,8 @@ from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.reloading import Reloading, Sources
+from bridge.daemon.retaining import Retaining, Rules
+from bridge.daemon.roomwatch import RoomWatch
 from bridge.daemon.sending import Outside, make_engine
 from bridge.daemon.serving import pseudonym_of, start_intake
 from bridge.daemon.silent import SilenceWatch
@@ -29,6 +32,7 @@ from bridge.egress.engine import Engine, Event
 from bridge.egress.itself import Itself
 from bridge.egress.watcher import HeadWatcher
 from bridge.egress.windows import Window
+from bridge.intake.room import Room
 from bridge.intake.server import IntakeServer
 from bridge.operate.logs import log
 from bridge.operate.notify import ServiceManager
@@ -38,7 +42,10 @@ from spool.asking import ask_and_wait
 from spool.clock import MS, SYSTEM_CLOCK
 from spool.durable import OS_DISK, explained, make_folders
 from spool.egressfile import write_egress_state
+from spool.filesystem import check_local
+from spool.lane import Lane
 from spool.ledger import Ledger
+from spool.sealing import Sealer
 from spool.sender_lock import SenderLock
 
 KEEP_HOUSE_EVERY_S = 1.0
@@ -49,6 +56,9 @@ _LEVELS = {
     "spool.gap": logging.ERROR,
     "spool.quarantined": logging.ERROR,
     "record.refused": logging.ERROR,
+    "spool.dropped": logging.ERROR,
+    "spool.filling": logging.ERROR,
+    "spool.retention": logging.ERROR,
     "egress.down": logging.WARNING,
     "egress.paused": logging.ERROR,
     "lane.failed": logging.ERROR,
@@ -110,6 +120,8 @@ class Daemon:
         self._said_failed = ""
         with ExitStack() as held:
             try:
+                if not config.spool.allow_network_fs:
+                    check_local(self._spool)
                 make_folders(OS_DISK, self._spool, self._spool)
                 lock = SenderLock(
                     self._spool,
@@ -157,6 +169,7 @@ class Daemon:
                 tell(Event("spool.open", "A writer keeps a file open.", {"file": path.name}))
         except OSError as error:
             raise explained(error, "seal what is open") from error
+        self._retaining_once()
         if self._config.egress.mode == "offline":
             return None
         with ExitStack() as held:
@@ -199,6 +212,9 @@ class Daemon:
                 self._reloading = Reloading(
                     self._sources, self._config, self._licenses, serving, tls, tell
                 )
+            retaining = self._retaining(serving.room.now, serving.room.freed)
+            retaining.start()
+            held.callback(retaining.stop)
             teller = IntakeTeller(
                 self._spool, intake.counts, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
             )
@@ -220,7 +236,9 @@ class Daemon:
                     # Each time: a folder that was made anew has to be followed anew.
                     for sealer in self.house.sealers.values():
                         watcher.follow(sealer.lane.folder)
-                broken = intake.broken or (None if engine is None else engine.broken)
+                broken = (
+                    intake.broken or retaining.broken or (None if engine is None else engine.broken)
+                )
                 if broken is not None:
                     message = "A part of the bridge has failed; the bridge stops."
                     tell(Event("daemon.broken", message, {"error": type(broken).__name__}))
@@ -251,6 +269,32 @@ class Daemon:
             if problem.message != self._said_failed:
                 self._said_failed = problem.message
                 tell(Event("house.failed", problem.message))
+
+    def _retaining_once(self) -> None:
+        spool = self._config.spool
+        try:
+            watch = RoomWatch(spool.path, max_size=spool.max_size, min_free=spool.min_free)
+        except OSError as error:
+            raise explained(error, "look how much room there is") from error
+        self._retaining(watch.look, watch.freed).round()
+
+    def _retaining(self, room: Callable[[], Room], freed: Callable[[int], None]) -> Retaining:
+        def sealer_of(lane: Lane) -> Sealer | None:
+            if lane.node != self._config.node:
+                return None
+            return Sealer(OS_DISK, lane, self._signer, SYSTEM_CLOCK)
+
+        return Retaining(
+            self._spool,
+            self.ledger,
+            sealer_of,
+            Rules.of(self._config.spool),
+            room,
+            freed,
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            tell=tell,
+        )
 
     def _supervision(self, intake: IntakeServer, engine: Engine | None) -> Supervision:
         step_s = self._config.egress.deadline / MS + STALLED_S

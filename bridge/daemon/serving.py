@@ -48,7 +48,7 @@ class Serving:
     ) -> None:
         """``rules_for`` makes rules, with the gate that it is given or a new one."""
         self.server = server
-        self._room = room
+        self.room = room
         self._rules = rules
         self._rules_for = rules_for
         self._config, self._licenses = asked_for
@@ -72,7 +72,7 @@ class Serving:
         def take_up() -> None:
             self._rules, self._secrets = rules, secrets
             self._config, self._licenses = config, licenses
-            self._room.change(max_size=config.spool.max_size, min_free=config.spool.min_free)
+            self.room.change(max_size=config.spool.max_size, min_free=config.spool.min_free)
             self.server.intake.go_by(rules)
 
         return take_up

@@ -1,0 +1,192 @@
+"""Keeps the spool within its room, and lets go of what is old; in a thread of its own.
+
+A round that finds nothing to do costs one look at two numbers. What fails is said once, and tried again
+at the next round: a full disk gives up its ballast first.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.config.model import Spool
+from bridge.egress.engine import Event
+from bridge.intake.room import Room
+from keys.errors import BridgeError
+from spool.ageclock import next_look, read_look, write_look
+from spool.ballast import Ballast
+from spool.clock import Clock, rfc3339
+from spool.durable import NO_ROOM, Disk, explained
+from spool.lane import Lane, lanes
+from spool.ledger import Ledger, State
+from spool.pruning import Pruned, Pruner
+from spool.ranges import format_ranges
+from spool.retention import to_free
+from spool.sealing import Sealer
+from spool.streams import Kind
+
+ROOM_EVERY_S = 2.0
+"""Seconds between two looks at the room: a spool fills by its last tenth in minutes at worst."""
+AGE_EVERY_S = 3600.0
+"""Seconds between two looks at ages: they are counted in days."""
+_RANGES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may stay: bytes of ballast, and how long (ms) what was delivered and the audit are kept."""
+
+    ballast: int
+    keep: Mapping[Kind, int]
+    audit: int
+
+    @classmethod
+    def of(cls, spool: Spool) -> "Rules":
+        """Those of the configuration."""
+        keep = spool.retention.keep
+        kinds: Mapping[Kind, int] = {
+            "billing": keep.billing,
+            "usage": keep.other,
+            "operational": keep.other,
+        }
+        return cls(spool.ballast, kinds, spool.retention.audit)
+
+
+class Retaining:
+    """Rounds over one spool, from :meth:`start` to :meth:`stop`, or one by one.
+
+    ``sealer_of`` gives the sealer of a lane of this node, None for another's. ``room`` tells how much
+    there is, and ``freed`` is told how many bytes went.
+    """
+
+    def __init__(  # noqa: PLR0913 - what retention needs, given once
+        self,
+        spool: Path,
+        ledger: Ledger,
+        sealer_of: Callable[[Lane], Sealer | None],
+        rules: Rules,
+        room: Callable[[], Room],
+        freed: Callable[[int], None],
+        *,
+        disk: Disk,
+        clock: Clock,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._rules = rules
+        self._room = room
+        self._freed = freed
+        self._disk = disk
+        self._clock = clock
+        self._tell = tell
+        self._pruner = Pruner(ledger, sealer_of, disk)
+        self._ballast = Ballast(disk, spool, rules.ballast)
+        self._age_at = 0.0
+        self._said = ""
+        self._said_stuck = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+        self.broken: BaseException | None = None
+        """What ended the thread; the process must say so and stop."""
+
+    def start(self) -> None:
+        """Begin with rounds."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End with the round that is under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def round(self) -> None:
+        """One round; what fails is told, nothing is raised."""
+        try:
+            self._make_room()
+            self._by_age()
+            self._said = ""
+        except OSError as error:
+            self._failed(explained(error, "make room in the spool"))
+            if error.errno in NO_ROOM:
+                self._let_go()
+        except BridgeError as error:
+            self._failed(error)
+            if error.id in ("ledger.full", "disk.full"):
+                self._let_go()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self.round()
+                self._stop.wait(ROOM_EVERY_S)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
+            self.broken = error
+
+    def _make_room(self) -> None:
+        room = self._room()
+        wanted = to_free(room.used, room.max_size, room.free, room.min_free)
+        if not wanted:
+            self._said_stuck = False
+            if self._ballast.take(room.free - room.min_free):
+                self._tell(Event("spool.ballast", "The spool's ballast is in its place."))
+            return
+        went = 0
+        for pruned in self._pruner.make_room(self._lanes(), wanted):
+            went += pruned.size
+            self._freed(pruned.size)
+            self._say(pruned, "for want of room")
+        if went < wanted and not self._said_stuck:
+            self._said_stuck = True
+            message = (
+                "The spool is nearly full, and nothing more may be deleted; producers will wait."
+            )
+            self._tell(Event("spool.filling", message, {"missing_bytes": wanted - went}))
+
+    def _by_age(self) -> None:
+        now = self._clock.monotonic()
+        if self._age_at and now < self._age_at:
+            return
+        self._age_at = now + AGE_EVERY_S
+        look = next_look(read_look(self._spool), self._clock.wall_ms())
+        write_look(self._disk, self._spool, look)
+        self._pruner.declare(self._lanes())
+        if not look.believed:
+            return
+        before = {kind: look.at - keep for kind, keep in self._rules.keep.items()}
+        for pruned in self._pruner.by_age(self._lanes(), before):
+            self._freed(pruned.size)
+            self._say(pruned, "by age")
+        while self._ledger.forget_audit(look.at - self._rules.audit) and not self._stop.is_set():
+            pass
+
+    def _lanes(self) -> list[Lane]:
+        return list(lanes(self._spool))
+
+    def _say(self, pruned: Pruned, why: str) -> None:
+        dropped = pruned.state not in (State.DELIVERED, State.LOST)
+        fields: dict[str, object] = {
+            "node": pruned.lane.node,
+            "stream": pruned.lane.stream,
+            "segments": format_ranges(pruned.numbers[:_RANGES_SHOWN]),
+            "bytes": pruned.size,
+        }
+        if dropped:
+            message = f"Records that were not delivered were dropped {why}; the loss is declared."
+            self._tell(Event("spool.dropped", message, fields))
+        else:
+            message = f"Segments that were delivered or declared lost were deleted {why}."
+            self._tell(Event("spool.pruned", message, fields))
+
+    def _failed(self, problem: BridgeError) -> None:
+        if problem.message != self._said:
+            self._said = problem.message
+            self._tell(Event("spool.retention", problem.message, {"error": problem.id}))
+
+    def _let_go(self) -> None:
+        try:
+            if self._ballast.let_go():
+                at = rfc3339(self._clock.wall_ms())
+                message = "The disk is full; the spool's ballast is given up for the work to go on."
+                self._tell(Event("spool.ballast", message, {"at": at}))
+        except OSError as error:
+            self._failed(explained(error, "give up the ballast"))

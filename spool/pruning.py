@@ -1,0 +1,168 @@
+"""Makes room in a spool: by age what was delivered, else in the order of :mod:`spool.retention`.
+
+What was not delivered is given up in this order: the ledger says lost, a loss record is sealed, the
+file goes. A crash between any two of them is made good by the next round: nothing is deleted that is
+not declared, and nothing is declared twice.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+
+from spool.discovery import said_by, totals_before
+from spool.durable import Disk
+from spool.head import read_head
+from spool.holdings import Kept, sealed_sizes, shelves
+from spool.lane import Lane
+from spool.ledger import Ledger, State, Undeclared
+from spool.ranges import Range, format_ranges, join_ranges
+from spool.retention import Taken, choose
+from spool.sealing import Sealer
+from spool.statement import Lost
+from spool.streams import STREAMS, Kind
+
+NO_ROOM = "no_room"
+"""Why, in a loss record."""
+BY_AGE_AT_ONCE = 10_000
+"""Segments of a lane that go by age in one round: a round is to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went: of ``lane``, what had been in ``state``; ``size`` stored bytes."""
+
+    lane: Lane
+    state: State
+    numbers: tuple[Range, ...]
+    size: int
+
+
+class Pruner:
+    """Deletes segments of one spool.
+
+    ``sealer_of`` gives the sealer of a lane of this node; None for one that was imported: nobody here
+    can declare a loss in another's chain, so there only goes what was delivered.
+    """
+
+    def __init__(
+        self, ledger: Ledger, sealer_of: Callable[[Lane], Sealer | None], disk: Disk
+    ) -> None:
+        self._ledger = ledger
+        self._sealer_of = sealer_of
+        self._disk = disk
+
+    def declare(self, lanes: Sequence[Lane]) -> None:
+        """Declare what was given up, and was not declared before a crash.
+
+        Raises :class:`OSError` or :class:`SpoolError`.
+        """
+        for lane in lanes:
+            for each in self._ledger.undeclared(lane):
+                self._declare(lane, each)
+
+    def make_room(self, lanes: Sequence[Lane], wanted: int) -> Iterator[Pruned]:
+        """Free ``wanted`` bytes, or as many as may be; what went, as it goes.
+
+        Raises :class:`OSError` or :class:`SpoolError`; what is half done is finished by the next.
+        """
+        self.declare(lanes)
+        found = [shelf for lane in lanes for shelf in shelves(self._ledger, lane, wanted)]
+        own = [
+            shelf
+            for shelf in found
+            if shelf.state in (State.DELIVERED, State.LOST) or self._sealer_of(shelf.lane)
+        ]
+        for taken in choose(own, wanted):
+            if taken.shelf.state in (State.DELIVERED, State.LOST):
+                yield self._delete(taken.shelf.lane, taken.shelf.state, taken.numbers)
+            else:
+                yield from self._drop(taken)
+
+    def by_age(self, lanes: Sequence[Lane], before: Mapping[Kind, int]) -> Iterator[Pruned]:
+        """Delete what was delivered and accepted before the time (ms) that its kind has.
+
+        Raises :class:`OSError` or :class:`SpoolError`.
+        """
+        for lane in lanes:
+            stream = STREAMS.get(lane.stream)
+            if stream is None:
+                continue
+            numbers = list(self._older(lane, before[stream.kind]))
+            if numbers:
+                yield self._delete(lane, State.DELIVERED, numbers)
+
+    def _older(self, lane: Lane, before: int) -> Iterator[int]:
+        """Delivered numbers up to the first that is not so old; seals without records go with them."""
+        keep = Kept(self._ledger, lane)
+        found = 0
+        for seq, _ in sealed_sizes(lane):
+            if keep.state_of_free(seq) is not State.DELIVERED:
+                continue
+            said = said_by(lane, seq)
+            if said is None:
+                continue  # another's to judge: what is no segment is not deleted as one
+            if said.last_at is not None and said.last_at >= before:
+                return
+            yield seq
+            found += 1
+            if found == BY_AGE_AT_ONCE:
+                return
+
+    def _drop(self, taken: Taken) -> Iterator[Pruned]:
+        lane, state = taken.shelf.lane, taken.shelf.state
+        for run in self._runs(lane, state, taken.numbers):
+            head = read_head(lane)
+            if head is None:  # its chain begins anew at the next start; until then nothing goes
+                return
+            before = totals_before(lane, head, run.first)
+            after = totals_before(lane, head, run.last + 1)
+            if not self._ledger.give_up(
+                lane, run, state, before=before, after=after, above=head.seq
+            ):
+                continue
+            self._declare(lane, Undeclared(run, after - before, head.seq))
+            yield self._delete(lane, state, range(run.first, run.last + 1))
+
+    def _runs(self, lane: Lane, state: State, numbers: Sequence[int]) -> Iterator[Range]:
+        """``numbers`` as stretches, each within one span of the ledger."""
+        for span in self._ledger.spans(lane, state):
+            run: list[int] = [seq for seq in numbers if span.first <= seq <= span.last]
+            if not run:
+                continue
+            ends = [a for a, b in pairwise(run) if a + 1 != b]
+            begins = [run[0], *(b for a, b in pairwise(run) if a + 1 != b)]
+            for first, last in zip(begins, [*ends, run[-1]], strict=True):
+                yield Range(first, last)
+
+    def _declare(self, lane: Lane, what: Undeclared) -> None:
+        sealer = self._sealer_of(lane)
+        if sealer is None:
+            return
+        ranges = format_ranges([what.numbers])
+        if not _is_declared(lane, ranges, what.above):
+            sealer.declare_lost(Lost(ranges, what.held.records, what.held.raw_size, NO_ROOM))
+        self._ledger.declared(lane, what.numbers)
+
+    def _delete(self, lane: Lane, state: State, numbers: Sequence[int]) -> Pruned:
+        size = 0
+        folders = set()
+        for seq in numbers:
+            path = lane.segment(seq)
+            with suppress(FileNotFoundError):
+                size += path.lstat().st_size
+                self._disk.unlink(path)
+            folders.add(path.parent)
+        for folder in folders:
+            self._disk.sync_dir(folder)
+        return Pruned(lane, state, tuple(join_ranges(Range(seq, seq) for seq in numbers)), size)
+
+
+def _is_declared(lane: Lane, ranges: str, above: int) -> bool:
+    """Whether a loss record of ``ranges`` stands above the number ``above``."""
+    head = read_head(lane)
+    for seq in range(above + 1, (0 if head is None else head.seq) + 1):
+        said = said_by(lane, seq)
+        if said is not None and said.lost is not None and said.lost.ranges == ranges:
+            return True
+    return False

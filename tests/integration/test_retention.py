@@ -1,0 +1,278 @@
+"""Room is made in the order that was promised: declared before deleted, billing never, once only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bridge.daemon.retaining import Retaining, Rules
+from bridge.egress.engine import Event
+from bridge.intake.room import Room
+from spool.ageclock import STEP_MAX_MS, read_look
+from spool.clock import SYSTEM_CLOCK
+from spool.discovery import discover, said_by, totals_before
+from spool.durable import Disk
+from spool.frontier import write_frontier
+from spool.head import read_head
+from spool.lane import Lane, lanes
+from spool.ledger import Bounds, By, Ledger, State
+from spool.sealing import Sealer
+from spool.statement import Statement
+from spool.usage import bytes_below
+from spool.verification import verify
+from tests.support.disks import FastDisk
+from tests.support.filesystems import small_tmpfs
+from tests.support.sending import KEY, NODE, fill
+from tests.support.spools import HandClock
+
+DAY_MS = 86_400_000
+RULES = Rules(
+    0, {"billing": 400 * DAY_MS, "usage": 30 * DAY_MS, "operational": 30 * DAY_MS}, DAY_MS
+)
+ROOMY = Room(used=0, max_size=1 << 40, free=1 << 40, min_free=0)
+
+
+@dataclass
+class Kept:
+    """A spool, its ledger, and rounds of retention over it."""
+
+    spool: Path
+    ledger: Ledger
+    clock: HandClock = field(default_factory=HandClock)
+    disk: Disk = field(default_factory=FastDisk)
+    rules: Rules = RULES
+    events: list[Event] = field(default_factory=list)
+    freed: int = 0
+
+    def discover(self) -> None:
+        for lane in lanes(self.spool):
+            discover(self.ledger, lane)
+
+    def round(self, max_size: int | None = None) -> None:
+        """One round, in a spool of ``max_size`` bytes."""
+
+        def room() -> Room:
+            if max_size is None:
+                return ROOMY
+            return Room(bytes_below(self.spool), max_size, 1 << 40, 0)
+
+        def sealer_of(lane: Lane) -> Sealer | None:
+            return Sealer(self.disk, lane, KEY, self.clock) if lane.node == NODE else None
+
+        Retaining(
+            self.spool,
+            self.ledger,
+            sealer_of,
+            self.rules,
+            room,
+            lambda size: setattr(self, "freed", self.freed + size),
+            disk=self.disk,
+            clock=self.clock,
+            tell=self.events.append,
+        ).round()
+        self.discover()
+
+    def said(self) -> list[str]:
+        return [event.name for event in self.events]
+
+    def records(self, lane: Lane) -> dict[State, int]:
+        (counts,) = (c for c in self.ledger.counts() if c.stream == lane.stream)
+        return {state: count for state, count in counts.records.items() if count}
+
+    def deliver(self, lane: Lane, last: int, *, frontier: bool = True) -> None:
+        """As if the beacon had taken the segments up to ``last``."""
+        head = read_head(lane)
+        assert head is not None
+        self.ledger.move(
+            lane,
+            1,
+            last,
+            source=State.PENDING,
+            target=State.DELIVERED,
+            by=By.ANSWER,
+            before_first=totals_before(lane, head, 1),
+            after_last=totals_before(lane, head, last + 1),
+        )
+        if frontier:
+            write_frontier(self.disk, lane, self.ledger.delivered_ranges(lane))
+
+    def days(self, count: int) -> None:
+        """So many days go by, with a round on each."""
+        for _ in range(count):
+            self.clock.wall += DAY_MS
+            self.round()
+
+
+@contextmanager
+def kept(spool: Path) -> Iterator[Kept]:
+    with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
+        found = Kept(spool, ledger)
+        found.discover()
+        found.clock.wall = SYSTEM_CLOCK.wall_ms()
+        yield found
+
+
+def losses(lane: Lane) -> list[Statement]:
+    head = read_head(lane)
+    assert head is not None
+    found = (said_by(lane, seq) for seq in range(1, head.seq + 1))
+    return [said for said in found if said is not None and said.lost is not None]
+
+
+def test_what_was_delivered_goes_when_it_is_old_and_the_frontier_knows_of_it(
+    tmp_path: Path,
+) -> None:
+    logs, billing = fill(tmp_path, "logs", 5, 2), fill(tmp_path, "transactions", 5, 2)
+    unknown = fill(tmp_path, "traces", 3, 2)
+    with kept(tmp_path) as spool:
+        spool.deliver(logs, 3)
+        spool.deliver(billing, 3)
+        spool.deliver(unknown, 3, frontier=False)
+        spool.days(29)
+        assert list(logs.sealed_numbers()) == [1, 2, 3, 4, 5]
+        spool.days(2)
+        assert list(logs.sealed_numbers()) == [4, 5]
+        assert list(billing.sealed_numbers()) == [1, 2, 3, 4, 5]
+        assert list(unknown.sealed_numbers()) == [1, 2, 3]
+        assert spool.records(logs) == {State.DELIVERED: 6, State.PENDING: 4}
+        assert spool.said() == ["spool.pruned"]
+        assert losses(logs) == []
+
+
+def test_a_clock_that_jumps_deletes_nothing_until_it_has_gone_evenly_for_a_week(
+    tmp_path: Path,
+) -> None:
+    lane = fill(tmp_path, "logs", 3, 1)
+    with kept(tmp_path) as spool:
+        spool.deliver(lane, 2)
+        spool.days(8)
+        spool.clock.wall += 3650 * DAY_MS
+        spool.round()
+        assert list(lane.sealed_numbers()) == [1, 2, 3]
+        spool.clock.wall -= 3650 * DAY_MS
+        spool.round()
+        look = read_look(tmp_path)
+        assert look is not None
+        assert look.doubted_until == spool.clock.wall + STEP_MAX_MS
+        assert list(lane.sealed_numbers()) == [1, 2, 3]
+
+
+def test_telemetry_is_dropped_and_declared_and_billing_stays(tmp_path: Path) -> None:
+    traces, billing = fill(tmp_path, "traces", 30, 2), fill(tmp_path, "transactions", 30, 2)
+    with kept(tmp_path) as spool:
+        before = bytes_below(tmp_path)
+        spool.round(before - 4000)
+        gone = spool.records(traces)[State.LOST]
+        assert gone > 0
+        assert sum(spool.records(traces).values()) == 60
+        assert spool.records(billing) == {State.PENDING: 60}
+        declared = losses(traces)
+        assert sum(said.lost.records or 0 for said in declared if said.lost) == gone
+        assert [said.lost.why for said in declared if said.lost] == ["no_room"]
+        assert next(traces.sealed_numbers()) == gone // 2 + 1
+        assert "spool.dropped" in spool.said()
+        assert all(item.ok for item in verify([tmp_path], lambda _: {KEY.public.id: KEY.public}))
+
+
+def test_when_only_billing_is_left_nothing_goes_and_that_is_said_once(tmp_path: Path) -> None:
+    billing = fill(tmp_path, "transactions", 5, 2)
+    with kept(tmp_path) as spool:
+        spool.round(100)
+        spool.round(100)
+        assert list(billing.sealed_numbers()) == [1, 2, 3, 4, 5]
+        assert spool.records(billing) == {State.PENDING: 10}
+        assert losses(billing) == []
+
+
+def test_what_a_request_carries_and_the_last_segment_of_a_lane_stay(tmp_path: Path) -> None:
+    lane = fill(tmp_path, "traces", 4, 2)
+    with kept(tmp_path) as spool:
+        spool.ledger.open_batch(lane, Bounds(_chain(lane), 1, 0, 1, 2), "key")
+        spool.round(100)
+        assert list(lane.sealed_numbers())[:2] == [1, 4]
+
+
+def _chain(lane: Lane) -> str:
+    head = read_head(lane)
+    assert head is not None
+    return head.chain
+
+
+class Dying(FastDisk):
+    """A process that dies at its n-th change of the disk."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._count()
+        super().rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self._count()
+        super().unlink(path)
+
+    def create(self, path: Path) -> int:
+        self._count()
+        return super().create(path)
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_a_crash_at_any_step_declares_once_and_deletes_nothing_undeclared(
+    tmp_path: Path, at: int
+) -> None:
+    lane = fill(tmp_path, "traces", 20, 2)
+    with kept(tmp_path) as spool:
+        limit = bytes_below(tmp_path) - 3000
+        spool.disk = Dying(at)
+        with suppress(KeyboardInterrupt):
+            spool.round(limit)
+        held = set(lane.sealed_numbers())
+        declared = {
+            seq for said in losses(lane) if said.lost for seq in range(*_bounds(said.lost.ranges))
+        }
+        assert set(range(1, 21)) - held <= declared
+        spool.disk = FastDisk()
+        Sealer(spool.disk, lane, KEY, spool.clock).settle_head()
+        spool.discover()
+        spool.round(limit)
+        assert spool.ledger.undeclared(lane) == []
+        ranges = [said.lost.ranges for said in losses(lane) if said.lost]
+        assert len(ranges) == len(set(ranges))
+        lost = spool.records(lane)[State.LOST]
+        assert sum(said.lost.records or 0 for said in losses(lane) if said.lost) == lost
+        assert sum(spool.records(lane).values()) == 40
+
+
+def _bounds(ranges: str) -> tuple[int, int]:
+    first, _, last = ranges.partition("-")
+    return int(first), int(last or first) + 1
+
+
+def test_a_full_disk_is_made_room_on_by_giving_up_the_ballast(tmp_path: Path) -> None:
+    with small_tmpfs(tmp_path / "disk", "4m") as disk:
+        lane = fill(disk, "traces", 20, 2)
+        with kept(disk) as spool:
+            spool.rules = Rules(1 << 20, RULES.keep, RULES.audit)
+            spool.round()
+            assert (disk / "ballast").stat().st_size == 1 << 20
+            spool.round()  # what it has to write next to it is there already
+            filler = disk / "filler"
+            with pytest.raises(OSError, match="No space left"):
+                filler.write_bytes(b"x" * (8 << 20))
+            limit = bytes_below(disk) - 3000
+            spool.round(limit)
+            assert not (disk / "ballast").exists()
+            spool.round(limit - (1 << 20))
+            assert spool.records(lane)[State.LOST]
+            assert losses(lane)
+            filler.unlink()
+            spool.round()
+            assert (disk / "ballast").stat().st_size == 1 << 20
