@@ -14,10 +14,9 @@ NO_ANSWER = "no answer"
 
 def digests_of(lane: Lane, bounds: Bounds) -> list[Mapping[str, Any]]:
     """The segments that a request carried, with their digests as far as they are still held."""
-    last = bounds.last_seq - (bounds.end_line == 0)
     return [
         {"seq": seq, "digest": digest_of(lane, bounds.chain, seq)}
-        for seq in range(bounds.first_seq, last + 1)
+        for seq in range(bounds.first_seq, _last(bounds) + 1)
     ]
 
 
@@ -74,8 +73,13 @@ def attempt_answer(lane: Lane, batch: Batch) -> Mapping[str, Any]:
     }
 
 
+def _last(bounds: Bounds) -> int:
+    """The last segment of which something was sent; of a heartbeat there are no lines at all."""
+    return max(bounds.last_seq - (bounds.end_line == 0), bounds.first_seq)
+
+
 def _which(bounds: Bounds) -> str:
-    last = bounds.last_seq - (bounds.end_line == 0)
+    last = _last(bounds)
     numbers = f"{bounds.first_seq}" if last == bounds.first_seq else f"{bounds.first_seq}-{last}"
     return numbers + (f" from line {bounds.first_line}" if bounds.first_line else "")
 

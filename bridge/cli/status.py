@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from bridge.cli.session import Session, json_option
-from bridge.config import Config
-from bridge.config.units import is_loopback
+from bridge.daemon.looking import look_at
 from bridge.operate.lanestatus import LaneStatus
 from bridge.operate.sentence import minutes, sentence
-from bridge.operate.status import Status, look
+from bridge.operate.status import Status
 from keys.errors import ConfigError
 from spool.clock import MS, SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
@@ -66,19 +65,7 @@ def _look(session: Session) -> Status:
     config = session.config
     try:
         with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
-            return look(
-                config.spool.path,
-                ledger,
-                node=config.node,
-                mode=config.egress.mode,
-                bytes_max=config.spool.max_size,
-                at=SYSTEM_CLOCK.wall_ms(),
-                licensed=session.license_keys.sendable,
-                open_at=_open_at(config),
-                certificate=config.intake.tls.cert,
-                min_free=config.spool.min_free,
-                online_key=_online_key(session),
-            )
+            return look_at(config, session.license_keys, ledger)
     except FileNotFoundError as error:
         raise ConfigError(
             "spool.missing",
@@ -87,22 +74,6 @@ def _look(session: Session) -> Status:
         ) from error
     except OSError as error:
         raise explained(error, "read the spool") from error
-
-
-def _online_key(session: Session) -> bool | None:
-    """Whether this node's license key has the form of an online one; None without a key."""
-    from bridge.config.licensekeys import ONLINE_KEY
-
-    key = session.license_keys.to_send(session.config.node)
-    return None if key is None else key.startswith(ONLINE_KEY)
-
-
-def _open_at(config: Config) -> str | None:
-    """Where the intake is open to other machines, by the configuration; None where it is not."""
-    host, port = config.intake.listen
-    if config.intake.require_license is not False or is_loopback(host):
-        return None
-    return f"{host}:{port}"
 
 
 def _wait(session: Session, wait: str, timeout: str) -> Status:

@@ -48,6 +48,7 @@ _ACTED_ON = frozenset(
         "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
         "config.telemetry.traces", "snapshots.enabled", "spool.ballast", "spool.allow_network_fs",
         "spool.retention.keep.billing", "spool.retention.keep.other", "spool.retention.audit",
+        "admin.listen",
     }
 )  # fmt: skip
 NOT_BUILT = frozenset(KEYS) - _ACTED_ON

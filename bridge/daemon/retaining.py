@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.config.model import Spool
+from bridge.config.model import Config, Spool
 from bridge.egress.engine import Event
 from bridge.intake.room import Room
+from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.ageclock import next_look, read_look, write_look
 from spool.ballast import Ballast
@@ -190,3 +191,32 @@ class Retaining:
                 self._tell(Event("spool.ballast", message, {"at": at}))
         except OSError as error:
             self._failed(explained(error, "give up the ballast"))
+
+
+def retaining_for(
+    config: Config,
+    signer: SigningKey,
+    ledger: Ledger,
+    room: Callable[[], Room],
+    freed: Callable[[int], None],
+    *,
+    disk: Disk,
+    clock: Clock,
+    tell: Callable[[Event], None],
+) -> Retaining:
+    """Rounds over the spool of ``config``, whose own lanes ``signer`` seals."""
+
+    def sealer_of(lane: Lane) -> Sealer | None:
+        return Sealer(disk, lane, signer, clock) if lane.node == config.node else None
+
+    return Retaining(
+        config.spool.path,
+        ledger,
+        sealer_of,
+        Rules.of(config.spool),
+        room,
+        freed,
+        disk=disk,
+        clock=clock,
+        tell=tell,
+    )

@@ -6,7 +6,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from bridge.config import Config
 from bridge.intake.room import Room
+from spool.durable import explained
 from spool.streams import Kind
 from spool.usage import Usage
 
@@ -93,3 +95,12 @@ class RoomWatch:
         free = 0 if status.f_flag & os.ST_RDONLY else status.f_bavail * status.f_frsize
         max_size, min_free = self._limits
         return Room(self._used, max_size, free, min_free)
+
+
+def room_watch_for(config: Config) -> RoomWatch:
+    """The watch of the spool that ``config`` names. Raises :class:`SpoolError` ``disk.*``."""
+    spool = config.spool
+    try:
+        return RoomWatch(spool.path, max_size=spool.max_size, min_free=spool.min_free)
+    except OSError as error:
+        raise explained(error, "look how much room there is") from error

@@ -16,20 +16,21 @@ from typing import Literal
 
 from bridge.config import Config
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
+from bridge.daemon.admin import AdminServer
 from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
+from bridge.daemon.looking import look_at
 from bridge.daemon.reloading import Reloading, Sources
-from bridge.daemon.retaining import Retaining, Rules
-from bridge.daemon.roomwatch import RoomWatch
-from bridge.daemon.sending import Outside, make_engine
+from bridge.daemon.retaining import Retaining, retaining_for
+from bridge.daemon.roomwatch import RoomWatch, room_watch_for
+from bridge.daemon.sending import Outside, client_for, make_engine
 from bridge.daemon.serving import pseudonym_of, start_intake
 from bridge.daemon.silent import SilenceWatch
 from bridge.daemon.supervision import STALLED_S, Supervision
 from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
-from bridge.egress.itself import Itself
 from bridge.egress.watcher import HeadWatcher
 from bridge.egress.windows import Window
 from bridge.intake.room import Room
@@ -37,15 +38,13 @@ from bridge.intake.server import IntakeServer
 from bridge.operate.logs import log
 from bridge.operate.notify import ServiceManager
 from keys.ed25519 import SigningKey
-from keys.errors import BridgeError, ConfigError, shown
+from keys.errors import BridgeError
 from spool.asking import ask_and_wait
 from spool.clock import MS, SYSTEM_CLOCK
 from spool.durable import OS_DISK, explained, make_folders
 from spool.egressfile import write_egress_state
 from spool.filesystem import check_local
-from spool.lane import Lane
 from spool.ledger import Ledger
-from spool.sealing import Sealer
 from spool.sender_lock import SenderLock
 
 KEEP_HOUSE_EVERY_S = 1.0
@@ -59,6 +58,8 @@ _LEVELS = {
     "spool.dropped": logging.ERROR,
     "spool.filling": logging.ERROR,
     "spool.retention": logging.ERROR,
+    "admin.listen": logging.WARNING,
+    "admin.failed": logging.ERROR,
     "egress.down": logging.WARNING,
     "egress.paused": logging.ERROR,
     "lane.failed": logging.ERROR,
@@ -169,7 +170,8 @@ class Daemon:
                 tell(Event("spool.open", "A writer keeps a file open.", {"file": path.name}))
         except OSError as error:
             raise explained(error, "seal what is open") from error
-        self._retaining_once()
+        watch = room_watch_for(self._config)
+        self._retaining(watch, watch.look).round()
         if self._config.egress.mode == "offline":
             return None
         with ExitStack() as held:
@@ -212,7 +214,7 @@ class Daemon:
                 self._reloading = Reloading(
                     self._sources, self._config, self._licenses, serving, tls, tell
                 )
-            retaining = self._retaining(serving.room.now, serving.room.freed)
+            retaining = self._retaining(serving.room, serving.room.now)
             retaining.start()
             held.callback(retaining.stop)
             teller = IntakeTeller(
@@ -221,6 +223,7 @@ class Daemon:
             after_intake.callback(teller.close)
             supervision = self._supervision(intake, engine)
             silence = self._silence()
+            self._serve_admin(held)
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             supervision.ready()
@@ -270,27 +273,13 @@ class Daemon:
                 self._said_failed = problem.message
                 tell(Event("house.failed", problem.message))
 
-    def _retaining_once(self) -> None:
-        spool = self._config.spool
-        try:
-            watch = RoomWatch(spool.path, max_size=spool.max_size, min_free=spool.min_free)
-        except OSError as error:
-            raise explained(error, "look how much room there is") from error
-        self._retaining(watch.look, watch.freed).round()
-
-    def _retaining(self, room: Callable[[], Room], freed: Callable[[int], None]) -> Retaining:
-        def sealer_of(lane: Lane) -> Sealer | None:
-            if lane.node != self._config.node:
-                return None
-            return Sealer(OS_DISK, lane, self._signer, SYSTEM_CLOCK)
-
-        return Retaining(
-            self._spool,
+    def _retaining(self, watch: RoomWatch, room: Callable[[], Room]) -> Retaining:
+        return retaining_for(
+            self._config,
+            self._signer,
             self.ledger,
-            sealer_of,
-            Rules.of(self._config.spool),
             room,
-            freed,
+            watch.freed,
             disk=OS_DISK,
             clock=SYSTEM_CLOCK,
             tell=tell,
@@ -313,6 +302,20 @@ class Daemon:
             tell=tell,
         )
 
+    def _serve_admin(self, held: ExitStack) -> None:
+        host, port = self._config.admin.listen
+        try:
+            admin = AdminServer(
+                host, port, lambda: look_at(self._config, self._licenses, self.ledger), tell
+            )
+        except OSError as error:
+            message = (
+                f"There are no metrics: {host}:{port} cannot be listened on ({error.strerror})."
+            )
+            tell(Event("admin.listen", message))
+            return
+        held.callback(admin.close)
+
     def _silence(self) -> SilenceWatch:
         key = self._licenses.to_send(self._config.node)
         return SilenceWatch(
@@ -332,23 +335,7 @@ class Daemon:
         tell(Event("egress.offline", "Egress is offline; records are sealed and kept."))
 
     def _client(self, held: ExitStack) -> BeaconClient:
-        config = self._config
-        try:
-            client = BeaconClient(
-                config.beacon.url,
-                deadline_s=config.egress.deadline / MS,
-                ca_file=config.beacon.ca_file,
-                proxy=config.beacon.proxy,
-                addresses=config.beacon.addresses,
-                via=pseudonym_of(self._signer.public),
-                itself=Itself(config.intake.listen[1], config.intake.tls.cert),
-            )
-        except OSError as error:
-            raise ConfigError(
-                "config.ca_file",
-                f"{shown(str(config.beacon.ca_file))} holds no certificates that can be read.",
-                "Name a PEM file with the certificate authority that signs for the beacon.",
-            ) from error
+        client = client_for(self._config, pseudonym_of(self._signer.public))
         held.callback(client.close)
         return client
 

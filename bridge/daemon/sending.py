@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from bridge.config import Config
 from bridge.egress.backoff import Backoff
 from bridge.egress.cargo import Hold
 from bridge.egress.circuits import Circuits
 from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import Opener
 from bridge.egress.engine import Engine, Event
+from bridge.egress.itself import Itself
 from bridge.egress.limits import Rate, request_max
 from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
@@ -18,7 +20,8 @@ from bridge.egress.routes import DATA_PLANE_HEADER, ROUTES
 from bridge.egress.sender import Sender
 from bridge.egress.windows import Window, Windows
 from keys.ed25519 import SigningKey
-from spool.clock import Clock
+from keys.errors import ConfigError, shown
+from spool.clock import MS, Clock
 from spool.durable import Disk
 from spool.lane import Lane
 from spool.ledger import Ledger
@@ -88,3 +91,27 @@ def make_engine(
         windows=Windows(outside.windows, clock.wall_ms),
         rate=rate,
     )
+
+
+def client_for(config: Config, via: str) -> BeaconClient:
+    """The client of the beacon that ``config`` names; ``via`` is how requests know their way back.
+
+    Raises :class:`ConfigError` ``config.ca_file``.
+    """
+    beacon = config.beacon
+    try:
+        return BeaconClient(
+            beacon.url,
+            deadline_s=config.egress.deadline / MS,
+            ca_file=beacon.ca_file,
+            proxy=beacon.proxy,
+            addresses=beacon.addresses,
+            via=via,
+            itself=Itself(config.intake.listen[1], config.intake.tls.cert),
+        )
+    except OSError as error:
+        raise ConfigError(
+            "config.ca_file",
+            f"{shown(str(beacon.ca_file))} holds no certificates that can be read.",
+            "Name a PEM file with the certificate authority that signs for the beacon.",
+        ) from error

@@ -11,7 +11,7 @@ from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
 from bridge.config.units import is_loopback
 from bridge.daemon.passing import AT_ONCE, passing_on
-from bridge.daemon.roomwatch import RoomWatch
+from bridge.daemon.roomwatch import RoomWatch, room_watch_for
 from bridge.egress.client import BeaconClient
 from bridge.intake.app import Intake
 from bridge.intake.gate import Gate, Pin
@@ -147,12 +147,7 @@ def start_intake(
         )
 
     rules = rules_for(config, licenses, None)
-    try:
-        room = RoomWatch(
-            config.spool.path, max_size=config.spool.max_size, min_free=config.spool.min_free
-        )
-    except OSError as error:
-        raise explained(error, "look how much room there is") from error
+    room = room_watch_for(config)
     room.start()
     held.callback(room.stop)
     intake = Intake(

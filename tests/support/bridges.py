@@ -62,7 +62,8 @@ def node_for(folder: Path, url: str, *, name: str = "n", more: str = "") -> Iter
     port = free_port()
     config = home / "bridge.yaml"
     text = config.read_text().replace("127.0.0.1:8480", f"127.0.0.1:{port}")
-    config.write_text(text + more)
+    # A folder of the machine may hold several nodes at once.
+    config.write_text(text + f"admin: {{listen: 127.0.0.1:{free_port()}}}\n" + more)
     log = folder / f"daemon-{name}.log"
     daemon = Service(port, log, ["--config", str(config), "run"])
     try:

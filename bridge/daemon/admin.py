@@ -1,0 +1,99 @@
+"""The admin listener: ``/metrics``, for whoever watches the bridge. It shows and takes nothing else.
+
+One request at a time, each bounded in time; the intake knows nothing of it. Where its address cannot be
+had, that is told and the bridge goes on: billing does not wait for a page.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+from bridge.egress.engine import Event
+from bridge.operate.metrics import CONTENT_TYPE, exposition
+from bridge.operate.status import Status
+from keys.errors import BridgeError
+from spool.durable import explained
+
+PATH = "/metrics"
+REQUEST_S = 5.0
+"""Seconds that one request may take to come in; others wait for it."""
+
+
+class AdminServer:
+    """Serves what ``look`` finds on ``host`` and ``port``, from construction to :meth:`close`.
+
+    Raises :class:`OSError` where the address cannot be had.
+    """
+
+    def __init__(
+        self, host: str, port: int, look: Callable[[], Status], tell: Callable[[Event], None]
+    ) -> None:
+        self._server = _Server(host, port, look, tell)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="admin", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(HTTPServer):
+    request_queue_size = 16
+
+    def __init__(
+        self, host: str, port: int, look: Callable[[], Status], tell: Callable[[Event], None]
+    ) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.look = look
+        self._tell = tell
+        self._said = ""
+        super().__init__((host, port), _Handler)
+
+    def say(self, error: BridgeError) -> None:
+        """Tell once why there are no metrics."""
+        if error.message != self._said:
+            self._said = error.message
+            self._tell(Event("admin.failed", error.message, {"error": error.id}))
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base's
+        """Whoever asks is gone, or speaks no HTTP: nothing that anybody has to know."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = REQUEST_S
+    server_version = "airgap-bridge"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        if self.path != PATH:
+            self._answer(HTTPStatus.NOT_FOUND, f"Look at {PATH}.\n".encode())
+            return
+        try:
+            page = exposition(self.server.look())
+        except (BridgeError, OSError) as error:
+            problem = explained(error, "read the spool") if isinstance(error, OSError) else error
+            self.server.say(problem)
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, f"{problem.id}\n".encode())
+            return
+        self._answer(HTTPStatus.OK, page, CONTENT_TYPE)
+
+    def _answer(
+        self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8"
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Requests are not logged."""

@@ -1,0 +1,39 @@
+"""How things stand, as the configuration says: for the command, and for the daemon's own page."""
+
+from bridge.config import Config
+from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
+from bridge.config.units import is_loopback
+from bridge.operate.status import Status, look
+from spool.clock import SYSTEM_CLOCK
+from spool.ledger import Ledger
+
+
+def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
+    """What the spool of ``config`` says now. Raises :class:`SpoolError` or :class:`OSError`."""
+    return look(
+        config.spool.path,
+        ledger,
+        node=config.node,
+        mode=config.egress.mode,
+        bytes_max=config.spool.max_size,
+        at=SYSTEM_CLOCK.wall_ms(),
+        licensed=licenses.sendable,
+        open_at=_open_at(config),
+        certificate=config.intake.tls.cert,
+        min_free=config.spool.min_free,
+        online_key=_online_key(config, licenses),
+    )
+
+
+def _online_key(config: Config, licenses: LicenseKeys) -> bool | None:
+    """Whether this node's license key has the form of an online one; None without a key."""
+    key = licenses.to_send(config.node)
+    return None if key is None else key.startswith(ONLINE_KEY)
+
+
+def _open_at(config: Config) -> str | None:
+    """Where the intake is open to other machines, by the configuration; None where it is not."""
+    host, port = config.intake.listen
+    if config.intake.require_license is not False or is_loopback(host):
+        return None
+    return f"{host}:{port}"

@@ -1,0 +1,86 @@
+"""The admin listener: how things stand, for whoever watches."""
+
+import http.client
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.beacon import running_beacon
+from tests.support.bridges import Node, node_for
+from tests.support.sending import ONE
+from tests.support.spools import wait_until
+
+pytestmark = pytest.mark.enable_socket
+
+TYPED = re.compile(r'airgap_bridge_\w+(\{\w+="[^"\\]*"(,\w+="[^"\\]*")*\})? -?[0-9.e+]+')
+
+
+def admin_port(node: Node) -> int:
+    found = re.search(r"admin: \{listen: 127\.0\.0\.1:(\d+)\}", node.config.read_text())
+    assert found is not None
+    return int(found[1])
+
+
+def get(port: int, path: str = "/metrics", method: str = "GET") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def value(page: str, name: str) -> float:
+    (line,) = (line for line in page.splitlines() if line.startswith(f"airgap_bridge_{name} "))
+    return float(line.rpartition(" ")[2])
+
+
+def test_metrics_say_what_the_status_says_and_turn_red_with_it(tmp_path: Path) -> None:
+    with (
+        running_beacon(tmp_path / "beacon") as beacon,
+        node_for(tmp_path, beacon.url) as node,
+    ):
+        text = node.config.read_text()
+        node.config.write_text(text.replace("{path: spool}", "{path: spool, seal: {age: 1s}}"))
+        node.daemon.start()
+        assert node.daemon.post("/v1/traces", ONE["traces"] % 1) == 200
+        delivered = 'records{node="n",stream="traces",state="delivered"}'
+        wait_until(lambda: value(get(admin_port(node))[1], delivered) == 1)
+        status, page = get(admin_port(node))
+        assert status == 200
+        lines = [line for line in page.splitlines() if not line.startswith("#")]
+        assert all(TYPED.fullmatch(line) for line in lines), page
+        assert value(page, "healthy") == value(page, "progresses") == 1
+        assert "lcl_" not in page
+        beacon.set_faults({"path": "*", "times": None, "status": 403})
+        node.daemon.post("/v1/traces", ONE["traces"] % 2)
+        wait_until(lambda: value(get(admin_port(node))[1], "healthy") == 0)
+        page = get(admin_port(node))[1]
+        assert value(page, 'problem{id="egress.paused"}') == 1
+        assert value(page, 'egress_state{state="paused"}') == 1
+
+
+def test_the_admin_listener_shows_nothing_else_and_outlives_bad_requests(tmp_path: Path) -> None:
+    with node_for(tmp_path, "http://127.0.0.1:9") as node:
+        node.daemon.start()
+        port = admin_port(node)
+        assert get(port, "/")[0] == 404
+        assert get(port, "/metrics/../../etc/passwd")[0] == 404
+        assert get(port, method="POST")[0] == 501
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(b"\x00\xff" * 1000 + b"\r\n\r\n")
+            raw.recv(4096)
+        assert get(port)[0] == 200
+
+
+def test_a_taken_address_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    with (
+        node_for(tmp_path, "http://127.0.0.1:9") as node,
+        socket.create_server(("127.0.0.1", admin_port(node))),
+    ):
+        node.daemon.start()
+        assert node.daemon.post("/v1/traces", ONE["traces"] % 1) == 200
+        assert "admin.listen" in node.log.read_text()
