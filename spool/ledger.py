@@ -19,6 +19,7 @@ from typing import Self
 
 from spool import ledger_counts, ledger_spans
 from spool.clock import Clock
+from spool.errors import SpoolError
 from spool.lane import SEQ_MAX, Lane
 from spool.ledger_audit import Answer, AuditRow, RecordException
 from spool.ledger_batches import Batch
@@ -89,6 +90,18 @@ class Ledger(Retaining):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def check_in_place(self) -> None:
+        """Nothing, while the file that is open is the one that others open.
+
+        Raises :class:`SpoolError` ``ledger.vanished``, or :class:`OSError`.
+        """
+        if not self._database.in_place:
+            raise SpoolError(
+                "ledger.vanished",
+                "The ledger was removed or exchanged while it was in use.",
+                "Start again: it is rebuilt from the segments, and at worst something is sent twice.",
+            )
 
     def last(self, lane: Lane) -> LanePosition | None:
         """The last known number; None for an unknown lane."""

@@ -92,11 +92,17 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 class Database:
     """An open ledger file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = _identity(path)
         self._turn = threading.Lock()
         self._pool_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
@@ -110,6 +116,14 @@ class Database:
             for connection in (*self._readers, self._writer):
                 connection.close()
         self._readers.clear()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file's name still leads to the file that is open. Raises :class:`OSError`."""
+        try:
+            return _identity(self._path) == self._file
+        except FileNotFoundError:
+            return False
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

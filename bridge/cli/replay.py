@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.draining import progress_of
 from bridge.cli.session import Session, json_option
 from keys.errors import VerificationError
 from spool.errors import RecordError, SpoolError
@@ -14,6 +15,7 @@ from spool.streams import STREAMS
 
 if TYPE_CHECKING:
     from bridge.egress.circuits import Stuck
+    from bridge.egress.limits import Pace
     from bridge.egress.selection import Choice, Wanted
     from spool.ledger import Ledger, State
     from spool.ranges import Range
@@ -31,6 +33,7 @@ _STATES = ("exported", "quarantined", "lost", "delivered")
 @click.option("--segments", "segments", multiple=True, help="NODE/STREAM/1-40,57")
 @click.option("--discard", is_flag=True, help="Give quarantined records up instead.")
 @click.option("--note", help="Why they are given up.")
+@click.option("--rate", help="At most so much: 200/s (records) or 500KiB/s.")
 @click.option("--yes", is_flag=True, help="Send what was delivered a second time.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
 @json_option
@@ -45,6 +48,7 @@ def command(
     segments: Sequence[str],
     discard: bool,
     note: str | None,
+    rate: str | None,
     yes: bool,
     dry_run: bool,
     as_json: bool,
@@ -61,6 +65,7 @@ def command(
         raise click.UsageError(
             "--discard goes with --state quarantined and a --note that says why."
         )
+    pace = _pace(rate)
     wanted = _wanted(states, streams, since, until, segments)
     ledger, choices = _open(session, wanted)
     with ledger:
@@ -71,7 +76,7 @@ def command(
                 _discard(session, ledger, choices, note or "")
             else:
                 _make_pending(ledger, choices)
-    stuck = None if dry_run or discard else _send(session)
+    stuck = None if dry_run or discard else _send(session, pace)
     ledger, _ = _open(session, None)
     with ledger:
         _answer(session, ledger, choices, before, dry_run=dry_run)
@@ -221,7 +226,26 @@ def _discard(session: Session, ledger: "Ledger", choices: "Sequence[Choice]", no
             raise explained(error, "seal a loss record") from error
 
 
-def _send(session: Session) -> "Stuck | None":
+def _pace(rate: str | None) -> "Pace | None":
+    from bridge.config.units import size
+    from bridge.egress.limits import Pace
+
+    if rate is None:
+        return None
+    what, _, unit = rate.rpartition("/")
+    try:
+        if unit != "s":
+            raise ValueError(rate)
+        per_s = int(what) if what.isdecimal() else size(what)
+        if per_s < 1:
+            raise ValueError(rate)
+    except ValueError:
+        message = "records or bytes a second, e.g. 200/s or 500KiB/s"
+        raise click.BadParameter(message, param_hint="--rate") from None
+    return Pace(None, per_s) if what.isdecimal() else Pace(per_s)
+
+
+def _send(session: Session, pace: "Pace | None") -> "Stuck | None":
     """Send what is pending: here, or by the daemon that has the spool."""
     from bridge.daemon.run import Daemon
     from bridge.operate.logs import configure
@@ -241,9 +265,12 @@ def _send(session: Session) -> "Stuck | None":
             except OSError as failed:
                 raise explained(failed, "wake the daemon") from failed
             session.note("The running daemon sends it; watch it with `bridge status --watch`.")
+            if pace is not None:
+                session.note("It goes by egress.rate; --rate is for a replay without a daemon.")
             return None
         held.callback(daemon.close)
-        return daemon.drain()
+        held.enter_context(progress_of(session, daemon.ledger))
+        return daemon.drain(pace)
 
 
 def _now(ledger: "Ledger", choices: "Sequence[Choice]") -> "Counter[State]":

@@ -31,6 +31,7 @@ from bridge.daemon.supervision import STALLED_S, Supervision
 from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
+from bridge.egress.limits import Pace
 from bridge.egress.watcher import HeadWatcher
 from bridge.egress.windows import Window
 from bridge.intake.room import Room
@@ -159,10 +160,10 @@ class Daemon:
             self._certificate.ask()
         self._told.put("look")
 
-    def drain(self) -> Stuck | None:
+    def drain(self, pace: Pace | None = None) -> Stuck | None:
         """Seal what is open, send what is pending; None, or why something is left.
 
-        Offline it only seals. Raises :class:`SpoolError`.
+        Offline it only seals. ``pace`` None: as the configuration says. Raises :class:`SpoolError`.
         """
         try:
             lanes = [sealer.lane for sealer in self.house.sealers.values()]
@@ -176,7 +177,7 @@ class Daemon:
             return None
         with ExitStack() as held:
             client = self._client(held)
-            engine = self._engine(client)
+            engine = self._engine(client, pace)
             engine.start()
             held.callback(_stop, engine, client)
             return engine.drain()
@@ -262,6 +263,7 @@ class Daemon:
                 engine.wake()
 
     def _keep_house(self) -> None:
+        self.ledger.check_in_place()  # what is written to one that nobody sees is lost
         try:
             self.house.look()
             self._said_failed = ""
@@ -339,7 +341,7 @@ class Daemon:
         held.callback(client.close)
         return client
 
-    def _engine(self, client: BeaconClient) -> Engine:
+    def _engine(self, client: BeaconClient, pace: Pace | None = None) -> Engine:
         config = self._config
 
         def license_of(node: str) -> str | None:
@@ -350,7 +352,7 @@ class Daemon:
             license_of,
             config.egress.max_request,
             lambda node: self._licenses.data_plane_auth if node == config.node else None,
-            config.egress.rate,
+            pace or Pace(config.egress.rate),
             tuple(map(Window.parse, config.egress.windows)),
         )
         return make_engine(

@@ -1,6 +1,6 @@
 """Puts an engine together: a sender for each lane, with its route, its keys, its license."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -13,7 +13,7 @@ from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import Opener
 from bridge.egress.engine import Engine, Event
 from bridge.egress.itself import Itself
-from bridge.egress.limits import Rate, request_max
+from bridge.egress.limits import AT_FULL_SPEED, Limit, Pace, Rate, RecordRate, request_max
 from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
 from bridge.egress.routes import DATA_PLANE_HEADER, ROUTES
@@ -33,15 +33,15 @@ class Outside:
     """What sending needs of the outside: the beacon, each node's license key, the request's size.
 
     ``license_of`` gives the key to send a node's records with, None where there is none;
-    ``data_plane_of`` the credential that its telemetry is sent with instead. At most ``rate`` bytes
-    a second are sent, and nothing outside ``windows``, where there are any.
+    ``data_plane_of`` the credential that its telemetry is sent with instead. Nothing is sent
+    faster than ``pace``, nor outside ``windows``, where there are any.
     """
 
     client: BeaconClient
     license_of: Callable[[str], str | None]
     raw_max: int
     data_plane_of: Callable[[str], str | None] = lambda _: None
-    rate: int | None = None
+    pace: Pace = AT_FULL_SPEED
     windows: Sequence[Window] = ()
 
 
@@ -59,8 +59,8 @@ def make_engine(
     """An engine for the lanes of ``spool``, which ``signer`` has sealed."""
     own = {signer.public.id: signer.public}
     refusals = {route.path: Refusals(ledger) for route in ROUTES.values()}
-    raw_max = request_max(outside.raw_max, outside.rate)
-    rate = None if outside.rate is None else Rate(outside.rate, raw_max, clock.monotonic)
+    raw_max = request_max(outside.raw_max, outside.pace)
+    limits = list(_limits(outside.pace, raw_max, clock))
 
     def new_sender(lane: Lane) -> Sender:
         sealer = Sealer(disk, lane, signer, clock)
@@ -89,8 +89,15 @@ def make_engine(
         clock=clock,
         tell=tell,
         windows=Windows(outside.windows, clock.wall_ms),
-        rate=rate,
+        limits=limits,
     )
+
+
+def _limits(pace: Pace, raw_max: int, clock: Clock) -> Iterator[Limit]:
+    if pace.bytes_per_s is not None:
+        yield Rate(pace.bytes_per_s, raw_max, clock.monotonic)
+    if pace.records_per_s is not None:
+        yield RecordRate(pace.records_per_s, clock.monotonic)
 
 
 def client_for(config: Config, via: str) -> BeaconClient:

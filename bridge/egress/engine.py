@@ -6,13 +6,13 @@ say of one lane never stops the others.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.egress.circuits import Circuits, Stuck
 from bridge.egress.lanes import Lanes, LaneState
-from bridge.egress.limits import Rate
+from bridge.egress.limits import Limit
 from bridge.egress.ramp import Ramp
 from bridge.egress.sender import Sender, Step
 from bridge.egress.windows import Windows
@@ -54,7 +54,7 @@ class Engine:
     """Sends the lanes of one spool; only the holder of its sender lock runs one.
 
     ``new_sender`` makes the sender of a lane; ``tell`` gets events, from any thread. Nothing is sent
-    outside ``windows``, nor faster than ``rate``.
+    outside ``windows``, nor faster than ``limits`` allow.
     """
 
     def __init__(  # noqa: PLR0913 - what sending needs, given once
@@ -68,7 +68,7 @@ class Engine:
         clock: Clock,
         tell: Callable[[Event], None],
         windows: Windows,
-        rate: Rate | None = None,
+        limits: Sequence[Limit] = (),
     ) -> None:
         self._spool = spool
         self._ledger = ledger
@@ -78,8 +78,7 @@ class Engine:
         self._clock = clock
         self._tell = tell
         self._windows = windows
-        limits = (windows,) if rate is None else (windows, rate)
-        self._lanes = Lanes(circuits, Ramp(clock.monotonic), limits, clock.monotonic)
+        self._lanes = Lanes(circuits, Ramp(clock.monotonic), (windows, *limits), clock.monotonic)
         self._known: dict[Lane, LaneState] = {}
         self._changed = threading.Condition()
         self._looking = threading.Lock()

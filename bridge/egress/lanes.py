@@ -90,7 +90,7 @@ class Lanes:
             over = scopes if step.reached else (EVERYTHING, scopes[-1])
             self._ramp.recovered(self._circuits.close(over))
         for limit in self._limits:
-            limit.end(step.sent, reached=step.reached)
+            limit.end(step.sent, step.records, reached=step.reached)
         if step.trip is not None:
             self._circuits.trip(*step.trip, probed)
         if step.idle:

@@ -5,6 +5,7 @@ and a request that has begun is never slowed down: its deadline is for the netwo
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -19,8 +20,11 @@ class Limit(Protocol):
         """A step begins that may become a request."""
         ...
 
-    def end(self, sent: int, *, reached: bool) -> None:
-        """The step is over: bytes of body that were sent (0: no request), whether it was taken."""
+    def end(self, sent: int, records: int, *, reached: bool) -> None:
+        """The step is over: bytes of body and records that were sent, whether they were taken.
+
+        Without bytes there was no request.
+        """
         ...
 
 
@@ -55,9 +59,12 @@ class Rate:
         self._refill()
         self._left -= self._request_max
 
-    def end(self, sent: int, *, reached: bool) -> None:
+    def end(self, sent: int, records: int, *, reached: bool) -> None:
         """Give back what it did not need."""
-        del reached
+        del records, reached
+        self._spend(sent)
+
+    def _spend(self, sent: int) -> None:
         self._refill()
         self._left = min(self._left + self._request_max - sent, self._most)
 
@@ -67,8 +74,34 @@ class Rate:
         self._at = now
 
 
-def request_max(configured: int, per_s: int | None) -> int:
+class RecordRate(Rate):
+    """As :class:`Rate`, in records; how many a request holds is known when it has been sent."""
+
+    def __init__(self, per_s: int, monotonic: Callable[[], float]) -> None:
+        super().__init__(per_s, 0, monotonic)
+
+    def end(self, sent: int, records: int, *, reached: bool) -> None:
+        """Count what was sent."""
+        del sent, reached
+        self._spend(records)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast may be sent: bytes a second, records a second; None: as fast as it goes."""
+
+    bytes_per_s: int | None = None
+    records_per_s: int | None = None
+
+
+AT_FULL_SPEED = Pace()
+
+
+def request_max(configured: int, pace: Pace) -> int:
     """Bytes of records in a request: at a low rate about a second's."""
+    if pace.records_per_s is not None:
+        configured = min(configured, REQUEST_LEAST)
+    per_s = pace.bytes_per_s
     if per_s is None:
         return configured
     return min(configured, max(REQUEST_LEAST, int(per_s * RATE_SPAN_S)))

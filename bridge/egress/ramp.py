@@ -63,8 +63,9 @@ class Ramp:
         if self._began is not None:
             self._next = self._monotonic() + self._gap()
 
-    def end(self, sent: int, *, reached: bool) -> None:
+    def end(self, sent: int, records: int, *, reached: bool) -> None:
         """What was taken is what the beacon bears."""
+        del records
         now = self._monotonic()
         if not sent:
             self._next = now

@@ -35,14 +35,15 @@ class Step:
 
     ``trip`` is a circuit to open with a reason and the wait that was asked for; ``reached`` says
     that the beacon took a request, ``answered`` that it was the beacon that answered, ``blocked`` why
-    nothing can be sent. ``sent`` bytes of body went out. ``backlog`` says whether the request left
-    something pending for another one, None where that was not looked at.
+    nothing can be sent. ``sent`` bytes of body went out, with ``records``. ``backlog`` says whether the
+    request left something pending for another one, None where that was not looked at.
     """
 
     idle: bool = False
     reached: bool = False
     answered: bool = False
     sent: int = 0
+    records: int = 0
     backlog: bool | None = None
     blocked: str | None = None
     trip: tuple[Scope, str, float | None] | None = None
@@ -180,7 +181,7 @@ class Sender:
         if part is not None and step.trip is not None and not step.answered:
             assert self._inside is not None  # noqa: S101 - the part is of it
             self._inside.put_back(part)
-        return replace(step, sent=len(body))
+        return replace(step, sent=len(body), records=sent.records)
 
     def _act(self, batch: Batch, cargo: Cargo, verdict: Verdict, answer: Answer) -> Step:
         kind = verdict.kind

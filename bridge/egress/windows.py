@@ -63,7 +63,7 @@ class Windows:
     def begin(self) -> None:
         """Nothing follows."""
 
-    def end(self, sent: int, *, reached: bool) -> None:
+    def end(self, sent: int, records: int, *, reached: bool) -> None:
         """Nothing follows."""
 
     @property

@@ -12,6 +12,7 @@ from spool.segment import Segment
 from spool.statement import Lost
 from tests.support.beacon import RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for
+from tests.support.commands import on_a_terminal
 
 pytestmark = pytest.mark.enable_socket
 INGEST = "/v1/beacon/ingest-traces"
@@ -174,3 +175,20 @@ def test_beside_a_daemon_it_says_what_is_to_be_sent_and_the_daemon_sends_it(
 )
 def test_a_wrong_selection_is_told_and_nothing_is_done(node: Node, arguments: tuple[str]) -> None:
     assert node.bridge("replay", *arguments).returncode == 2
+
+
+def test_a_replay_in_the_foreground_shows_how_far_it_is_and_keeps_to_its_rate(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, *map(str, range(40)))
+    shown = on_a_terminal(["--config", node.config, "replay", "--rate", "20/s"], errors=True)
+    assert b"sending" in shown
+    assert b"40/40" in shown
+    assert beacon.received()["transactions"]["distinct"] == 40
+
+
+@pytest.mark.parametrize("rate", ["fast", "200", "0/s", "-1/s", "5m/s", "200/min", "/s"])
+def test_a_rate_is_records_or_bytes_a_second(node: Node, rate: str) -> None:
+    done = node.bridge("replay", "--rate", rate)
+    assert done.returncode == 2
+    assert "200/s or 500KiB/s" in done.stderr

@@ -48,14 +48,14 @@ def bridge(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) 
     return Told(done.returncode, done.stdout, done.stderr.decode())
 
 
-def on_a_terminal(arguments: Sequence[str | Path]) -> bytes:
-    """What a command shows where stdout is a terminal."""
+def on_a_terminal(arguments: Sequence[str | Path], *, errors: bool = False) -> bytes:
+    """What a command shows where stdout is a terminal, or stderr with ``errors``."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if errors else theirs,
+        stderr=theirs if errors else subprocess.DEVNULL,
         env=environment(),
     ) as process:
         os.close(theirs)

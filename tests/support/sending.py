@@ -11,6 +11,7 @@ from bridge.egress.cargo import Hold
 from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import Opener
 from bridge.egress.engine import Engine, Event
+from bridge.egress.limits import Pace
 from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
 from bridge.egress.routes import ROUTES
@@ -129,7 +130,7 @@ def running_engine(
             spool,
             KEY,
             ledger,
-            Outside(client, license_of, raw_max, rate=rate, windows=windows),
+            Outside(client, license_of, raw_max, pace=Pace(rate), windows=windows),
             disk=OS_DISK,
             clock=clock,
             random=Random(1),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.egress.limits import RATE_SPAN_S, REQUEST_LEAST, Rate, request_max
+from bridge.egress.limits import RATE_SPAN_S, REQUEST_LEAST, Pace, Rate, RecordRate, request_max
 from bridge.egress.windows import DAY_MS, Window, Windows
 from tests.support.spools import HandClock
 
@@ -23,7 +23,7 @@ def test_never_more_than_the_rate_allows_and_one_request(sizes: list[int], per_s
         clock.seconds += rate.wait()
         assert sent <= per_s * (clock.seconds + RATE_SPAN_S) + 1
         rate.begin()
-        rate.end(size, reached=True)
+        rate.end(size, 0, reached=True)
         sent += size
 
 
@@ -32,7 +32,7 @@ def test_a_request_larger_than_a_seconds_worth_goes_whole_and_silence_follows() 
     rate = Rate(100 * 1024, 4 * MIB, clock.monotonic)
     assert rate.wait() == 0
     rate.begin()
-    rate.end(4 * MIB, reached=True)
+    rate.end(4 * MIB, 0, reached=True)
     assert rate.wait() == pytest.approx(4 * MIB / (100 * 1024) - RATE_SPAN_S)
 
 
@@ -42,8 +42,8 @@ def test_while_the_size_of_one_is_not_known_the_largest_is_counted() -> None:
     rate.begin()
     rate.begin()
     assert rate.wait() == pytest.approx(1.0)
-    rate.end(0, reached=False)
-    rate.end(0, reached=False)
+    rate.end(0, 0, reached=False)
+    rate.end(0, 0, reached=False)
     assert rate.wait() == 0
 
 
@@ -59,7 +59,7 @@ def test_while_the_size_of_one_is_not_known_the_largest_is_counted() -> None:
 def test_a_low_rate_makes_requests_of_a_seconds_worth(
     configured: int, per_s: int | None, found: int
 ) -> None:
-    assert request_max(configured, per_s) == found
+    assert request_max(configured, Pace(per_s)) == found
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,20 @@ def test_of_several_windows_the_next_counts_and_a_stepped_clock_is_obeyed() -> N
 def test_without_windows_nothing_is_held_back() -> None:
     windows = Windows([], HandClock().wall_ms)
     assert (windows.wait(), windows.closed) == (0, None)
+
+
+def test_a_rate_of_records_is_kept_on_the_average_whatever_a_request_holds() -> None:
+    clock = HandClock(seconds=0.0)
+    rate = RecordRate(200, clock.monotonic)
+    sent = 0
+    for count in [500, 1, 700, 50] * 20:
+        clock.seconds += rate.wait()
+        assert sent <= 200 * (clock.seconds + 1) + 1
+        rate.begin()
+        rate.end(10_000_000, count, reached=True)
+        sent += count
+    assert sent >= 200 * (clock.seconds - 4)
+
+
+def test_at_a_rate_of_records_requests_are_small() -> None:
+    assert request_max(4 * MIB, Pace(records_per_s=200)) == REQUEST_LEAST

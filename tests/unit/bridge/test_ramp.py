@@ -133,7 +133,7 @@ def ramp_at(steady_every: float) -> tuple[HandClock, Ramp]:
     while clock.seconds < 1800:
         clock.seconds += steady_every
         ramp.begin()
-        ramp.end(1, reached=True)
+        ramp.end(1, 0, reached=True)
     return clock, ramp
 
 
@@ -144,7 +144,7 @@ def rate(clock: HandClock, ramp: Ramp, seconds: float) -> float:
     while clock.seconds < end:
         clock.seconds += max(ramp.wait(), 1e-3)
         ramp.begin()
-        ramp.end(1, reached=False)
+        ramp.end(1, 0, reached=False)
         count += 1
     return count / seconds
 
