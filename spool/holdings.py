@@ -2,7 +2,8 @@
 
 A segment with an exception that nobody dealt with stays, and one that a request carries or that was
 answered in part; so does the last one of all. What was delivered may go only once the lane's frontier
-says so, for the day the ledger is lost: nothing else would tell that it had not vanished.
+says so, for the day the ledger is lost: nothing else would tell that it had not vanished. Loss records
+and heartbeats do not go for want of room: they are small, and they are the declaration.
 """
 
 import os
@@ -10,13 +11,18 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from spool.discovery import said_by
 from spool.frontier import read_frontier
 from spool.head import read_head
 from spool.lane import SHARD, SUFFIX, Lane
 from spool.ledger import Ledger, State
 from spool.ranges import Range, join_ranges
 from spool.retention import Shelf
+from spool.segment import SEAL_MAX
 from spool.streams import STREAMS
+
+BARE_MAX = SEAL_MAX + 64
+"""Bytes of a segment without records, at most: it is a seal alone."""
 
 
 def sealed_sizes(lane: Lane) -> Iterator[tuple[int, int]]:
@@ -57,11 +63,19 @@ def shelves(ledger: Ledger, lane: Lane, wanted: int) -> list[Shelf]:
     sizes: Counter[State] = Counter()
     for seq, size in sealed_sizes(lane):
         state = keep.state_of_free(seq)
-        if state is None or sizes[state] >= wanted:
+        if state is None or sizes[state] >= wanted or _is_bare(lane, seq, size):
             continue
         sizes[state] += size
         found.setdefault(state, []).append((seq, size))
     return [Shelf(lane, stream, state, segments) for state, segments in found.items()]
+
+
+def _is_bare(lane: Lane, seq: int, size: int) -> bool:
+    """Whether it is a heartbeat or a loss record: what stands for what is gone does not go itself."""
+    if size > BARE_MAX:
+        return False
+    said = said_by(lane, seq)
+    return said is not None and not said.records
 
 
 class Kept:

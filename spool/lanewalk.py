@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from keys.errors import BridgeError
+from spool.frontier import read_frontier
 from spool.head import HEAD_MAX, Head, decode
 from spool.inspection import Inspector, Known, Place, lies_in_place
 from spool.lane import SUFFIX, Lane
 from spool.links import Links
 from spool.openfile import open_files
-from spool.ranges import Range, format_ranges
+from spool.ranges import Range, format_ranges, without
 from spool.safefile import read_whole
 from spool.segment import Segment
 from spool.statement import Statement
@@ -122,13 +123,18 @@ def _gaps(lane: Lane, links: Links) -> Iterator[Item]:
     if links.declared:
         note = f"{listed(links.declared)} of {name} are not here; declared lost"
         yield Item(lane.folder, "gap", note=note)
-    if links.gaps:
+    delivered = [part for chain in read_frontier(lane) for part in chain.ranges]
+    gaps = without(links.gaps, delivered)
+    if gone := without(links.gaps, gaps):
+        note = f"{listed(gone)} of {name} are not here; delivered, by this machine's own note"
+        yield Item(lane.folder, "gap", note=note)
+    if gaps:
         yield Item(
             lane.folder,
             "gap",
             Problem(
                 "chain.gap",
-                f"{listed(links.gaps)} of {name} are not here, and no loss record names them.",
+                f"{listed(gaps)} of {name} are not here, and no loss record names them.",
                 "Somebody took them away, or the disk lost them; look for them in a backup.",
             ),
         )

@@ -80,6 +80,22 @@ def join_ranges(ranges: Iterable[Range]) -> list[Range]:
     return joined
 
 
+def without(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """What of ``ranges`` is in none of ``others``, ascending and apart."""
+    left = join_ranges(ranges)
+    for other in join_ranges(others):
+        left = [
+            part
+            for item in left
+            for part in (
+                Range(item.first, min(item.last, other.first - 1)),
+                Range(max(item.first, other.last + 1), item.last),
+            )
+            if part.first <= part.last
+        ]
+    return left
+
+
 def format_ranges(ranges: Iterable[Range]) -> str:
     """The text of ``ranges``, which may be in any order, overlap and touch."""
     return ",".join(

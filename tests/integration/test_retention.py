@@ -141,6 +141,21 @@ def test_what_was_delivered_goes_when_it_is_old_and_the_frontier_knows_of_it(
         assert losses(logs) == []
 
 
+def test_what_retention_left_is_good_by_verify(tmp_path: Path) -> None:
+    lane = fill(tmp_path, "transactions", 3, 1)
+    Sealer(FastDisk(), lane, KEY, SYSTEM_CLOCK).heartbeat()
+    fill(tmp_path, "transactions", 3, 1)
+    fill(tmp_path, "transactions", 1, 1)
+    with kept(tmp_path) as spool:
+        spool.deliver(lane, 7)
+        spool.round(bytes_below(tmp_path) - 500)
+        assert next(lane.sealed_numbers()) == 4
+        assert 5 not in set(lane.sealed_numbers())
+        items = list(verify([tmp_path], lambda _: {KEY.public.id: KEY.public}))
+        assert [item.problem for item in items if not item.ok] == []
+        assert any("delivered, by this machine's own note" in (item.note or "") for item in items)
+
+
 def test_a_clock_that_jumps_deletes_nothing_until_it_has_gone_evenly_for_a_week(
     tmp_path: Path,
 ) -> None:
@@ -174,6 +189,20 @@ def test_telemetry_is_dropped_and_declared_and_billing_stays(tmp_path: Path) -> 
         assert next(traces.sealed_numbers()) == gone // 2 + 1
         assert "spool.dropped" in spool.said()
         assert all(item.ok for item in verify([tmp_path], lambda _: {KEY.public.id: KEY.public}))
+
+
+def test_a_loss_record_does_not_go_for_want_of_room(tmp_path: Path) -> None:
+    lane = fill(tmp_path, "traces", 30, 2)
+    with kept(tmp_path) as spool:
+        spool.round(bytes_below(tmp_path) - 3000)
+        (first,) = losses(lane)
+        fill(tmp_path, "traces", 1, 2)
+        spool.discover()
+        for _ in range(3):
+            spool.round(bytes_below(tmp_path) - 1000)
+        assert first in losses(lane)
+        declared = sum(said.lost.records or 0 for said in losses(lane) if said.lost)
+        assert declared == spool.records(lane)[State.LOST]
 
 
 def test_when_only_billing_is_left_nothing_goes_and_that_is_said_once(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Writers, recovery, ledger, engine, client and beacon are the real ones; only the clock is set by hand,
 ten minutes at a time. During the outage the sending side is begun anew three times, the disk refuses to
-take more for a while, and the ledger is destroyed. Then the beacon comes back.
+take more for a while, the ledger is destroyed, and the wall clock is set by ten years, back and forth.
+Then the beacon comes back. Nothing watches the folders: what is new is found by looking.
 """
 
 import json
@@ -34,7 +35,9 @@ EACH_STEP = {"transactions": 800, "logs": 500, "metrics": 300, "traces": 200, "s
 RESTART_AT = (100, 250, 400)
 DISK_FULL_AT = range(300, 303)
 LEDGER_LOST_AT = 450
-BEACON_BACK_AT = STEPS
+YEARS_MS = 10 * 365 * 86_400_000
+CLOCK_STEPS = {150: YEARS_MS, 350: -2 * YEARS_MS, 500: YEARS_MS}
+"""By how much the wall clock is set, and when."""
 LINE = {
     "transactions": b'{"id":"%d-%d","trace_count":%d}',
     "logs": b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":17,"x":"%d-%d-%d"}]}]}]}',
@@ -143,7 +146,7 @@ def test_after_four_days_without_the_beacon_everything_arrives_in_order_and_once
     bridge.start()
     for step in range(STEPS):
         producers.step(step, full=step in DISK_FULL_AT)
-        clock.wall += STEP_S * 1000
+        clock.wall += STEP_S * 1000 + CLOCK_STEPS.get(step, 0)
         clock.seconds += STEP_S
         if step in RESTART_AT:
             bridge.stop()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from keys.errors import VerificationError
 from spool.lane import SEQ_MAX
-from spool.ranges import Range, format_ranges, parse_ranges
+from spool.ranges import Range, format_ranges, join_ranges, parse_ranges, without
 
 NUMBERS = st.integers(1, SEQ_MAX)
 
@@ -66,3 +66,16 @@ def test_any_numbers_survive(items: list[tuple[int, int]]) -> None:
     covered = {number for item in ranges for number in range(item.first, item.last + 1)}
     assert {number for item in back for number in range(item.first, item.last + 1)} == covered
     assert sum(map(len, back)) == len(covered)
+
+
+@given(
+    st.lists(st.builds(lambda a, n: Range(a, a + n), st.integers(1, 60), st.integers(0, 9))),
+    st.lists(st.builds(lambda a, n: Range(a, a + n), st.integers(1, 60), st.integers(0, 9))),
+)
+def test_without_is_what_sets_would_say(some: list[Range], others: list[Range]) -> None:
+    def numbers(ranges: list[Range]) -> set[int]:
+        return {n for each in ranges for n in range(each.first, each.last + 1)}
+
+    left = without(some, others)
+    assert numbers(left) == numbers(some) - numbers(others)
+    assert left == join_ranges(left)
