@@ -89,7 +89,9 @@ class Lane:
 
     def segment(self, seq: int) -> Path:
         """Where the sealed segment ``seq`` lies."""
-        return self.sealed / f"{seq // SHARD:08d}" / f"{seq:012d}{SUFFIX}"
+        # Parsed once: a lane of many small segments asks for very many.
+        lane = f"{self.spool}/{self.node}/{self.stream}"
+        return Path(f"{lane}/sealed/{seq // SHARD:08d}/{seq:012d}{SUFFIX}")
 
     def open_file(self, writer: str) -> Path:
         """Where ``writer`` writes."""

@@ -25,6 +25,7 @@ MEASURES: dict[str, Measure] = {
     "verify": reading.verify,
     "protobuf": converting.converting,
     "drain": draining.drain,
+    "replay": draining.replay,
     "small": draining.small,
     "open": lambda folder, rounds: opening.opening(folder, rounds, full=False),
     "disk": reading.disk,
