@@ -8,6 +8,7 @@ not read with this; they keep their bytes.
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import NoReturn
 
@@ -158,6 +159,25 @@ class Fields:
         if not isinstance(value, list) or not least <= len(value) <= most:
             raise self._bad(name)
         return [Fields(item, f"{self._what}'s {name}") for item in value]
+
+    def mapping(self, name: str, most: int) -> Mapping[str, JsonValue]:
+        """An object of at most ``most`` members whose names are data; the caller judges them."""
+        value = self._take(name)
+        if not isinstance(value, dict) or len(value) > most:
+            raise self._bad(name)
+        return value
+
+    def texts(self, name: str, pattern: str, most: int) -> list[str]:
+        """A list of at most ``most`` strings that match ``pattern``."""
+        value = self._take(name)
+        if not isinstance(value, list) or len(value) > most:
+            raise self._bad(name)
+        found = [
+            item for item in value if isinstance(item, str) and _compiled(pattern).fullmatch(item)
+        ]
+        if len(found) != len(value):
+            raise self._bad(name)
+        return found
 
     def is_null(self, name: str) -> bool:
         """Whether the member is null; if not, it is still to be taken."""

@@ -226,6 +226,8 @@ def _check_names(claims: dict[str, JsonValue], expected: Expected) -> None:
         raise _RefusedError("audience")
     if "sub" in claims and not isinstance(subject, str):
         raise _RefusedError("binding")
+    if "jti" in claims and not isinstance(claims["jti"], str):
+        raise _RefusedError("claims")
     names_a_license = isinstance(subject, str) and _BINDING.fullmatch(subject)
     if names_a_license and expected.bindings and subject not in expected.bindings:
         raise _RefusedError("binding")

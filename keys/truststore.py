@@ -7,24 +7,31 @@ compared; what is in the file is judged again at every load.
 import base64
 import binascii
 import os
+import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import orjson
 
+from keys.agerecipient import check_recipient
 from keys.ed25519 import PublicKey
 from keys.errors import ConfigError, VerificationError, shown
-from keys.strictjson import Fields, loads
+from keys.strictjson import Fields, JsonValue, loads
 
 ROLES = ("node", "relay")
 TRUST_MAX = 1024 * 1024
 """Bytes of a trust store: some thousand keys."""
 KEYS_MAX = 4096
 """Keys in one trust store."""
+LANES_MAX = 4096
+"""Lanes in one revocation."""
 _NAME = r"[a-z0-9][a-z0-9-]{0,62}"
+_LANE = _NAME + r"/[a-z][a-z0-9-]{0,31}"
+_SEQ_MAX = 10**12 - 1
 _MODE = 0o644
 
 
@@ -35,6 +42,17 @@ class TrustedKey:
     role: str
     name: str
     public: PublicKey
+    age: str | None = None
+    """Where bundles for it are encrypted to: an X25519 recipient of age."""
+    revoked: Mapping[str, int] | None = None
+    """``NODE/STREAM``: the first number that counts no more. Empty: nothing new counts at all."""
+
+    def speaks_for(self, lane: str, seq: int) -> bool:
+        """Whether its signature on segment ``seq`` of ``lane`` (``NODE/STREAM``) counts by itself."""
+        if self.revoked is None:
+            return True
+        first = self.revoked.get(lane)
+        return first is not None and seq < first
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,39 @@ class TrustStore:
             key.public.id: key.public for key in self.keys if (key.role, key.name) == (role, name)
         }
 
-    def with_key(self, role: str, name: str, public: PublicKey, fingerprint: str) -> "TrustStore":
+    def find(self, key_id: str) -> TrustedKey | None:
+        """The key of that id."""
+        return next((key for key in self.keys if key.public.id == key_id), None)
+
+    def named(self, role: str, name: str) -> list[TrustedKey]:
+        """The keys, revoked ones included, of ``role`` and ``name``, the newest last."""
+        return [key for key in self.keys if (key.role, key.name) == (role, name)]
+
+    def names(self, role: str) -> list[str]:
+        """Everybody who is trusted in ``role``, each once."""
+        return list(dict.fromkeys(key.name for key in self.keys if key.role == role))
+
+    def revoke(self, key_id: str, first: Mapping[str, int]) -> "TrustStore":
+        """A store in which the key counts no more: per lane from a number on, or, empty, at all.
+
+        Raises :class:`VerificationError` ``trust.unknown``, or ``document.field`` for a lane or a
+        number that there cannot be.
+        """
+        found = self.find(key_id)
+        if found is None:
+            raise VerificationError(
+                "trust.unknown",
+                f"There is no key {key_id[:16]} in the trust store.",
+                "Look for its id with: bridge keys list",
+            )
+        changed = replace(found, revoked={**(found.revoked or {}), **first})
+        return TrustStore(
+            parse(encode(tuple(changed if key is found else key for key in self.keys)))
+        )
+
+    def with_key(
+        self, role: str, name: str, public: PublicKey, fingerprint: str, age: str | None = None
+    ) -> "TrustStore":
         """A store with one key more, whose full fingerprint (its id) somebody has compared.
 
         Raises :class:`VerificationError` ``trust.fingerprint`` if it is another key's,
@@ -86,7 +136,7 @@ class TrustStore:
                 "Compare all 64 characters with what its owner reads to you.",
             )
         # What could be saved but not loaded again would lock everybody out.
-        return TrustStore(parse(encode((*self.keys, TrustedKey(role, name, public)))))
+        return TrustStore(parse(encode((*self.keys, TrustedKey(role, name, public, age)))))
 
     def save(self, path: Path) -> None:
         """Put this store in the place of the file at ``path``. Raises :class:`OSError`."""
@@ -121,6 +171,8 @@ def encode(keys: tuple[TrustedKey, ...]) -> bytes:
                     "role": key.role,
                     "name": key.name,
                     "public": base64.b64encode(key.public.spki_der()).decode(),
+                    "age": key.age,
+                    "revoked": None if key.revoked is None else dict(key.revoked),
                 }
                 for key in keys
             ],
@@ -142,6 +194,8 @@ def parse(data: bytes) -> tuple[TrustedKey, ...]:
             item.choice("role", ROLES),
             item.text("name", _NAME),
             PublicKey.from_spki_der(_base64(item.text("public", r"[A-Za-z0-9+/=]{1,128}"))),
+            None if item.is_null("age") else check_recipient(item.text("age", r"[ -~]{1,128}")),
+            None if item.is_null("revoked") else _numbers(item.mapping("revoked", LANES_MAX)),
         )
         if item.text("id", r"[0-9a-f]{64}") != key.public.id:
             raise VerificationError(
@@ -159,6 +213,18 @@ def parse(data: bytes) -> tuple[TrustedKey, ...]:
             "Each key speaks for one name in one role; make another key for another.",
         )
     return tuple(found)
+
+
+def _numbers(found: Mapping[str, JsonValue]) -> Mapping[str, int]:
+    for lane, seq in found.items():
+        good = isinstance(seq, int) and not isinstance(seq, bool) and 1 <= seq <= _SEQ_MAX
+        if not (good and re.fullmatch(_LANE, lane, re.ASCII)):
+            raise VerificationError(
+                "document.field",
+                "A revocation in the trust store names a lane or a number that there cannot be.",
+                "Write it as NODE/STREAM/NUMBER, e.g. prod-1/transactions/42.",
+            )
+    return MappingProxyType({lane: seq for lane, seq in found.items() if isinstance(seq, int)})
 
 
 def _base64(text: str) -> bytes:

@@ -29,9 +29,10 @@ from spool.ledger_db import Database
 from spool.ledger_file import open_file
 from spool.ledger_moves import Stretch, move
 from spool.ledger_replay import DISCARDED, Lines
-from spool.ledger_retaining import Retaining, Undeclared
+from spool.ledger_retaining import Undeclared
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
+from spool.ledger_transferring import Taken, Transferring, Written
 from spool.ranges import ChainRanges, Range
 from spool.states import By, LedgerError, State
 from spool.totals import Totals
@@ -39,7 +40,7 @@ from spool.totals import Totals
 __all__ = [
     "DISCARDED", "Answer", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition",
     "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums", "Span",
-    "State", "Undeclared",
+    "State", "Taken", "Undeclared", "Written",
 ]  # fmt: skip
 
 
@@ -52,7 +53,7 @@ class LanePosition:
     totals_after: Totals
 
 
-class Ledger(Retaining):
+class Ledger(Transferring):
     """An open ledger; a context manager. Not to be used across a ``fork``."""
 
     def __init__(self, database: Database, lock: int, *, fresh: bool) -> None:

@@ -75,6 +75,43 @@ _TABLES = {
         raw_size INTEGER NOT NULL,
         above INTEGER NOT NULL,
         PRIMARY KEY (lane, first)) WITHOUT ROWID""",
+    # written: its bytes are on the medium, verified; a row without it is an export that a crash ended
+    "bundle": """(
+        serial INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        at INTEGER NOT NULL,
+        recipient TEXT NOT NULL,
+        path TEXT NOT NULL,
+        written INTEGER NOT NULL DEFAULT 0,
+        size INTEGER,
+        sha256 TEXT)""",
+    "bundle_part": """(
+        serial INTEGER NOT NULL REFERENCES bundle,
+        lane INTEGER NOT NULL REFERENCES lane,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL CHECK (last >= first),
+        PRIMARY KEY (serial, lane, first)) WITHOUT ROWID""",
+    # every segment that was imported, also after its file is gone; of one number there may be forks
+    "imported": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        seq INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        fork INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (lane, seq, digest)) WITHOUT ROWID""",
+    # the newest receipt of each relay that was applied, and those that were made for each node
+    "receipt": """(
+        peer TEXT NOT NULL,
+        made INTEGER NOT NULL,
+        serial INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (peer, made)) WITHOUT ROWID""",
+    # numbers that a relay never got, by its newest receipt
+    "missing": """(
+        peer TEXT NOT NULL,
+        lane INTEGER NOT NULL REFERENCES lane,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (peer, lane, first)) WITHOUT ROWID""",
     "audit": """(
         id INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,

@@ -1,18 +1,31 @@
-"""``bridge license``: what the bridge knows of the license.
+"""``bridge license``: what the bridge knows of the license, and of the vendor's token.
 
 ``accept`` is for the day on which a site without a configured key gets a new one: the first key seen
-was pinned, and the new one is refused until the pin is forgotten.
+was pinned, and the new one is refused until the pin is forgotten. The token itself is shown by
+``show --token`` alone.
 """
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.session import Session, json_option
-from spool.clock import rfc3339
+from keys.errors import BridgeError, ConfigError, VerificationError, shown
+from spool.clock import SYSTEM_CLOCK, rfc3339
+
+if TYPE_CHECKING:
+    from bridge.daemon.licensestate import LicenseState
+    from bridge.license.keeping import LicenseKeeper, Taken
+
+NOT_SERVED = 3
+"""Exit code: the token is kept, or one before it is, and what was asked for is not served."""
+DAY_MS = 86_400_000
 
 
 @click.group("license")
 def command() -> None:
-    """Look after the license key that the intake takes."""
+    """Look after the license key that the intake takes, and the vendor's token."""
 
 
 @command.command("accept")
@@ -55,3 +68,288 @@ def _show(session: Session, at: int | None, *, dry_run: bool) -> None:
     else:
         session.say(f"The license key pinned at {rfc3339(at)} is forgotten.")
         session.say("The next one that a producer sends is pinned.")
+
+
+@command.command("status")
+@json_option
+@click.pass_obj
+def status(session: Session, *, as_json: bool) -> None:
+    """Say how things stand with the token: served or not, until when, what to do.
+
+    Ends with 8 where there is none, or it has ended.
+    """
+    session.begin("license", as_json=as_json)
+    _report(session, _state(session))
+
+
+@command.command("refresh")
+@json_option
+@click.pass_obj
+def refresh(session: Session, *, as_json: bool) -> None:
+    """Ask the beacon for a token now, and keep it."""
+    from bridge.daemon.tokens import UNREACHABLE, ask_now
+    from bridge.errors import RefusedError, UnreachableError
+    from spool.durable import explained
+
+    session.begin("license", as_json=as_json)
+    config, key = session.config, session.license_keys.to_send(session.config.node)
+    if config.egress.mode == "offline":
+        raise ConfigError(
+            "license.offline",
+            "Egress is offline: the beacon is not asked for anything.",
+            "Bring a token by a return bundle, or with: bridge license import FILE.",
+        )
+    if key is None:
+        raise ConfigError(
+            "license.no_key",
+            f"There is no license key for {config.node} to ask with.",
+            "Set license_key_file.",
+        )
+    try:
+        problem = ask_now(config, session.signing_key, session.license_keys, key)
+    except OSError as error:
+        raise explained(error, "keep the license token") from error
+    if problem == UNREACHABLE:
+        raise UnreachableError(
+            "license.unreachable",
+            "The beacon gave no answer of its own; what was kept before stays.",
+            "Look at bridge doctor, and try again.",
+        )
+    if problem:
+        raise RefusedError(
+            "license.not_kept",
+            f"No token is kept of the beacon's answer: {problem}.",
+            "Look at bridge license status for what is kept.",
+        )
+    _report(session, _state(session))
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Judge the token, and keep nothing.")
+@json_option
+@click.pass_obj
+def import_(session: Session, file: str, *, dry_run: bool, as_json: bool) -> None:
+    """Keep a token that came as a file: the token alone, or the beacon's answer.
+
+    It takes the place of the one that is kept only if it is better.
+    """
+    from bridge.license.judgement import REASONS, Licensed
+    from spool.durable import explained
+
+    session.begin("license", as_json=as_json)
+    token = _token_in(session, file)
+    config = session.config
+    licensed = Licensed.by(session.license_keys.accepted(config.node))
+    keeper = _keeper(session)
+    try:
+        if dry_run:
+            now = keeper.reader.judgement(config.node, licensed).at
+            verdict, taken = keeper.reader.rules.verdict(token, licensed.bindings, now), None
+        else:
+            taken = keeper.took(config.node, token, "import", None, licensed)
+            verdict = taken.verdict
+    except OSError as error:
+        raise explained(error, "keep the license token") from error
+    if not verdict.usable:
+        raise VerificationError(
+            "license.token",
+            f"The token is not kept: {REASONS[verdict.reason]} ({verdict.standing}).",
+            "Ask the vendor for a new one, and compare license.jwks_file with the vendor's keys.",
+        )
+    _tell_import(session, str(verdict.standing), taken)
+
+
+@command.command("show")
+@click.option("--token", "with_token", is_flag=True, help="The token itself, on stdout: a secret.")
+@json_option
+@click.pass_obj
+def show(session: Session, *, with_token: bool, as_json: bool) -> None:
+    """Show what the kept token claims; never the token, unless --token says so."""
+    from bridge.license.entry import read_entry
+    from keys.tokens import claims_of
+    from spool.durable import explained
+
+    session.begin("license", as_json=as_json)
+    key = session.signing_key.public
+    try:
+        entry = read_entry(session.config.spool.path, session.config.node, {key.id: key})
+    except OSError as error:
+        raise explained(error, "read the license token") from error
+    if entry is None or not entry.token:
+        session.note("No token is kept; bridge license status says more.")
+        session.finish(8)
+        session.result({"claims": None}, lambda: None)
+        return
+    claims = claims_of(entry.token.encode())
+    answer: dict[str, Any] = {"claims": claims, "got_at": rfc3339(entry.got_at)}
+    if with_token:
+        answer["token"] = entry.token
+    session.result(answer, lambda: _show_claims(session, claims, entry.token if with_token else ""))
+
+
+def _state(session: Session) -> "LicenseState":
+    from bridge.daemon.licensestate import license_state
+    from spool.durable import explained
+
+    try:
+        return license_state(session.config, session.license_keys)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "key.missing",
+            "There is no node.pub.pem in the folder keys.path names.",
+            "Make one with `bridge init`, or correct keys.path.",
+        ) from error
+    except OSError as error:
+        raise explained(error, "read the license token") from error
+
+
+def _keeper(session: Session) -> "LicenseKeeper":
+    from bridge.daemon.tokens import keeper_for
+
+    return keeper_for(session.config, session.signing_key)
+
+
+def _token_in(session: Session, file: str) -> str:
+    """The token in ``file``; what it holds stands in no message."""
+    import orjson
+
+    from keys.tokens import TOKEN_MAX
+
+    try:
+        with click.open_file(file, "rb") as opened:
+            data = opened.read(TOKEN_MAX + 4096)
+    except OSError as error:
+        raise BridgeError(
+            "input.unreadable",
+            f"{shown(file)} cannot be read: {error.strerror}.",
+            "Name the file that holds the token.",
+        ) from error
+    text = data.strip()
+    if text.startswith(b"{"):
+        try:
+            found = orjson.loads(text).get("token")
+        except orjson.JSONDecodeError:
+            found = None
+        text = found.encode() if isinstance(found, str) else b""
+    keys = session.license_keys.revealed()
+    as_text: str = text.decode("utf-8", "replace")
+    if as_text in keys or as_text.startswith("lcl_"):
+        raise VerificationError(
+            "license.is_a_key",
+            "The file holds a license key, not a token.",
+            "Name the key's file as license_key_file; a token begins with eyJ and has two dots.",
+        )
+    return as_text
+
+
+def _tell_import(session: Session, standing: str, taken: "Taken | None") -> None:
+    answer: dict[str, Any] = {"standing": standing, "kept": taken is not None and taken.kept}
+    if taken is not None:
+        answer |= {"state": str(taken.judgement.state), "served": taken.judgement.served}
+
+    def tell() -> None:
+        if taken is None:
+            session.say(f"The token is {standing}; nothing was kept.")
+        elif not taken.kept:
+            session.say("What is kept already is as good or better; it stays.")
+        elif taken.judgement.served:
+            session.say("The token is kept, and served from now on.")
+        else:
+            session.say(f"The token is kept, and not served: it is {taken.judgement.state}.")
+
+    session.result(answer, tell)
+    if taken is not None and not taken.judgement.served:
+        session.note("bridge license status says what to do.")
+        session.finish(NOT_SERVED)
+
+
+def _report(session: Session, state: "LicenseState") -> None:
+    from bridge.license.states import TABLE
+
+    found, said = state.judgement, state.said()
+    left = None if found.expires_at is None else found.expires_at - found.at
+    last = state.refresh
+    answer = {
+        "node": session.config.node,
+        "state": str(found.state),
+        "shown": str(found.word),
+        "meaning": state.meaning,
+        "served": found.served,
+        "expires_at": _time(found.expires_at),
+        "days_left": None if left is None else max(left, 0) // DAY_MS,
+        "source": said.source,
+        "got_at": _time(found.got_at),
+        "refresh": None
+        if last is None
+        else {
+            "tried_at": rfc3339(last.tried_at),
+            "problem": last.problem or None,
+            "next_at": None if state.offline else rfc3339(last.next_at),
+        },
+        "online_key": state.online_key,
+        "anchors_lost": found.anchors_lost,
+        "hint": TABLE[found.state].hint or None,
+    }
+
+    def tell() -> None:
+        for line in _lines(state):
+            session.say(line)
+
+    session.result(answer, tell)
+    session.finish(found.exit_code)
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def _lines(state: "LicenseState") -> Iterator[str]:
+    from bridge.license.states import TABLE
+    from bridge.operate.sentence import duration
+
+    found = state.judgement
+    yield f"{found.word}: {state.meaning} [{found.state}]"
+    if found.expires_at is not None:
+        left = found.expires_at - found.at
+        how_far = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
+        yield f"  The token's end: {rfc3339(found.expires_at)}, {how_far}."
+    if found.source is not None and found.got_at is not None and not found.refused:
+        by = {"beacon": "from the beacon", "import": "by bridge license import"}
+        yield f"  It came {by.get(found.source, 'in a return bundle')}, {rfc3339(found.got_at)}."
+    yield f"  {_next_refresh(state)}"
+    if found.anchors_lost:
+        yield "  The clock guard's anchors are gone; how far the clock was moved cannot be told."
+    if hint := TABLE[found.state].hint:
+        yield f"  {hint}"
+    if state.online_key is False:
+        yield "  The license key is an offline one (it does not begin with lcl_): the installation"
+        yield "  asks the beacon for no token by itself, and needs none from this bridge."
+    yield "  Reporting usage is another duty, with or without a token: bridge status says what waits."
+
+
+def _next_refresh(state: "LicenseState") -> str:
+    if state.offline:
+        return "No refresh: egress is offline, tokens come by return bundle or as a file."
+    if state.online_key is None:
+        return "No refresh: no license key is configured; a producer's own requests are passed on."
+    if state.online_key is False:
+        return "No refresh: an offline license key has no token at the beacon."
+    if state.refresh is None:
+        return "The next refresh: soon after the daemon's start."
+    last = state.refresh
+    begin = f"The last refresh failed ({last.problem}); the next" if last.problem else "The next"
+    late = " (is the daemon running?)" if last.next_at < SYSTEM_CLOCK.wall_ms() - 60_000 else ""
+    return f"{begin} refresh: {rfc3339(last.next_at)}{late}."
+
+
+def _show_claims(session: Session, claims: Mapping[str, Any], token: str) -> None:
+    if token:
+        session.say(token)
+        return
+    for name, value in claims.items():
+        more = ""
+        if name in ("exp", "iat", "nbf") and isinstance(value, int) and 0 < value < 10**11:
+            more = f"  ({rfc3339(value * 1000)})"
+        session.say(f"{name}: {value}{more}")
+    session.note("What is shown was not verified; bridge license status says what it is worth.")

@@ -115,7 +115,7 @@ def _answer(status: Status) -> Mapping[str, Any]:
         "forecast": {
             "spool_full_at": _time(status.forecast.full_at),
             "first_drop_at": _time(status.forecast.drop_at),
-            "token_ends_at": None,  # no version before the one that keeps tokens knows
+            "token_ends_at": _time(status.token.ends_at),
             "drained_at": _time(status.forecast.drained_at),
         },
         "rates": asdict(status.rates),
@@ -128,7 +128,12 @@ def _answer(status: Status) -> Mapping[str, Any]:
             "last_error": (egress.reason or None) if egress else None,
         },
         "intake": _intake(status),
-        "license": {"state": "NONE", "expires_at": None, "source": None},
+        "license": {
+            "state": status.token.state,
+            "expires_at": _time(status.token.ends_at),
+            "source": status.token.source,
+            "served": status.token.served,
+        },
         "spool": {
             "bytes": status.bytes_used,
             "max_bytes": status.bytes_max,
@@ -228,6 +233,9 @@ def _show(session: Session, status: Status) -> None:
             session.say(line)
     for line in _forecast(status):
         session.say(line)
+    if status.token.served and status.token.ends_at is not None:
+        session.say()
+        session.say(f"The license token is served until {minutes(status.token.ends_at)}.")
     for problem in status.problems:
         session.say()
         session.say(f"{problem.message} [{problem.id}]")

@@ -87,6 +87,14 @@ class LicenseKeys:
         """What this node's telemetry is sent with instead of a license key; None: with that."""
         return None if self._data_plane is None else self._data_plane.reveal()
 
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that have a key, by name."""
+        return tuple(sorted(node for node, keys in self._keys.items() if keys))
+
+    def accepted(self, node: str) -> list[str]:
+        """The keys of the node, the one to send first."""
+        return self._of(node)
+
     def same_as(self, other: "LicenseKeys") -> bool:
         """Whether both hold the same for each node, in the same order."""
         nodes = self._keys.keys() | other._keys.keys()  # noqa: SLF001 - one of ours

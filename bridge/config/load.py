@@ -48,6 +48,8 @@ _ACTED_ON = frozenset(
         "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
         "config.telemetry.traces", "snapshots.enabled", "spool.ballast", "spool.allow_network_fs",
         "spool.retention.keep.billing", "spool.retention.keep.other", "spool.retention.audit",
+        "license.jwks_file", "license.issuer", "license.audience", "license.leeway",
+        "license.grace", "license.max_life",
         "admin.listen",
     }
 )  # fmt: skip

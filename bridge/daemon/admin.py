@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 from bridge.egress.engine import Event
@@ -56,6 +57,10 @@ class _Server(HTTPServer):
         self._tell = tell
         self._said = ""
         super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind, and leave out what the base does then: it looks up the machine's own name."""
+        TCPServer.server_bind(self)
 
     def say(self, error: BridgeError) -> None:
         """Tell once why there are no metrics."""

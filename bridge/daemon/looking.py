@@ -3,6 +3,7 @@
 from bridge.config import Config
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.config.units import is_loopback
+from bridge.daemon.licensestate import license_said
 from bridge.operate.status import Status, look
 from spool.clock import SYSTEM_CLOCK
 from spool.ledger import Ledger
@@ -22,6 +23,7 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         certificate=config.intake.tls.cert,
         min_free=config.spool.min_free,
         online_key=_online_key(config, licenses),
+        token=license_said(config, licenses),
     )
 
 

@@ -20,6 +20,7 @@ from bridge.daemon.admin import AdminServer
 from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
+from bridge.daemon.licensing import Licensing
 from bridge.daemon.looking import look_at
 from bridge.daemon.reloading import Reloading, Sources
 from bridge.daemon.retaining import Retaining, retaining_for
@@ -28,6 +29,7 @@ from bridge.daemon.sending import Outside, client_for, make_engine
 from bridge.daemon.serving import pseudonym_of, start_intake
 from bridge.daemon.silent import SilenceWatch
 from bridge.daemon.supervision import STALLED_S, Supervision
+from bridge.daemon.tokens import keeper_for
 from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Engine, Event
@@ -76,6 +78,9 @@ _LEVELS = {
     "daemon.stalled": logging.CRITICAL,
     "daemon.broken": logging.CRITICAL,
     "notify.failed": logging.WARNING,
+    "license.problem": logging.ERROR,
+    "license.failed": logging.ERROR,
+    "license.anchors_lost": logging.WARNING,
 }
 
 
@@ -201,10 +206,17 @@ class Daemon:
                 watcher = HeadWatcher(engine.wake)
                 watcher.start()
                 held.callback(watcher.stop)
+            licensing = self._licensing(client, held)
             after_intake = held.enter_context(ExitStack())
             context = None if tls is None else tls.context
             serving = start_intake(
-                self._config, self._signer, self._licenses, held, client, tls=context
+                self._config,
+                self._signer,
+                self._licenses,
+                held,
+                client,
+                tls=context,
+                answering=licensing.answering,
             )
             intake = serving.server
             if tls is not None:
@@ -241,7 +253,10 @@ class Daemon:
                     for sealer in self.house.sealers.values():
                         watcher.follow(sealer.lane.folder)
                 broken = (
-                    intake.broken or retaining.broken or (None if engine is None else engine.broken)
+                    intake.broken
+                    or retaining.broken
+                    or licensing.broken
+                    or (None if engine is None else engine.broken)
                 )
                 if broken is not None:
                     message = "A part of the bridge has failed; the bridge stops."
@@ -286,6 +301,22 @@ class Daemon:
             clock=SYSTEM_CLOCK,
             tell=tell,
         )
+
+    def _licensing(self, client: BeaconClient | None, held: ExitStack) -> Licensing:
+        config = self._config
+        licensing = Licensing(
+            keeper_for(config, self._signer),
+            config.node,
+            lambda: self._licenses,
+            client,
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            random=Random(),  # noqa: S311 - jitter, not a secret
+            tell=tell,
+        )
+        licensing.start()
+        held.callback(licensing.stop)
+        return licensing
 
     def _supervision(self, intake: IntakeServer, engine: Engine | None) -> Supervision:
         step_s = self._config.egress.deadline / MS + STALLED_S

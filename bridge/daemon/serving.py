@@ -113,11 +113,13 @@ def start_intake(
     held: ExitStack,
     client: BeaconClient | None = None,
     tls: ssl.SSLContext | None = None,
+    *,
+    answering: Callable[[Verify, LicenseKeys], Verify] = lambda ask, _: ask,
 ) -> Serving:
     """Begin to take records; everything ends in order with ``held``.
 
-    License requests are asked of ``client``; None where there is no way out. With ``tls`` it
-    speaks TLS and nothing else.
+    License requests are asked of ``client``; None where there is no way out. ``answering`` knows
+    more answers. With ``tls`` it speaks TLS and nothing else.
 
     Raises :class:`ConfigError` ``intake.listen``, or :class:`SpoolError` ``disk.*``.
     """
@@ -143,7 +145,7 @@ def start_intake(
             gate or _gate(config, signer, licenses),
             licenses.guard(),
             switched_off(config),
-            verify_of(licenses.to_send(config.node)),
+            answering(verify_of(licenses.to_send(config.node)), licenses),
         )
 
     rules = rules_for(config, licenses, None)

@@ -11,6 +11,9 @@ All times in ms; wall times since 1970 UTC, so that a time zone has no say.
 
 from dataclasses import dataclass, replace
 
+DENIED_MAX = 64
+"""Refused nodes that are remembered here, the latest; each entry says it too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -27,8 +30,8 @@ class Anchors:
 
     ``believed`` is the time at ``since_boot`` of the boot ``boot_id``; ``signed`` the latest ``iat`` of
     a token, or time of a receipt, that was in order. Times in the spool's own records up to
-    ``doubted_records`` are not believed any more: a wrong clock wrote them. ``denied`` is when the
-    beacon last refused. 0 for what never was.
+    ``doubted_records`` are not believed any more: a wrong clock wrote them. 0 for what never was.
+    ``denied`` are the nodes whose license the beacon refused, and when.
     """
 
     believed: int
@@ -36,7 +39,17 @@ class Anchors:
     since_boot: int
     signed: int = 0
     doubted_records: int = 0
-    denied: int = 0
+    denied: tuple[tuple[str, int], ...] = ()
+
+    def denied_at(self, node: str) -> int:
+        """When the beacon refused the license of ``node``; 0 if it did not."""
+        return dict(self.denied).get(node, 0)
+
+    def with_denied(self, node: str, at: int) -> "Anchors":
+        """The same after a refusal at ``at``, or without one (0)."""
+        others = [each for each in self.denied if each[0] != node]
+        kept = [*others, (node, at)] if at else others
+        return replace(self, denied=tuple(kept[-DENIED_MAX:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,8 @@ def signed_at(
         believed=signed,
         boot_id=reading.boot_id,
         since_boot=reading.since_boot,
-        doubted_records=max(anchors.doubted_records, records if records > signed else 0),
+        # What was written meanwhile may still wait to be sealed; its times are up to this one.
+        doubted_records=max(anchors.doubted_records, _least(anchors, reading, records)),
     )
 
 

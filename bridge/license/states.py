@@ -36,15 +36,15 @@ class Word(StrEnum):
 class Answer(StrEnum):
     """What the intake answers where the beacon cannot be asked."""
 
-    TOKEN = "200, the token"
-    TOKEN_IF_GOT_HERE = "200, the token, if this bridge got it from the beacon; else 503"
+    SERVED = "200, the token"
+    SERVED_IF_GOT_HERE = "200, the token, if this bridge got it from the beacon; else 503"
     REFUSAL = "403, as the beacon did"
     LATER = "503, ask again"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``exit_code`` is that of ``bridge license status``; ``hint`` is empty if nothing is to be done."""
+    """``exit_code`` is that of ``license status``; ``hint`` is empty where nothing is to be done."""
 
     meaning: str
     answer: Answer
@@ -107,22 +107,22 @@ TABLE: Mapping[State, Row] = MappingProxyType(
             _REFRESH,
         ),
         State.UNVERIFIABLE: Row(
-            "no pinned key can verify the token; what the beacon gave this bridge is passed on as it is",
-            Answer.TOKEN_IF_GOT_HERE,
+            "no pinned key can verify the token; what the beacon gave this bridge is passed on",
+            Answer.SERVED_IF_GOT_HERE,
             Word.SERVED,
             0,
             "Have the vendor's public keys in license.jwks_file, and its tokens can be verified here.",
         ),
         State.EXPIRING: Row(
             "the token ends soon, and a new one could not be had",
-            Answer.TOKEN,
+            Answer.SERVED,
             Word.NEEDS_YOU,
             0,
             _REFRESH,
         ),
         State.VALID: Row(
             "the vendor signed it, and it has not ended",
-            Answer.TOKEN,
+            Answer.SERVED,
             Word.SERVED,
             0,
             "",
@@ -135,7 +135,7 @@ TABLE: Mapping[State, Row] = MappingProxyType(
 def serves(state: State, *, got_here: bool) -> bool:
     """Whether the intake hands the token out; ``got_here`` as in :class:`Answer`."""
     answer = TABLE[state].answer
-    return answer is Answer.TOKEN or (answer is Answer.TOKEN_IF_GOT_HERE and got_here)
+    return answer is Answer.SERVED or (answer is Answer.SERVED_IF_GOT_HERE and got_here)
 
 
 def markdown() -> str:

@@ -43,6 +43,14 @@ def _lines(status: Status) -> Iterator[str]:
         "spool_free_bytes", "Bytes that are free on its disk.", [("", status.bytes_free)]
     )
     yield from _of_lanes(status)
+    token = [(_labels(state=status.token.state), int(status.token.served))]
+    yield from _metric("license_served", "1 when the license token is served.", token)
+    token_end = status.token.ends_at
+    yield from _metric(
+        "license_token_end_timestamp_seconds",
+        "When the license token ends; absent: there is none.",
+        [] if token_end is None else [("", token_end / MS)],
+    )
     ends = {"spool_full": status.forecast.full_at, "first_drop": status.forecast.drop_at}
     for name, at in (*ends.items(), ("drained", status.forecast.drained_at)):
         samples = [] if at is None else [("", at / MS)]

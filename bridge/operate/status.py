@@ -14,6 +14,7 @@ from bridge.operate.certificate import WARN_MS, ends_at
 from bridge.operate.flow import SENT_OVER_MS, sent_per_s
 from bridge.operate.forecast import Forecast, Rates, forecast
 from bridge.operate.lanestatus import LaneStatus, lane_status
+from bridge.operate.licensed import NO_TOKEN, TokenSaid
 from bridge.operate.problem import Problem
 from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
@@ -50,6 +51,7 @@ class Status:
     rates: Rates
     forecast: Forecast
     problems: Sequence[Problem]
+    token: TokenSaid = NO_TOKEN
 
     @property
     def progresses(self) -> bool:
@@ -85,6 +87,7 @@ def look(  # noqa: PLR0913 - one fact each
     certificate: Path | None = None,
     min_free: int = 0,
     online_key: bool | None = None,
+    token: TokenSaid = NO_TOKEN,
 ) -> Status:
     """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
 
@@ -92,7 +95,8 @@ def look(  # noqa: PLR0913 - one fact each
     has the form of an online one, None without a key.
 
     ``open_at`` is where the intake takes telemetry from other machines without a license key, None
-    where it does not. ``certificate`` is the file of the intake's, None without TLS.
+    where it does not. ``certificate`` is the file of the intake's, None without TLS. ``token`` is how
+    things stand with the license token.
 
     What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
     :class:`OSError`.
@@ -113,6 +117,7 @@ def look(  # noqa: PLR0913 - one fact each
     problems = [
         *_problems(found, egress, can_send),
         *([] if open_at is None else [_open(open_at)]),
+        *token.problems(),
         *([] if certificate is None else _certificate(certificate, read_tls(spool), at)),
     ]
     if begun is not None and mode == "online":
@@ -139,6 +144,7 @@ def look(  # noqa: PLR0913 - one fact each
             droppable=any(lane.droppable for lane in found),
         ),
         problems=problems,
+        token=token,
     )
 
 

@@ -1,0 +1,1 @@
+"""Crossing the gap: bundles out, return bundles back."""

@@ -1,0 +1,272 @@
+"""What comes back: the receipt of a relay, and the manifest of the return bundle that carries it.
+
+A receipt is cumulative: it says all that the relay knows of a node's lanes, as spans. So it can be
+lost, repeated or come late, and changes nothing that it should not. Of the beacon's answers it carries
+numbers and words of a fixed list, no text of theirs.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+
+from bridge.transfer.manifest import DIGEST, ID, NODE, STREAM
+from keys.errors import VerificationError
+from keys.strictjson import Fields, loads
+from spool.clock import parse_rfc3339, rfc3339
+from spool.errors import RecordError
+from spool.lane import SEQ_MAX
+from spool.ranges import Range, format_ranges, parse_ranges
+
+RECEIPT_TYPE = "application/vnd.airgap-bridge.receipt.v1+json"
+RETURN_TYPE = "application/vnd.airgap-bridge.return.v1+json"
+RECEIPT_MAX = 8 * 1024 * 1024
+"""Bytes of a receipt's envelope."""
+RETURN_MAX = 64 * 1024
+"""Bytes of the envelope of a return bundle's manifest."""
+TOKEN_MAX = 16 * 1024
+"""Bytes of a license token."""
+SPANS_MAX = 20_000
+"""Spans in a receipt, of all lanes."""
+REFUSED_MAX = 20_000
+"""Refused records in a receipt."""
+STATES = ("pending", "delivered", "quarantined")
+CODES = ("refused", "too_large")
+FORMATS = ("segment.v1", "bundle.v1")
+"""What this version reads."""
+_COUNT_MAX = 2**53 - 1
+_LINE_MAX = 2**31
+_STATUS_MAX = 599
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Adjacent segments of one chain in one state; ``digest`` is that of the last."""
+
+    chain: str
+    first: int
+    last: int
+    state: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that the beacon refused: its place, the status, a word of :data:`CODES`."""
+
+    seq: int
+    line: int
+    status: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReceipt:
+    """All that the relay knows of one lane; ``missing`` are numbers that it never got."""
+
+    stream: str
+    spans: tuple[Span, ...]
+    refused: tuple[Refused, ...]
+    missing: tuple[Range, ...]
+    in_doubt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A relay's word on a node's lanes; ``made_at`` in ms since 1970 UTC."""
+
+    serial: int
+    made_at: int
+    relay: str
+    node: str
+    lanes: tuple[LaneReceipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """A member of a return bundle."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The manifest of a return bundle: its members, and the formats that the relay reads."""
+
+    id: str
+    serial: int
+    made_at: int
+    sender: str
+    recipient: str
+    accepts: tuple[str, ...]
+    members: tuple[Enclosed, ...]
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """The bytes that are signed."""
+    return orjson.dumps(
+        {
+            "v": 1,
+            "serial": receipt.serial,
+            "made_at": rfc3339(receipt.made_at),
+            "relay": receipt.relay,
+            "node": receipt.node,
+            "lanes": [
+                {
+                    "stream": lane.stream,
+                    "in_doubt": lane.in_doubt,
+                    "missing": format_ranges(lane.missing),
+                    "spans": [
+                        {
+                            "chain": span.chain,
+                            "first": span.first,
+                            "last": span.last,
+                            "state": span.state,
+                            "digest": span.digest,
+                        }
+                        for span in lane.spans
+                    ],
+                    "refused": [
+                        {
+                            "seq": each.seq,
+                            "line": each.line,
+                            "status": each.status,
+                            "code": each.code,
+                        }
+                        for each in lane.refused
+                    ],
+                }
+                for lane in receipt.lanes
+            ],
+        }
+    )
+
+
+def decode_receipt(data: bytes) -> Receipt:
+    """The receipt in ``data``.
+
+    Raises :class:`VerificationError` ``json.*``, ``document.*``, ``ranges.form``, ``receipt.sense``.
+    """
+    fields = Fields(loads(data, limit=RECEIPT_MAX), "receipt")
+    fields.integer("v", 1, 1)
+    receipt = Receipt(
+        fields.integer("serial", 1, _COUNT_MAX),
+        _moment(fields),
+        fields.text("relay", NODE),
+        fields.text("node", NODE),
+        tuple(_lane(item) for item in fields.objects("lanes", 0, 64)),
+    )
+    fields.done()
+    streams = [lane.stream for lane in receipt.lanes]
+    if len(set(streams)) != len(streams):
+        raise _nonsense("a lane stands in it twice")
+    return receipt
+
+
+def _lane(item: Fields) -> LaneReceipt:
+    missing = item.text("missing", r"[0-9,-]{0,16384}")
+    lane = LaneReceipt(
+        item.text("stream", STREAM),
+        tuple(_span(each) for each in item.objects("spans", 0, SPANS_MAX)),
+        tuple(_refused(each) for each in item.objects("refused", 0, REFUSED_MAX)),
+        parse_ranges(missing) if missing else (),
+        item.integer("in_doubt", 0, _COUNT_MAX),
+    )
+    item.done()
+    last = 0
+    for span in lane.spans:
+        if not last < span.first <= span.last:
+            raise _nonsense("its spans do not ascend")
+        last = span.last
+    places = [(each.seq, each.line) for each in lane.refused]
+    if places != sorted(set(places)):
+        raise _nonsense("its refused records are not in order")
+    return lane
+
+
+def _span(item: Fields) -> Span:
+    span = Span(
+        item.text("chain", ID),
+        item.integer("first", 1, SEQ_MAX),
+        item.integer("last", 1, SEQ_MAX),
+        item.choice("state", STATES),
+        item.text("digest", DIGEST),
+    )
+    item.done()
+    return span
+
+
+def _refused(item: Fields) -> Refused:
+    refused = Refused(
+        item.integer("seq", 1, SEQ_MAX),
+        item.integer("line", 0, _LINE_MAX),
+        item.integer("status", 100, _STATUS_MAX),
+        item.choice("code", CODES),
+    )
+    item.done()
+    return refused
+
+
+def encode_return(manifest: Return) -> bytes:
+    """The bytes that are signed."""
+    return orjson.dumps(
+        {
+            "v": 1,
+            "id": manifest.id,
+            "serial": manifest.serial,
+            "made_at": rfc3339(manifest.made_at),
+            "from": manifest.sender,
+            "to": manifest.recipient,
+            "accepts": list(manifest.accepts),
+            "members": [
+                {"name": each.name, "size": each.size, "sha256": each.sha256}
+                for each in manifest.members
+            ],
+        }
+    )
+
+
+def decode_return(data: bytes) -> Return:
+    """The manifest of a return bundle in ``data``; errors as :func:`decode_receipt`."""
+    fields = Fields(loads(data, limit=RETURN_MAX), "manifest")
+    fields.integer("v", 1, 1)
+    manifest = Return(
+        fields.text("id", ID),
+        fields.integer("serial", 1, _COUNT_MAX),
+        _moment(fields),
+        fields.text("from", NODE),
+        fields.text("to", NODE),
+        tuple(fields.texts("accepts", r"[a-z]{1,16}\.v[0-9]{1,4}", 64)),
+        tuple(_enclosed(item) for item in fields.objects("members", 1, 2)),
+    )
+    fields.done()
+    names = [each.name for each in manifest.members]
+    if names not in (["receipt.dsse.json"], ["receipt.dsse.json", "token.jwt"]):
+        raise _nonsense("its members are not a receipt and perhaps a token")
+    return manifest
+
+
+def _enclosed(item: Fields) -> Enclosed:
+    enclosed = Enclosed(
+        item.choice("name", ("receipt.dsse.json", "token.jwt")),
+        item.integer("size", 1, RECEIPT_MAX),
+        item.text("sha256", DIGEST),
+    )
+    item.done()
+    return enclosed
+
+
+def _moment(fields: Fields) -> int:
+    try:
+        return parse_rfc3339(fields.text("made_at", r"[0-9T:.Z-]{24}"))
+    except RecordError as error:
+        raise _nonsense("its time is no time") from error
+
+
+def _nonsense(why: str) -> VerificationError:
+    return VerificationError(
+        "receipt.sense",
+        f"A receipt or its manifest contradicts itself: {why}.",
+        "Take the return bundle from its source again.",
+    )

@@ -1,0 +1,257 @@
+"""The ledger's verbs for bundles and receipts; part of :class:`spool.ledger.Ledger`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spool.lane import Lane
+from spool.ledger_audit import RecordException, write_exceptions
+from spool.ledger_batches import open_batches, remove
+from spool.ledger_bounds import Bounds
+from spool.ledger_db import Transaction
+from spool.ledger_moves import Stretch, move
+from spool.ledger_retaining import Retaining
+from spool.ledger_spans import Span, lane_id, need_lane, put, spans
+from spool.ranges import Range
+from spool.states import By, State, may_move
+from spool.totals import Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A bundle that was written; times in ms since 1970 UTC."""
+
+    serial: int
+    id: str
+    at: int
+    recipient: str
+    path: str
+    size: int
+    sha256: str
+
+
+class Taken(StrEnum):
+    """What a segment is to whoever imports it."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    FORK = "fork"
+
+
+class Transferring(Retaining):
+    """Every method is one transaction; see :class:`spool.ledger.Ledger`."""
+
+    def begin_bundle(
+        self, bundle: str, at: int, recipient: str, path: str, parts: Iterable[tuple[Lane, Range]]
+    ) -> int:
+        """A row for a bundle before its first byte is written; its serial."""
+        with self._database.write() as tx:
+            added = tx.execute(
+                "INSERT INTO bundle (id, at, recipient, path) VALUES (?, ?, ?, ?)",
+                (bundle, at, recipient, path),
+            )
+            serial = added.lastrowid
+            assert serial is not None  # noqa: S101 - a row was added
+            for lane, numbers in parts:
+                tx.execute(
+                    "INSERT INTO bundle_part (serial, lane, first, last) VALUES (?, ?, ?, ?)",
+                    (serial, need_lane(tx, lane), numbers.first, numbers.last),
+                )
+        return serial
+
+    def end_bundle(
+        self,
+        serial: int,
+        size: int,
+        sha256: str,
+        parts: Sequence[tuple[Lane, Range, Totals, Totals]],
+    ) -> None:
+        """The bundle is on its medium: what of it is pending becomes exported.
+
+        ``parts`` are stretches with the chain's totals before and after them, each of which was
+        wholly pending or exported; what was answered meanwhile stays what it is.
+        """
+        with self._database.write() as tx:
+            for lane, numbers, before, after in parts:
+                row = need_lane(tx, lane)
+                _withdraw(tx, row, numbers)
+                found = spans(tx, row, numbers.first, numbers.last)
+                if len(found) == 1 and found[0].state is State.PENDING:
+                    stretch = Stretch(numbers.first, numbers.last, before, after)
+                    move(tx, row, stretch, (State.PENDING, State.EXPORTED), By.EXPORT)
+            tx.execute(
+                "UPDATE bundle SET written = 1, size = ?, sha256 = ? WHERE serial = ?",
+                (size, sha256, serial),
+            )
+
+    def drop_bundle(self, serial: int) -> None:
+        """Nothing came of a bundle; its number is not given again."""
+        with self._database.write() as tx:
+            tx.execute("DELETE FROM bundle_part WHERE serial = ?", (serial,))
+            tx.execute("DELETE FROM bundle WHERE serial = ?", (serial,))
+
+    def bundles(self) -> list[Written]:
+        """Every bundle that was written, oldest first."""
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT serial, id, at, recipient, path, size, sha256 FROM bundle"
+                " WHERE written = 1 ORDER BY serial"
+            ).fetchall()
+        return [Written(*row) for row in rows]
+
+    def copies(self, lane: Lane, seq: int) -> int:
+        """In how many written bundles segment ``seq`` is."""
+        with self._database.read() as tx:
+            (count,) = tx.execute(
+                "SELECT COUNT(*) FROM bundle_part JOIN bundle USING (serial)"
+                " WHERE written = 1 AND lane = ? AND ? BETWEEN first AND last",
+                (lane_id(tx, lane), seq),
+            ).fetchone()
+        return int(count)
+
+    def exported_since(self) -> int | None:
+        """When the oldest bundle was made of which something is exported still; ms since 1970 UTC."""
+        with self._database.read() as tx:
+            (at,) = tx.execute(
+                "SELECT MIN(bundle.at) FROM bundle JOIN bundle_part USING (serial)"
+                " JOIN span ON span.lane = bundle_part.lane AND span.state = 'exported'"
+                " AND span.first <= bundle_part.last AND span.last >= bundle_part.first"
+                " WHERE written = 1"
+            ).fetchone()
+        return None if at is None else int(at)
+
+    def taken(self, lane: Lane, seq: int, digest: str) -> Taken:
+        """What a segment with this number and digest would be."""
+        with self._database.read() as tx:
+            return _taken(tx, lane_id(tx, lane), seq, digest)
+
+    def take_in(
+        self, lane: Lane, seq: int, digest: str, chain: str, *, before: Totals, totals: Totals
+    ) -> Taken:
+        """Enter a segment whose file is durable, as pending; what it was.
+
+        A duplicate changes nothing; a fork is noted, and its number keeps what it had. Numbers may
+        come in any order. Raises :class:`LedgerError` ``ledger.totals``.
+        """
+        with self._database.write() as tx:
+            row = need_lane(tx, lane)
+            found = _taken(tx, row, seq, digest)
+            if found is Taken.DUPLICATE:
+                return found
+            tx.execute(
+                "INSERT INTO imported (lane, seq, digest, fork) VALUES (?, ?, ?, ?)",
+                (row, seq, digest, found is Taken.FORK),
+            )
+            if found is Taken.NEW:
+                put(tx, row, Span(chain, seq, seq, State.PENDING, before, totals))
+        return found
+
+    def imported_digest(self, lane: Lane, seq: int) -> str | None:
+        """The digest of the segment that was imported with this number; None for one that was not."""
+        with self._database.read() as tx:
+            row = tx.execute(
+                "SELECT digest FROM imported WHERE lane = ? AND seq = ? AND fork = 0",
+                (lane_id(tx, lane), seq),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def forks(self, lane: Lane) -> list[tuple[int, str]]:
+        """Number and digest of each fork."""
+        with self._database.read() as tx:
+            return tx.execute(
+                "SELECT seq, digest FROM imported WHERE lane = ? AND fork = 1 ORDER BY seq, digest",
+                (lane_id(tx, lane),),
+            ).fetchall()
+
+    def next_receipt(self, node: str, at: int) -> int:
+        """The serial of a receipt that is made for ``node``."""
+        return self._count_receipt(node, at, made=True)
+
+    def receipt_from(self, relay: str) -> int:
+        """The serial of the newest receipt of ``relay`` that was applied; 0 before the first."""
+        with self._database.read() as tx:
+            row = tx.execute(
+                "SELECT serial FROM receipt WHERE peer = ? AND made = 0", (relay,)
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def _count_receipt(self, peer: str, at: int, *, made: bool) -> int:
+        with self._database.write() as tx:
+            tx.execute(
+                "INSERT INTO receipt (peer, made, serial, at) VALUES (?, ?, 1, ?)"
+                " ON CONFLICT DO UPDATE SET serial = serial + 1, at = excluded.at",
+                (peer, made, at),
+            )
+            (serial,) = tx.execute(
+                "SELECT serial FROM receipt WHERE peer = ? AND made = ?", (peer, made)
+            ).fetchone()
+        return int(serial)
+
+    def confirm(
+        self,
+        lane: Lane,
+        numbers: Range,
+        target: State,
+        *,
+        before: Totals,
+        after: Totals,
+        exceptions: Sequence[RecordException] = (),
+    ) -> int:
+        """A relay's word on segments of ours; how many of them it moved.
+
+        What may not move by a receipt stays as it is: delivered is final. ``before`` and ``after``
+        are the chain's totals around ``numbers``, which are in one state.
+        """
+        with self._database.write() as tx:
+            row = need_lane(tx, lane)
+            found = spans(tx, row, numbers.first, numbers.last)
+            if len(found) != 1 or not may_move(found[0].state, target, By.RECEIPT):
+                return 0
+            _withdraw(tx, row, numbers)
+            stretch = Stretch(numbers.first, numbers.last, before, after)
+            move(tx, row, stretch, (found[0].state, target), By.RECEIPT)
+            for each in exceptions:
+                bounds = Bounds(found[0].chain, each.seq, each.line, each.seq, each.line + 1)
+                write_exceptions(tx, row, bounds, [each])
+        return len(numbers)
+
+    def note_receipt(
+        self, relay: str, serial: int, at: int, missing: Iterable[tuple[Lane, Range]]
+    ) -> None:
+        """A receipt was applied; ``missing`` are the numbers that it asks for."""
+        with self._database.write() as tx:
+            tx.execute(
+                "INSERT INTO receipt (peer, made, serial, at) VALUES (?, 0, ?, ?)"
+                " ON CONFLICT DO UPDATE SET serial = excluded.serial, at = excluded.at",
+                (relay, serial, at),
+            )
+            tx.execute("DELETE FROM missing WHERE peer = ?", (relay,))
+            for lane, numbers in missing:
+                tx.execute(
+                    "INSERT INTO missing (peer, lane, first, last) VALUES (?, ?, ?, ?)",
+                    (relay, need_lane(tx, lane), numbers.first, numbers.last),
+                )
+
+    def missing(self, lane: Lane) -> list[Range]:
+        """The numbers that some relay asks for."""
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT DISTINCT first, last FROM missing WHERE lane = ? ORDER BY first",
+                (lane_id(tx, lane),),
+            ).fetchall()
+        return [Range(*row) for row in rows]
+
+
+def _taken(tx: Transaction, lane: int | None, seq: int, digest: str) -> Taken:
+    query = "SELECT digest FROM imported WHERE lane = ? AND seq = ?"
+    held = {found for (found,) in tx.execute(query, (lane, seq))}
+    if digest in held:
+        return Taken.DUPLICATE
+    return Taken.FORK if held else Taken.NEW
+
+
+def _withdraw(tx: Transaction, lane: int, numbers: Range) -> None:
+    """End the batches on ``numbers``: they went, or are to go, another way."""
+    for batch in open_batches(tx, lane):
+        if batch.bounds.first_seq <= numbers.last and numbers.first <= batch.bounds.last_seq:
+            remove(tx, batch.id)

@@ -1,0 +1,277 @@
+"""The license with a real daemon: the beacon dies, and the token is the vendor's still."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import httpx
+import orjson
+import pytest
+
+from bridge.config.licensekeys import LicenseKey, LicenseKeys
+from bridge.daemon.licensing import Licensing
+from bridge.demo.clients import LICENSE
+from bridge.egress.client import BeaconClient
+from bridge.egress.engine import Event
+from tests.support.beacon import RunningBeacon, running_beacon
+from tests.support.bridges import Node, node_for
+from tests.support.disks import FastDisk
+from tests.support.faultserver import Step, answer, fault_server, say
+from tests.support.licensed import DAY_MS, HOUR_MS, KEY, NODE, Cache
+from tests.support.tokens import NOW_S, jwks
+
+pytestmark = pytest.mark.enable_socket
+PATH = "/v1/beacon/verify"
+DEAD = "http://127.0.0.1:1"
+
+
+def _ask(node: Node, key: str = LICENSE) -> httpx.Response:
+    url = f"http://127.0.0.1:{node.daemon.port}{PATH}"
+    return httpx.post(url, json={"license": key}, timeout=30, trust_env=False)
+
+
+def _status(node: Node) -> tuple[int, dict[str, object]]:
+    said = node.bridge("license", "status", "--json")
+    found: dict[str, object] = json.loads(said.stdout)
+    return said.returncode, found
+
+
+@contextmanager
+def _beacon_and_node(
+    tmp_path: Path, *, pinned: bool, life_s: int = 86_400, more: str = ""
+) -> Iterator[tuple[RunningBeacon, Node]]:
+    with running_beacon(tmp_path / "beacon", token_life_s=life_s) as beacon:
+        if pinned:
+            with beacon.client() as client:
+                found = client.get("/_beacon/jwks.json").content
+            (tmp_path / "jwks.json").write_bytes(found)
+            more += f"license: {{jwks_file: {tmp_path / 'jwks.json'}}}\n"
+        with node_for(tmp_path, beacon.url, more=more) as node:
+            yield beacon, node
+
+
+def _cut_off(node: Node, beacon: RunningBeacon) -> None:
+    """Start the daemon anew without a beacon."""
+    node.daemon.stop()
+    node.config.write_text(node.config.read_text().replace(beacon.url, DEAD))
+    node.daemon.start()
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "unpinned"])
+def test_a_token_is_served_byte_for_byte_by_a_bridge_that_starts_without_a_beacon(
+    tmp_path: Path, *, pinned: bool
+) -> None:
+    with _beacon_and_node(tmp_path, pinned=pinned) as (beacon, node):
+        assert _status(node)[0] == 8
+        node.daemon.start()
+        token = _ask(node).json()["token"]
+        _cut_off(node, beacon)
+        said = _ask(node)
+        assert (said.status_code, said.json()) == (200, {"token": token})
+        assert said.headers["content-type"] == "application/json"
+        assert _ask(node, "lcl_another_key").status_code == 403
+        code, found = _status(node)
+        assert (code, found["state"]) == (0, "VALID" if pinned else "UNVERIFIABLE")
+        assert (found["shown"], found["source"]) == ("served", "beacon")
+        status = json.loads(node.bridge("status", "--json").stdout)
+        assert status["license"]["served"]
+        assert status["forecast"]["token_ends_at"] == found["expires_at"]
+        assert token not in node.log.read_text()
+        for command in (("license", "status"), ("license", "show"), ("status",)):
+            assert token not in node.bridge(*command).stdout
+        assert node.bridge("license", "show", "--token").stdout.strip() == token
+
+
+def test_offline_the_kept_token_is_served_and_expires_at_its_end(tmp_path: Path) -> None:
+    with _beacon_and_node(tmp_path, pinned=True, life_s=12) as (_, node):
+        assert node.bridge("license", "refresh").returncode == 0
+        end = json.loads(node.bridge("license", "show", "--json").stdout)["claims"]["exp"]
+        node.config.write_text(node.config.read_text() + "egress: {mode: offline}\n")
+        node.daemon.start()
+        assert _ask(node).status_code == 200
+        refused = node.bridge("license", "refresh", "--json")
+        assert json.loads(refused.stdout)["error"]["id"] == "license.offline"
+        time.sleep(max(end - time.time(), 0))
+        said = _ask(node)
+        assert (said.status_code, said.json()["error"]) == (503, "license.no_answer")
+        assert _status(node)[0] == 8
+        status = json.loads(node.bridge("status", "--json").stdout)
+        assert "license.expired" in [problem["id"] for problem in status["problems"]]
+
+
+def test_a_token_comes_to_an_offline_node_as_a_file(tmp_path: Path) -> None:
+    more = "egress: {mode: offline}\n"
+    with _beacon_and_node(tmp_path, pinned=True, more=more) as (beacon, node):
+        with beacon.client() as client:
+            body = client.post(PATH, json={"license": LICENSE}).content
+            others = client.post(PATH, json={"license": "lcl_of_somebody_else"}).content
+        file = tmp_path / "token.json"
+        file.write_bytes(others)
+        said = node.bridge("license", "import", str(file), "--json")
+        assert said.returncode == 4
+        assert json.loads(said.stdout)["error"]["id"] == "license.token"
+        file.write_text(LICENSE)
+        assert "is a key" in node.bridge("license", "import", str(file)).stderr.replace("_", " ")
+        file.write_bytes(body)
+        assert node.bridge("license", "import", str(file), "--dry-run").returncode == 0
+        assert _status(node)[0] == 8
+        assert node.bridge("license", "import", str(file)).returncode == 0
+        node.daemon.start()
+        assert _ask(node).json() == json.loads(body)
+        assert _status(node)[1]["source"] == "import"
+
+
+def test_an_offline_license_key_is_recognised_and_explained(tmp_path: Path) -> None:
+    with node_for(tmp_path, DEAD) as node:
+        (node.folder / "license_key").write_text("eyJhbGciOi_EXAMPLE_OFFLINE_KEY")
+        said = node.bridge("license", "status")
+        assert said.returncode == 8
+        assert "offline one" in said.stdout
+
+
+def test_the_daemon_asks_by_itself(tmp_path: Path) -> None:
+    with _beacon_and_node(tmp_path, pinned=False) as (_, node):
+        node.daemon.start()
+        deadline = time.monotonic() + 60
+        while _status(node)[1]["state"] == "NONE":
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        found = _status(node)[1]["refresh"]
+        assert isinstance(found, dict)
+        assert found["problem"] is None
+
+
+def test_a_jwks_file_that_is_not_in_order_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "jwks.json").write_bytes(jwks({"kty": "oct", "k": "AAAA", "kid": "s"}))
+    more = f"license: {{jwks_file: {tmp_path / 'jwks.json'}}}\n"
+    with node_for(tmp_path, DEAD, more=more) as node:
+        for command in (("run",), ("license", "status")):
+            said = node.bridge(*command)
+            assert (said.returncode, "license.jwks_file" in said.stderr) == (78, True)
+
+
+@contextmanager
+def _licensing(
+    cache: Cache, url: str | None, tell: Callable[[Event], None] = lambda _: None
+) -> Iterator[Licensing]:
+    """What the daemon runs, with the clocks of ``cache`` and no thread."""
+    client = None if url is None else BeaconClient(url, deadline_s=5.0)
+    found = Licensing(
+        cache.restarted(),
+        NODE,
+        lambda: LicenseKeys({NODE: (LicenseKey(KEY),)}, node=NODE),
+        client,
+        disk=FastDisk(),
+        clock=cache.clock,
+        random=Random(3),
+        tell=tell,
+    )
+    try:
+        yield found
+    finally:
+        found.stop()
+        if client is not None:
+            client.close()
+
+
+def _said(status: int, body: bytes, content_type: str = "application/json") -> list[Step]:
+    return [say(answer(status, body, content_type=content_type))]
+
+
+KEEP = {
+    "403-html": _said(403, b"<html>blocked</html>", "text/html"),
+    "403-not-json": _said(403, b"<html>blocked</html>"),
+    "403-a-list": _said(403, b"[]"),
+    "407": _said(407, b"{}"),
+    "400": _said(400, b'{"error":"x"}'),
+    "429": _said(429, b"{}"),
+    "500": _said(500, b'{"error":"x"}'),
+    "200-html": _said(200, b"<html>sign in</html>", "text/html"),
+    "200-none": _said(200, b'{"token":null}'),
+    "200-junk": _said(200, b'{"token":"e30.e30.c2ln"}'),
+    "302": [say(answer(302, b"{}", "Location: http://127.0.0.1:1/"))],
+}
+
+
+@pytest.mark.parametrize("name", KEEP)
+def test_attack_150_what_is_no_refusal_of_the_beacon_keeps_the_token(
+    tmp_path: Path, name: str
+) -> None:
+    cache = Cache(tmp_path / "spool")
+    cache.took(token := cache.token(days=1))
+    cache.clock.pass_ms(23 * HOUR_MS)
+    with fault_server(KEEP[name]) as server, _licensing(cache, server.url) as licensing:
+        for _ in range(3):
+            licensing.look()
+            cache.clock.pass_ms(20_000)
+        assert server.requests
+    assert cache.now().token == token
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_attack_150_a_refusal_of_the_beacon_ends_the_token(tmp_path: Path, status: int) -> None:
+    cache = Cache(tmp_path / "spool")
+    cache.took(cache.token(days=1))
+    cache.clock.pass_ms(23 * HOUR_MS)
+    events: list[Event] = []
+    script = _said(status, b'{"error":"license.unknown","message":"x"}')
+    with (
+        fault_server(script) as server,
+        _licensing(cache, server.url, events.append) as licensing,
+    ):
+        for _ in range(5):
+            licensing.look()
+            cache.clock.pass_ms(20_000)
+    assert (cache.now().state, cache.now().refused) == ("DENIED", status)
+    assert "license.problem" in [event.name for event in events]
+
+
+def test_a_refused_license_is_answered_with_a_refusal_also_when_the_beacon_is_gone(
+    tmp_path: Path,
+) -> None:
+    with (
+        running_beacon(tmp_path / "beacon", licenses=["lcl_another_license"]) as beacon,
+        node_for(tmp_path, beacon.url) as node,
+    ):
+        node.daemon.start()
+        assert _ask(node).status_code == 403
+        assert node.bridge("license", "refresh").returncode == 7
+        _cut_off(node, beacon)
+        said = _ask(node)
+        assert (said.status_code, said.json()["error"]) == (403, "license.denied")
+        assert _status(node)[0] == 7
+        assert node.bridge("license", "refresh").returncode == 6
+
+
+def test_a_month_without_egress_restarted_every_hour_and_one_refresh_at_its_end(
+    tmp_path: Path,
+) -> None:
+    cache = Cache(tmp_path / "spool")
+    cache.took(cache.token(days=30))
+    end = cache.clock.wall + 30 * DAY_MS
+    events: list[Event] = []
+    for hour in range(31 * 24):
+        with _licensing(cache, DEAD, events.append) as licensing:
+            if hour % 24 == 0:  # a look costs a connection that is refused
+                licensing.look()
+                cache.clock.pass_ms(30_000)
+                licensing.look()
+                cache.clock.pass_ms(HOUR_MS - 30_000)
+            else:
+                cache.clock.pass_ms(HOUR_MS)
+            assert cache.now().served == (cache.clock.wall < end)
+    states = [event.fields["state"] for event in events if "state" in event.fields]
+    assert list(dict.fromkeys(states)) == ["VALID", "EXPIRING", "GRACE"]
+    fresh = cache.token(days=30)
+    body = orjson.dumps({"token": fresh})
+    with fault_server(_said(200, body)) as server, _licensing(cache, server.url) as licensing:
+        licensing.look()
+        cache.clock.pass_ms(30_000)
+        licensing.look()
+        licensing.look()
+        assert len(server.requests) == 1
+    assert cache.now().token == fresh
+    assert cache.now().issued_at != NOW_S * 1000
