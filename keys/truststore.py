@@ -22,6 +22,7 @@ from keys.ed25519 import PublicKey
 from keys.errors import ConfigError, VerificationError, shown
 from keys.strictjson import Fields, JsonValue, loads
 
+TRUST_NAME = "trust.json"
 ROLES = ("node", "relay")
 TRUST_MAX = 1024 * 1024
 """Bytes of a trust store: some thousand keys."""

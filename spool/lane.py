@@ -73,6 +73,11 @@ class Lane:
         return self.folder / "seal-request"
 
     @property
+    def imported(self) -> Path:
+        """Stands where the lane is another node's: it came in bundles, and has no head here."""
+        return self.folder / "imported"
+
+    @property
     def open(self) -> Path:
         """The folder of files that are being written."""
         return self.folder / "open"

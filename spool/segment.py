@@ -57,11 +57,15 @@ class Segment:
     whole file. Nothing of it is trusted before :meth:`check_digest` and :meth:`check_signature`.
     """
 
-    def __init__(self, fd: int) -> None:
-        """Take over ``fd``, or close it and raise :class:`VerificationError`."""
+    def __init__(self, fd: int, *, base: int = 0, size: int | None = None) -> None:
+        """Take over ``fd``, or close it and raise :class:`VerificationError`.
+
+        The segment is the whole file, or the ``size`` bytes from ``base`` on.
+        """
         self._fd = fd
+        self._base = base
         try:
-            self.stored_size = os.fstat(fd).st_size
+            self.stored_size = os.fstat(fd).st_size if size is None else size
             self.envelope = dsse.parse(self._envelope_bytes(), limit=SEAL_MAX)
             self.envelope.expect(statements.PAYLOAD_TYPE)
             self.statement = statements.decode(self.envelope.payload)
@@ -76,6 +80,11 @@ class Segment:
     def open(cls, path: Path, *, own: bool = True) -> Self:
         """The segment at ``path``; with ``own`` only a file of ours. See ``open_regular``."""
         return cls(open_regular(path, own=own))
+
+    @classmethod
+    def within(cls, fd: int, base: int, size: int) -> Self:
+        """The segment in a part of the file behind ``fd``, which stays open and the caller's."""
+        return cls(os.dup(fd), base=base, size=size)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -95,7 +104,8 @@ class Segment:
         os.close(self._fd)
 
     def _read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._fd, size, offset)
+        left = max(self.stored_size - offset, 0)
+        return os.pread(self._fd, min(size, left), self._base + offset)
 
     def _envelope_bytes(self) -> bytes:
         size = self.stored_size

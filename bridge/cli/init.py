@@ -13,6 +13,7 @@ from bridge.cli.session import Session, json_option
 from bridge.config import Config
 from bridge.config.keys import KEYS
 from bridge.config.load import FILE_NAME, load
+from bridge.transfer.agefile import make_identity
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, ConfigError
 from keys.keyfile import create_file, create_pair
@@ -131,9 +132,11 @@ def _made(folder: Path, text: str) -> tuple[Config, SigningKey, list[str]]:
             if not path.is_dir():
                 path.mkdir(FOLDER_MODE)
                 made.append(str(path))
-        return config, create_pair(config.keys.path), made
+        key = create_pair(config.keys.path)
+        make_identity(config.keys.path)
     except OSError as error:
         raise _failed("The node", error) from error
+    return config, key, made
 
 
 def _with_tls(

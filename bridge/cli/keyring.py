@@ -9,10 +9,8 @@ from bridge.cli.session import Session
 from keys.ed25519 import PublicKey
 from keys.errors import ConfigError, shown
 from keys.keyfile import PUBLIC_NAME, read_public_key
-from keys.truststore import TrustStore
+from keys.truststore import TRUST_NAME, TrustStore
 from spool.inspection import Keys
-
-TRUST_NAME = "trust.json"
 
 key_option = click.option(
     "--key",
@@ -30,10 +28,10 @@ def keys_for(session: Session, key_files: Sequence[Path]) -> Keys:
     Raises :class:`ConfigError`.
     """
     if key_files:
-        given = {key.id: key for key in map(_read, key_files)}
+        given = {key.id: key for key in map(read_key_file, key_files)}
         return lambda _node: given
     config = session.config
-    own = _read(config.keys.path / PUBLIC_NAME)
+    own = read_key_file(config.keys.path / PUBLIC_NAME)
     try:
         trusted = TrustStore.load(config.keys.path / TRUST_NAME)
     except OSError as error:
@@ -46,7 +44,8 @@ def keys_for(session: Session, key_files: Sequence[Path]) -> Keys:
     return of
 
 
-def _read(path: Path) -> PublicKey:
+def read_key_file(path: Path) -> PublicKey:
+    """The public key in a file. Raises :class:`ConfigError`."""
     try:
         return read_public_key(path)
     except FileNotFoundError as error:

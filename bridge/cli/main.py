@@ -17,6 +17,9 @@ COMMANDS = {
     "audit": "List what left, when, where to, and what was answered.",
     "demo": "The whole journey on this machine, with kills and an outage.",
     "doctor": "Check this machine and the way to the beacon; names what is wrong.",
+    "export": "Pack what waits into bundles for a courier; on a relay, what goes back.",
+    "import": "Take in bundles on a relay, and return bundles on a node.",
+    "keys": "This machine's key, and the keys of others that it trusts.",
     "init": "Make a node: configuration, keys, spool.",
     "inspect": "Show what a file holds, exactly as it will leave.",
     "license": "Look after the license key and its tokens.",
@@ -55,7 +58,8 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"bridge.cli.{cmd_name}").command
+        file = {"import": "import_"}.get(cmd_name, cmd_name)
+        found: click.Command = importlib.import_module(f"bridge.cli.{file}").command
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.draining import progress_of
+from bridge.cli.selecting import wanted_of
 from bridge.cli.session import Session, json_option
-from keys.errors import VerificationError
 from spool.errors import RecordError, SpoolError
 from spool.streams import STREAMS
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bridge.egress.limits import Pace
     from bridge.egress.selection import Choice, Wanted
     from spool.ledger import Ledger, State
-    from spool.ranges import Range
 
 PARTLY = 3
 """Exit code where some of it is not held any more, or was refused again."""
@@ -66,7 +65,7 @@ def command(
             "--discard goes with --state quarantined and a --note that says why."
         )
     pace = _pace(rate)
-    wanted = _wanted(states, streams, since, until, segments)
+    wanted = wanted_of(states, streams, since, until, segments) if states else None
     ledger, choices = _open(session, wanted)
     with ledger:
         before = _sums(ledger)
@@ -81,52 +80,6 @@ def command(
     with ledger:
         _answer(session, ledger, choices, before, dry_run=dry_run)
     _end(session, choices, stuck)
-
-
-def _wanted(
-    states: Sequence[str],
-    streams: Sequence[str],
-    since: str | None,
-    until: str | None,
-    segments: Sequence[str],
-) -> "Wanted | None":
-    from bridge.config.when import moment_ms
-    from bridge.egress.selection import Wanted
-    from spool.clock import SYSTEM_CLOCK
-    from spool.ledger import State
-
-    if not states:
-        return None
-    now = SYSTEM_CLOCK.wall_ms()
-
-    def moment(text: str | None, name: str) -> int | None:
-        try:
-            return None if text is None else moment_ms(text, now)
-        except ValueError:
-            message = "a time, e.g. 2026-11-23T09:00:00Z, 2026-11-23 or 2h"
-            raise click.BadParameter(message, param_hint=name) from None
-
-    return Wanted(
-        frozenset(map(State, states)),
-        frozenset(streams) or None,
-        moment(since, "--since"),
-        moment(until, "--until"),
-        _segments(segments),
-    )
-
-
-def _segments(texts: Sequence[str]) -> "Mapping[tuple[str, str], Sequence[Range]] | None":
-    from spool.ranges import parse_ranges
-
-    found = {}
-    for text in texts:
-        node, _, rest = text.partition("/")
-        stream, _, numbers = rest.partition("/")
-        try:
-            found[node, stream] = parse_ranges(numbers)
-        except VerificationError as error:
-            raise click.BadParameter(error.message, param_hint="--segments") from None
-    return found or None
 
 
 def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choice]]":

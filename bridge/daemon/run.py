@@ -7,7 +7,7 @@ one that a supervisor starts anew.
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
 from queue import Empty, SimpleQueue
@@ -40,8 +40,9 @@ from bridge.intake.room import Room
 from bridge.intake.server import IntakeServer
 from bridge.operate.logs import log
 from bridge.operate.notify import ServiceManager
-from keys.ed25519 import SigningKey
+from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import BridgeError
+from keys.truststore import TRUST_NAME, TrustStore
 from spool.asking import ask_and_wait
 from spool.clock import MS, SYSTEM_CLOCK
 from spool.durable import OS_DISK, explained, make_folders
@@ -349,6 +350,13 @@ class Daemon:
             return
         held.callback(admin.close)
 
+    def _keys_of(self, node: str) -> Mapping[str, PublicKey]:
+        """Whose seals count in the lanes of another node; read each time, so that trust may change."""
+        if node == self._config.node:
+            return {}
+        trust = TrustStore.load(self._config.keys.path / TRUST_NAME)
+        return {key.public.id: key.public for key in trust.named("node", node)}
+
     def _silence(self) -> SilenceWatch:
         key = self._licenses.to_send(self._config.node)
         return SilenceWatch(
@@ -385,6 +393,7 @@ class Daemon:
             lambda node: self._licenses.data_plane_auth if node == config.node else None,
             pace or Pace(config.egress.rate),
             tuple(map(Window.parse, config.egress.windows)),
+            self._keys_of,
         )
         return make_engine(
             self._spool,

@@ -1,6 +1,6 @@
 """Puts an engine together: a sender for each lane, with its route, its keys, its license."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from bridge.egress.refusals import Refusals
 from bridge.egress.routes import DATA_PLANE_HEADER, ROUTES
 from bridge.egress.sender import Sender
 from bridge.egress.windows import Window, Windows
-from keys.ed25519 import SigningKey
+from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import ConfigError, shown
 from spool.clock import MS, Clock
 from spool.durable import Disk
@@ -34,7 +34,8 @@ class Outside:
 
     ``license_of`` gives the key to send a node's records with, None where there is none;
     ``data_plane_of`` the credential that its telemetry is sent with instead. Nothing is sent
-    faster than ``pace``, nor outside ``windows``, where there are any.
+    faster than ``pace``, nor outside ``windows``, where there are any. ``keys_of`` gives the keys that
+    may have sealed another node's segments.
     """
 
     client: BeaconClient
@@ -43,6 +44,7 @@ class Outside:
     data_plane_of: Callable[[str], str | None] = lambda _: None
     pace: Pace = AT_FULL_SPEED
     windows: Sequence[Window] = ()
+    keys_of: Callable[[str], Mapping[str, PublicKey]] = lambda _: {}
 
 
 def make_engine(
@@ -57,10 +59,11 @@ def make_engine(
     tell: Callable[[Event], None],
 ) -> Engine:
     """An engine for the lanes of ``spool``, which ``signer`` has sealed."""
-    own = {signer.public.id: signer.public}
     refusals = {route.path: Refusals(ledger) for route in ROUTES.values()}
     raw_max = request_max(outside.raw_max, outside.pace)
     limits = list(_limits(outside.pace, raw_max, clock))
+
+    own = {signer.public.id: signer.public}
 
     def new_sender(lane: Lane) -> Sender:
         sealer = Sealer(disk, lane, signer, clock)
@@ -72,7 +75,7 @@ def make_engine(
             route,
             ledger,
             outside.client,
-            hold=Hold(Opener(lane, lambda: own)),
+            hold=Hold(Opener(lane, lambda: outside.keys_of(lane.node) or own)),
             mender=Mender(disk, sealer, ledger, clock),
             refusals=refusals[route.path],
             license_key=lambda: key_of(lane.node),

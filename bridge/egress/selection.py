@@ -109,7 +109,7 @@ def choose(
 def _of_lane(ledger: Ledger, lane: Lane, wanted: Wanted, keys: Mapping[str, PublicKey]) -> Choice:
     choice = Choice(lane)
     held = list(lane.sealed_numbers())
-    states = wanted.states - {State.PENDING}
+    states = wanted.states
     for span in ledger.spans(lane, *states) if states else []:
         for part in _within(span, wanted.numbers(lane)):
             numbers = held[bisect_left(held, part.first) : bisect_right(held, part.last)]

@@ -17,6 +17,8 @@ from keys.errors import ConfigError, VerificationError, shown
 from keys.keyfile import KEY_FILE_MAX, create_file
 from spool.safefile import read_whole
 
+Secret = Identity
+"""What opens files: the secret half of a recipient."""
 FIRST_LINE = b"age-encryption.org/v1\n"
 IDENTITY_NAME = "age.key"
 STANZAS_MAX = 32

@@ -1,0 +1,94 @@
+"""``bridge import``: takes bundles in on a relay, and return bundles on a node."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bridge.cli.moving import bar_of
+from bridge.cli.peers import identity_of, trust_of
+from bridge.cli.session import Session, json_option
+from keys.errors import BridgeError, VerificationError
+
+PARTLY = 3
+
+
+@click.command("import")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+)
+@click.option("--identity", metavar="FILE", help="What opens it; else this machine's age.key.")
+@click.option("--dry-run", is_flag=True, help="Verify everything; take nothing.")
+@json_option
+@click.pass_obj
+def command(
+    session: Session,
+    paths: Sequence[Path],
+    *,
+    identity: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take in bundles and return bundles; each segment and each receipt is verified first."""
+    session.begin("import", as_json=as_json)
+    from bridge.daemon.receiving import Receiver
+    from spool.clock import SYSTEM_CLOCK
+    from spool.durable import OS_DISK, make_folders
+    from spool.ledger import Ledger
+
+    config = session.config
+    trust, secret = trust_of(session), identity_of(session, identity)
+    make_folders(OS_DISK, config.spool.path, config.spool.path)
+    items: list[Mapping[str, Any]] = []
+    errors: list[BridgeError] = []
+    partly = False
+    with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
+        receiver = Receiver(config, session.license_keys, session.signing_key, ledger, trust)
+        for path in paths:
+            size = path.stat().st_size if path.is_file() else 0
+            try:
+                with bar_of(session, "reading", size) as progress:
+                    found = receiver.receive(path, secret, progress, dry_run=dry_run)
+            except (BridgeError, OSError) as error:
+                problem = _problem(error)
+                errors.append(problem)
+                items.append(_failed(path, problem))
+                if not as_json:
+                    session.say(f"REFUSED {path}")
+                    session.show_error(problem)
+                continue
+            partly |= found.partly
+            items.append(found.answer(path))
+            if not as_json:
+                for line in found.lines(path):
+                    session.say(line)
+    session.result({"dry_run": dry_run, "items": items}, lambda: None)
+    if errors and len(errors) == len(paths):
+        session.finish(errors[0].exit_code)
+    elif errors or partly:
+        session.finish(PARTLY)
+
+
+def _problem(error: BridgeError | OSError) -> BridgeError:
+    if isinstance(error, BridgeError):
+        return error
+    return VerificationError(
+        "file.unreadable",
+        f"It cannot be read: {error.strerror}.",
+        "Look at the medium; what was taken before stays taken, and the import can be repeated.",
+    )
+
+
+def _failed(path: Path, problem: BridgeError) -> Mapping[str, Any]:
+    return {
+        "path": str(path),
+        "kind": None,
+        "ok": False,
+        "segments": {"new": 0, "duplicate": 0, "refused": 0},
+        "gaps": [],
+        "forks": [],
+        "receipts": {"delivered": 0, "quarantined": 0, "pending": 0, "missing": 0},
+        "token": False,
+        "problem": {"id": problem.id, "message": problem.message, "hint": problem.hint},
+    }

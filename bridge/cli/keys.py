@@ -1,0 +1,195 @@
+"""``bridge keys``: whose word counts here, and for what; added by people who compared fingerprints."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bridge.cli.keyring import read_key_file
+from bridge.cli.session import Session, json_option
+from keys.agerecipient import check_recipient
+from keys.errors import ConfigError, VerificationError
+from keys.keyfile import PUBLIC_NAME
+from keys.truststore import ROLES, TRUST_NAME, TrustStore
+
+if TYPE_CHECKING:
+    from keys.truststore import TrustedKey
+
+_GROUP = 4
+_LANE_PARTS = 3
+
+
+@click.group("keys")
+def command() -> None:
+    """Show this machine's key, and look after the keys of others that it trusts."""
+
+
+@command.command("show")
+@json_option
+@click.pass_obj
+def show(session: Session, *, as_json: bool) -> None:
+    """Show this machine's key, and what to type on the other side."""
+    session.begin("keys", as_json=as_json)
+    path = session.config.keys.path / PUBLIC_NAME
+    public = read_key_file(path)
+    recipient = _recipient(session)
+    node = session.config.node
+    order = (
+        f"bridge keys trust {path.name} --role ROLE --name {shlex.quote(node)} "
+        f"--fingerprint {public.id}" + (f" --age {recipient}" if recipient else "")
+    )
+
+    def text() -> None:
+        session.say(f"{node}: {path}")
+        session.say("fingerprint, to be compared by voice:")
+        groups = [public.id[at : at + _GROUP] for at in range(0, len(public.id), _GROUP)]
+        for at in range(0, len(groups), 8):
+            session.say("  " + " ".join(groups[at : at + 8]))
+        if recipient:
+            session.say(f"bundles for it are encrypted to: {recipient}")
+        session.say("On the other side, with this file and ROLE node or relay, whichever this is:")
+        session.say(f"  {order}")
+
+    answer = {"node": node, "id": public.id, "path": str(path), "age": recipient, "trust": order}
+    session.result(answer, text)
+
+
+@command.command("list")
+@json_option
+@click.pass_obj
+def list_(session: Session, *, as_json: bool) -> None:
+    """List the keys that are trusted, for what, and which are revoked."""
+    session.begin("keys", as_json=as_json)
+    found = _load(session).keys
+
+    def text() -> None:
+        for key in found:
+            session.say(f"{key.role:6} {key.name:24} {key.public.id}{_revoked(key)}")
+        if not found:
+            session.say("Nobody is trusted yet: bridge keys trust FILE …")
+
+    session.result({"keys": [_answer(key) for key in found]}, text)
+
+
+@command.command("trust")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What it may speak as.")
+@click.option("--name", required=True, help="The one name that it may speak for.")
+@click.option("--fingerprint", required=True, help="All 64 digits, as its owner reads them out.")
+@click.option("--age", help="Where bundles for it are encrypted to: age1…")
+@click.option("--dry-run", is_flag=True, help="Judge it, and change nothing.")
+@json_option
+@click.pass_obj
+def trust(
+    session: Session,
+    file: Path,
+    *,
+    role: str,
+    name: str,
+    fingerprint: str,
+    age: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Trust the public key in FILE, in one role and for one name."""
+    session.begin("keys", as_json=as_json)
+    public = read_key_file(file)
+    typed = fingerprint.replace(" ", "").replace(":", "").lower()
+    recipient = None if age is None else check_recipient(age)
+    changed = _load(session).with_key(role, name, public, typed, recipient)
+    if not dry_run:
+        _save(session, changed)
+    answer = {"id": public.id, "role": role, "name": name, "age": recipient, "dry_run": dry_run}
+    done = "would be trusted" if dry_run else "is trusted from now on"
+    session.result(answer, lambda: session.say(f"{role} {name} {done} by key {public.id}."))
+
+
+@command.command("revoke")
+@click.argument("key_id", metavar="ID")
+@click.option("--from", "firsts", multiple=True, metavar="NODE/STREAM/SEQ", help="From here on.")
+@click.option("--dry-run", is_flag=True, help="Judge it, and change nothing.")
+@json_option
+@click.pass_obj
+def revoke(
+    session: Session, key_id: str, firsts: Sequence[str], *, dry_run: bool, as_json: bool
+) -> None:
+    """Let a key count no more: from a number on in the lanes named, else for all not yet imported."""
+    session.begin("keys", as_json=as_json)
+    store = _load(session)
+    matching = [key for key in store.keys if key.public.id.startswith(key_id.lower())]
+    whole = matching[0].public.id if len(matching) == 1 else key_id
+    changed = store.revoke(whole, dict(_first(text) for text in firsts))
+    if not dry_run:
+        _save(session, changed)
+    done = "would be revoked" if dry_run else "is revoked"
+    where = f" from {', '.join(firsts)} on" if firsts else " for everything not yet imported"
+    session.result(
+        {"id": whole, "from": list(firsts), "dry_run": dry_run},
+        lambda: session.say(f"Key {whole} {done}{where}."),
+    )
+
+
+def _first(text: str) -> tuple[str, int]:
+    parts = text.split("/")
+    if len(parts) != _LANE_PARTS or not parts[2].isdecimal():
+        message = "NODE/STREAM/SEQ, e.g. prod-1/transactions/42"
+        raise click.BadParameter(message, param_hint="--from")
+    return f"{parts[0]}/{parts[1]}", int(parts[2])
+
+
+def _load(session: Session) -> TrustStore:
+    path = session.config.keys.path / TRUST_NAME
+    try:
+        return TrustStore.load(path)
+    except OSError as error:
+        raise _failed(session, "read", error) from error
+
+
+def _save(session: Session, store: TrustStore) -> None:
+    try:
+        store.save(session.config.keys.path / TRUST_NAME)
+    except OSError as error:
+        raise _failed(session, "written", error) from error
+
+
+def _failed(session: Session, what: str, error: OSError) -> ConfigError:
+    return ConfigError(
+        "trust.file",
+        f"{session.config.keys.path / TRUST_NAME} cannot be {what}: {error.strerror}.",
+        "Run this as the user that owns the keys.",
+    )
+
+
+def _recipient(session: Session) -> str | None:
+    from bridge.transfer.agefile import IDENTITY_NAME, read_identity, recipient_of
+
+    path = session.config.keys.path / IDENTITY_NAME
+    try:
+        return recipient_of(read_identity(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, VerificationError) as error:
+        reason = error.message if isinstance(error, VerificationError) else str(error.strerror)
+        raise ConfigError(
+            "age.identity", f"{path} cannot be read: {reason}", "Look at its owner and mode."
+        ) from error
+
+
+def _answer(key: "TrustedKey") -> Mapping[str, Any]:
+    return {
+        "id": key.public.id,
+        "role": key.role,
+        "name": key.name,
+        "age": key.age,
+        "revoked": None if key.revoked is None else dict(key.revoked),
+    }
+
+
+def _revoked(key: "TrustedKey") -> str:
+    if key.revoked is None:
+        return ""
+    if not key.revoked:
+        return "  revoked"
+    return "  revoked from " + ", ".join(f"{lane}/{seq}" for lane, seq in key.revoked.items())

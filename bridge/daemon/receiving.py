@@ -1,0 +1,165 @@
+"""Takes in one file from a courier, whatever it is: a bundle on a relay, a return bundle on a node."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.config import Config
+from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.tokens import keeper_for
+from bridge.license.judgement import Licensed
+from bridge.transfer.agefile import Secret
+from bridge.transfer.bundle import Bundle, ReturnBundle, opened
+from bridge.transfer.importing import Importer, Outcome
+from bridge.transfer.returning import Applied, apply
+from keys.ed25519 import PublicKey, SigningKey
+from keys.truststore import TrustStore
+from spool.clock import SYSTEM_CLOCK
+from spool.discovery import discover
+from spool.durable import OS_DISK
+from spool.lane import lanes
+from spool.ledger import Ledger
+from spool.ranges import format_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a file."""
+
+    sender: str
+    key: PublicKey
+    outcome: Outcome | None = None
+    applied: Applied | None = None
+    token: bool = False
+
+    @property
+    def partly(self) -> bool:
+        """Whether something of it was refused, is missing, or is a fork."""
+        if self.outcome is not None:
+            found = self.outcome
+            return bool(found.refused or found.gaps or found.forks)
+        return self.applied is not None and bool(self.applied.missing or self.applied.foreign)
+
+    def answer(self, path: Path) -> Mapping[str, Any]:
+        """As JSON."""
+        found, applied = self.outcome or Outcome(), self.applied or Applied()
+        return {
+            "path": str(path),
+            "kind": "bundle" if self.outcome is not None else "return",
+            "ok": not self.partly,
+            "from": self.sender,
+            "key": self.key.id,
+            "segments": {
+                "new": found.new,
+                "duplicate": found.duplicate,
+                "refused": len(found.refused),
+            },
+            "gaps": [
+                {"node": node, "stream": stream, "ranges": format_ranges(ranges)}
+                for (node, stream), ranges in found.gaps.items()
+            ],
+            "forks": [
+                {"node": each.node, "stream": each.stream, "seq": each.seq, "digest": each.digest}
+                for each in found.forks
+            ],
+            "receipts": {
+                "delivered": applied.delivered,
+                "quarantined": applied.quarantined,
+                "pending": applied.pending,
+                "missing": applied.missing,
+            },
+            "token": self.token,
+            "problem": None
+            if not found.refused
+            else {
+                "id": found.refused[0].error.id,
+                "message": found.refused[0].error.message,
+                "hint": found.refused[0].error.hint,
+            },
+        }
+
+    def lines(self, path: Path) -> Iterator[str]:
+        """For people."""
+        if self.outcome is not None:
+            found = self.outcome
+            yield (
+                f"{path}: from {self.sender}, {found.new} segments are new, {found.duplicate} were "
+                f"here already, {len(found.refused)} are refused."
+            )
+            for each in found.refused:
+                yield f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]"
+            for fork in found.forks:
+                yield f"  FORK {fork.name}: another segment has its number; both are kept."
+            for (node, stream), ranges in found.gaps.items():
+                yield f"  GAP {node}/{stream}: {format_ranges(ranges)} never came."
+        if self.applied is not None:
+            told = self.applied
+            yield (
+                f"{path}: by relay {self.sender} (key {self.key.id[:16]}), {told.delivered} records "
+                f"are delivered, {told.quarantined} refused, {told.pending} on their way."
+            )
+            if told.stale:
+                yield "  It is older than one that was applied already."
+            if told.missing:
+                yield f"  {told.missing} segments never came there: bridge export --resend {path}"
+            for stream, seq in told.foreign:
+                yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
+            if self.token:
+                yield "  A license token came with it."
+
+
+class Receiver:
+    """Receives into the spool of ``config``, by the keys of ``trust``."""
+
+    def __init__(
+        self,
+        config: Config,
+        licenses: LicenseKeys,
+        signer: SigningKey,
+        ledger: Ledger,
+        trust: TrustStore,
+    ) -> None:
+        self._config = config
+        self._licenses = licenses
+        self._signer = signer
+        self._ledger = ledger
+        self._trust = trust
+
+    def receive(
+        self,
+        path: Path,
+        secret: Secret | None,
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        dry_run: bool = False,
+    ) -> Received:
+        """Verify and take in the file at ``path``.
+
+        Raises :class:`BridgeError` where nothing of it was taken, or :class:`OSError`.
+        """
+        spool = self._config.spool.path
+        with opened(path, self._trust.keys_for, secret, spool) as found:
+            if isinstance(found, Bundle):
+                importer = Importer(spool, self._ledger, self._trust, self._config.node, OS_DISK)
+                outcome = importer.take(found, progress, dry_run=dry_run)
+                return Received(found.manifest.sender, found.signer, outcome)
+            return self._return(found, dry_run=dry_run)
+
+    def _return(self, found: ReturnBundle, *, dry_run: bool) -> Received:
+        spool, node = self._config.spool.path, self._config.node
+        for lane in lanes(spool):
+            discover(self._ledger, lane)
+        applied = apply(self._ledger, spool, node, found, SYSTEM_CLOCK, dry_run=dry_run)
+        if not dry_run:
+            keeper = keeper_for(self._config, self._signer)
+            keeper.heard(node, found.receipt.made_at)
+            if found.token is not None:
+                licensed = Licensed.by(self._licenses.accepted(node))
+                keeper.took(node, found.token.decode("ascii", "replace"), "return", None, licensed)
+        return Received(
+            found.manifest.sender,
+            found.signer,
+            applied=applied,
+            token=found.token is not None,
+        )

@@ -1,0 +1,22 @@
+"""The license token that goes back to a node with its receipt."""
+
+from bridge.config import Config
+from bridge.config.licensekeys import LicenseKeys
+from bridge.license.judgement import Licensed
+from bridge.license.keeping import LicenseReader
+from bridge.license.pinned import rules_of
+from bridge.license.readings import SYSTEM_GUARD_CLOCK
+from keys.ed25519 import PublicKey
+
+
+def token_for_return(
+    config: Config, licenses: LicenseKeys, key: PublicKey, node: str
+) -> bytes | None:
+    """What is kept for ``node`` and may be served; None where there is nothing such.
+
+    ``key`` is this machine's. Raises :class:`ConfigError` ``license.jwks_file``, or :class:`OSError`.
+    """
+    rules = rules_of(config.license)
+    reader = LicenseReader(config.spool.path, config.node, key, rules, SYSTEM_GUARD_CLOCK)
+    token = reader.judgement(node, Licensed.by(licenses.accepted(node))).token
+    return None if token is None else token.encode()

@@ -1,0 +1,156 @@
+"""Reading a bundle or a return bundle: authenticated before anything in it is believed.
+
+The first member is the manifest. Its signature is judged, then that the members are exactly those that
+it names; only then is a segment looked at, in place.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from bridge.transfer import agefile, manifest, receipt, ustar
+from bridge.transfer.manifest import MANIFEST_MAX, Manifest, Packed
+from bridge.transfer.receipt import RECEIPT_MAX, RETURN_MAX, RETURN_TYPE, TOKEN_MAX, Receipt, Return
+from keys import dsse
+from keys.ed25519 import PublicKey
+from keys.errors import VerificationError
+from spool.safefile import open_regular
+from spool.segment import Segment
+
+MANIFEST_NAME = "manifest.dsse.json"
+Keys = Callable[[str, str], Mapping[str, PublicKey]]
+"""The keys, by id, that may speak in a role (``node``, ``relay``) for a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An open bundle whose manifest is authentic and agrees with its members."""
+
+    fd: int
+    manifest: Manifest
+    signer: PublicKey
+    members: Mapping[str, ustar.Member]
+
+    def segment(self, packed: Packed) -> Segment:
+        """The segment, whose statement is the one that the manifest names; it is the caller's to close.
+
+        Raises :class:`VerificationError` ``segment.*`` or ``bundle.digest``; its signature, digest and
+        frames are still to be judged.
+        """
+        member = self.members[packed.name]
+        segment = Segment.within(self.fd, member.offset, member.size)
+        try:
+            segment.check_place(packed.node, packed.stream, packed.seq)
+            if segment.digest != packed.digest:
+                raise VerificationError(
+                    "bundle.digest",
+                    f"{packed.name} is not the segment that the manifest names.",
+                    "Take the bundle from its source again.",
+                )
+        except BaseException:
+            segment.close()
+            raise
+        return segment
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnBundle:
+    """A return bundle, read whole: all of it is authentic."""
+
+    manifest: Return
+    receipt: Receipt
+    token: bytes | None
+    signer: PublicKey
+
+
+@contextmanager
+def opened(
+    path: Path, keys: Keys, identity: agefile.Secret | None, folder: Path | None
+) -> Iterator[Bundle | ReturnBundle]:
+    """What the file at ``path`` is.
+
+    ``identity`` opens it if it is encrypted, into a file without a name below ``folder`` (None: where
+    temporary files are). Raises :class:`VerificationError` ``container.*``, ``age.*``, ``envelope.*``,
+    ``json.*``, ``document.*``, ``key.untrusted``, ``signature.bad``, ``manifest.*``, ``bundle.*``,
+    ``receipt.*`` or ``file.kind``, or :class:`OSError`.
+    """
+    fd = open_regular(path, own=False)
+    with os.fdopen(fd, "rb") as file:
+        start = os.pread(fd, 64, 0)
+        if not agefile.is_age(start):
+            yield _read(fd, keys)
+            return
+        if identity is None:
+            agefile.check_header(os.pread(fd, 1 << 14, 0))
+            raise VerificationError(
+                "age.no_identity",
+                "It is encrypted, and there is no identity here that could open it.",
+                "Give one with --identity FILE.",
+            )
+        with TemporaryFile(dir=folder) as clear:
+            agefile.decrypt(file, clear, identity)
+            clear.flush()
+            yield _read(clear.fileno(), keys)
+
+
+def _read(fd: int, keys: Keys) -> Bundle | ReturnBundle:
+    found = list(ustar.members(fd, os.fstat(fd).st_size))
+    if not found or found[0].name != MANIFEST_NAME:
+        raise _bad("manifest", "its first member is not the manifest")
+    if found[0].size > MANIFEST_MAX:
+        raise _bad("manifest", f"its manifest has more than {MANIFEST_MAX} bytes")
+    envelope = dsse.parse(_bytes(fd, found[0]), limit=MANIFEST_MAX)
+    if envelope.payload_type == RETURN_TYPE:
+        return _return(fd, envelope, found, keys)
+    envelope.expect(manifest.PAYLOAD_TYPE)
+    said = manifest.decode(envelope.payload)
+    signer = envelope.verify(keys("node", said.sender))
+    if [member.name for member in found[1:]] != [each.name for each in said.members]:
+        raise _bad("members", "its members are not those that the manifest names")
+    for member, each in zip(found[1:], said.members, strict=True):
+        if member.size != each.size:
+            raise _bad("members", f"{each.name} has another size than the manifest says")
+    return Bundle(fd, said, signer, {member.name: member for member in found[1:]})
+
+
+def _return(
+    fd: int, envelope: dsse.Envelope, found: list[ustar.Member], keys: Keys
+) -> ReturnBundle:
+    said = receipt.decode_return(envelope.payload)
+    if len(envelope.payload) > RETURN_MAX:
+        raise _bad("manifest", f"its manifest has more than {RETURN_MAX} bytes")
+    signer = envelope.verify(keys("relay", said.sender))
+    if [(m.name, m.size) for m in found[1:]] != [(each.name, each.size) for each in said.members]:
+        raise _bad("members", "its members are not those that the manifest names")
+    held = [_bytes(fd, member) for member in found[1:]]
+    for data, each in zip(held, said.members, strict=True):
+        if hashlib.sha256(data).hexdigest() != each.sha256:
+            raise _bad("digest", f"{each.name} is not what the manifest names")
+    inner = dsse.parse(held[0], limit=RECEIPT_MAX)
+    inner.expect(receipt.RECEIPT_TYPE)
+    told = receipt.decode_receipt(inner.payload)
+    by = inner.verify(keys("relay", told.relay))
+    if (told.relay, told.node, by.id) != (said.sender, said.recipient, signer.id):
+        raise _bad("receipt", "its receipt is another relay's, or for another node")
+    token = held[1] if len(held) > 1 else None
+    if token is not None and len(token) > TOKEN_MAX:
+        raise _bad("token", f"its token has more than {TOKEN_MAX} bytes")
+    return ReturnBundle(said, told, token, signer)
+
+
+def _bytes(fd: int, member: ustar.Member) -> bytes:
+    if member.size > RECEIPT_MAX:
+        raise _bad("members", f"{member.name} has more than {RECEIPT_MAX} bytes")
+    return os.pread(fd, member.size, member.offset)
+
+
+def _bad(problem: str, why: str) -> VerificationError:
+    return VerificationError(
+        f"bundle.{problem}",
+        f"The bundle is refused: {why}.",
+        "Take the file from its source again; compare its SHA-256 with the slip.",
+    )

@@ -1,0 +1,227 @@
+"""Packs segments into bundles: chosen, signed, written, read back, and only then called exported."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.transfer import manifest as manifests
+from bridge.transfer import ustar
+from bridge.transfer.bundle import MANIFEST_NAME
+from bridge.transfer.manifest import SEGMENTS_MAX, LaneSums, Manifest, Packed, numbers_of
+from bridge.transfer.slip import slip_of
+from bridge.transfer.writing import Medium, Source, write
+from keys import dsse
+from keys.ed25519 import SigningKey
+from keys.errors import VerificationError
+from spool.clock import Clock
+from spool.head import Head, read_head
+from spool.lane import Lane
+from spool.ledger import Ledger
+from spool.ranges import Range
+from spool.segment import Segment
+from spool.statement import Statement
+from spool.totals import Totals
+
+MANIFEST_ROOM = 512
+"""Bytes of the manifest's envelope for a segment, at most; and the same for its header and padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A segment to be packed: where it lies, and what its seal says."""
+
+    lane: Lane
+    said: Statement
+    packed: Packed
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A bundle that was written, or with a dry run would be."""
+
+    path: Path
+    manifest: Manifest
+    medium: Medium | None
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done: from whom to whom, where to, how large, what the operator says of it."""
+
+    sender: str
+    recipient: str
+    folder: Path
+    name: str | None
+    size_max: int
+    age: Sequence[str]
+    note: str
+
+
+def chosen(lane: Lane, numbers: Sequence[Range]) -> Iterator[Chosen]:
+    """The segments of ``lane`` with these numbers, ascending; what is missing is left out.
+
+    Raises :class:`VerificationError` for one that is no segment, or :class:`OSError`.
+    """
+    for each in numbers:
+        for seq in range(each.first, each.last + 1):
+            try:
+                segment = Segment.open(lane.segment(seq))
+            except FileNotFoundError:
+                continue
+            with segment:
+                segment.check_place(lane.node, lane.stream, seq)
+                said, digest, size = segment.statement, segment.digest, segment.stored_size
+            yield Chosen(lane, said, Packed(lane.node, lane.stream, seq, size, digest))
+
+
+def parted(found: Sequence[Chosen], size_max: int) -> Iterator[list[Chosen]]:
+    """``found``, in parts that a bundle of ``size_max`` bytes holds each.
+
+    Raises :class:`VerificationError` ``export.max_size`` where a single segment is too large for it.
+    """
+    part: list[Chosen] = []
+    room = size_max - 8 * ustar.BLOCK
+    for each in found:
+        needs = each.packed.size + 2 * MANIFEST_ROOM + 2 * ustar.BLOCK
+        if needs > size_max - 8 * ustar.BLOCK:
+            raise VerificationError(
+                "export.max_size",
+                f"Segment {each.packed.seq} of {each.lane.node}/{each.lane.stream} alone needs "
+                f"{needs + 8 * ustar.BLOCK} bytes.",
+                "Give a larger --max-size.",
+            )
+        if part and (needs > room or len(part) == SEGMENTS_MAX):
+            yield part
+            part, room = [], size_max - 8 * ustar.BLOCK
+        part.append(each)
+        room -= needs
+    if part:
+        yield part
+
+
+class Exporter:
+    """Writes bundles of one node."""
+
+    def __init__(self, ledger: Ledger, signer: SigningKey, clock: Clock) -> None:
+        self._ledger = ledger
+        self._signer = signer
+        self._clock = clock
+
+    def export(
+        self,
+        part: Sequence[Chosen],
+        order: Order,
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        dry_run: bool = False,
+    ) -> Exported:
+        """Write one bundle of ``part``, whose segments are pending or exported.
+
+        Raises :class:`SpoolError`, :class:`VerificationError` or :class:`OSError`; then nothing that
+        looks whole is there, and nothing was exported.
+        """
+        identity = secrets.token_hex(16)
+        now = self._clock.wall_ms()
+        if dry_run:
+            told = self._manifest(part, order, identity, 1, now)
+            return Exported(order.folder / "", told, None, bool(order.age))
+        numbers = [
+            (Lane(part[0].lane.spool, *lane), each)
+            for lane, ranges in numbers_of([chosen.packed for chosen in part])
+            for each in ranges
+        ]
+        serial = self._ledger.begin_bundle(
+            identity, now, order.recipient, str(order.folder), numbers
+        )
+        try:
+            told = self._manifest(part, order, identity, serial, now)
+            path = order.folder / (order.name or file_name(told, encrypted=bool(order.age)))
+            medium = write(path, list(self._sources(told, part)), order.age, progress)
+            slip_of(path, told, medium)
+        except BaseException:
+            self._ledger.drop_bundle(serial)
+            raise
+        self._ledger.end_bundle(serial, medium.size, medium.sha256, list(_stretches(part)))
+        return Exported(path, told, medium, bool(order.age))
+
+    def _sources(self, told: Manifest, part: Sequence[Chosen]) -> Iterator[Source]:
+        envelope = dsse.seal(manifests.PAYLOAD_TYPE, manifests.encode(told), [self._signer])
+        yield Source(MANIFEST_NAME, len(envelope), envelope)
+        for each in part:
+            yield Source(each.packed.name, each.packed.size, each.lane.segment(each.packed.seq))
+
+    def _manifest(
+        self, part: Sequence[Chosen], order: Order, identity: str, serial: int, now: int
+    ) -> Manifest:
+        packed = tuple(each.packed for each in part)
+        lanes = []
+        for (node, stream), ranges in numbers_of(packed):
+            inside = [each for each in part if each.packed.lane == (node, stream)]
+            head = read_head(inside[0].lane)
+            if head is None:
+                raise VerificationError(
+                    "spool.head_lost",
+                    f"The lane {node}/{stream} has lost its head.",
+                    "Start the daemon once; it begins a new chain that says so.",
+                )
+            lanes.append(_sums(node, stream, ranges, [each.said for each in inside], head))
+        return Manifest(
+            identity,
+            serial,
+            now,
+            order.sender,
+            order.recipient,
+            manifests.check_note(order.note),
+            self._ledger.receipt_from(order.recipient),
+            tuple(lanes),
+            packed,
+        )
+
+
+def file_name(told: Manifest, *, encrypted: bool) -> str:
+    """What a bundle is called where nobody says otherwise."""
+    ending = "agb.age" if encrypted else "agb"
+    return f"{told.sender}-to-{told.recipient}-{told.serial:06d}.{ending}"
+
+
+def _sums(
+    node: str, stream: str, ranges: list[Range], said: Sequence[Statement], head: Head
+) -> LaneSums:
+    begins = [each.first_at for each in said if each.first_at is not None]
+    ends = [each.last_at for each in said if each.last_at is not None]
+    return LaneSums(
+        node,
+        stream,
+        tuple(ranges),
+        sum(each.records for each in said),
+        sum(each.raw_size for each in said),
+        min(begins, default=None),
+        max(ends, default=None),
+        head.chain,
+        head.seq,
+        head.digest,
+        tuple((each.lost.ranges, each.lost.records) for each in said if each.lost is not None),
+    )
+
+
+def _stretches(part: Sequence[Chosen]) -> Iterator[tuple[Lane, Range, Totals, Totals]]:
+    """The runs of adjacent segments of one chain, with the chain's totals around them."""
+    run: list[Chosen] = []
+    for each in part:
+        if run and not (
+            run[-1].lane == each.lane
+            and run[-1].said.chain == each.said.chain
+            and run[-1].said.seq + 1 == each.said.seq
+        ):
+            yield _stretch(run)
+            run = []
+        run.append(each)
+    if run:
+        yield _stretch(run)
+
+
+def _stretch(run: Sequence[Chosen]) -> tuple[Lane, Range, Totals, Totals]:
+    first, last = run[0], run[-1]
+    return first.lane, Range(first.said.seq, last.said.seq), first.said.before, last.said.after

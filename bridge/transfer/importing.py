@@ -1,0 +1,205 @@
+"""Takes bundles in: each segment is verified in the bundle, copied, verified again, and then counted.
+
+The ledger alone decides what is new: it remembers the digest of every number that ever came, also when
+its file is gone. A crash leaves at most a file that the next import of the same bundle replaces.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from bridge.transfer.bundle import Bundle
+from bridge.transfer.manifest import Packed
+from keys.ed25519 import PublicKey
+from keys.errors import BridgeError, VerificationError, shown
+from keys.truststore import TrustStore
+from spool.durable import Disk, explained, make_folders
+from spool.frames import FrameDecoder
+from spool.lane import Lane
+from spool.ledger import Ledger, Span, Taken
+from spool.ranges import Range, join_ranges
+from spool.segment import Segment
+from spool.streams import STREAMS
+
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A segment that was refused, and why."""
+
+    packed: Packed
+    error: BridgeError
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a bundle."""
+
+    new: int = 0
+    duplicate: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    forks: list[Packed] = field(default_factory=list)
+    gaps: dict[tuple[str, str], list[Range]] = field(default_factory=dict)
+    records: int = 0
+
+
+class Importer:
+    """Imports into one spool, for the relay of that ``name``."""
+
+    def __init__(
+        self, spool: Path, ledger: Ledger, trust: TrustStore, name: str, disk: Disk
+    ) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._trust = trust
+        self._name = name
+        self._disk = disk
+        self._decoder = FrameDecoder()
+
+    def take(
+        self, bundle: Bundle, progress: Callable[[int], None] = lambda _: None, *, dry_run: bool
+    ) -> Outcome:
+        """Take in what is good of ``bundle``; what is not is refused by itself.
+
+        Raises :class:`VerificationError` ``bundle.recipient`` or ``bundle.own``, before anything is
+        taken, or :class:`SpoolError` where the spool cannot be written.
+        """
+        said = bundle.manifest
+        if said.recipient != self._name:
+            raise VerificationError(
+                "bundle.recipient",
+                f"The bundle is for {shown(said.recipient)}, and this is {self._name}.",
+                "Carry it to its recipient; nothing was taken.",
+            )
+        if said.sender == self._name:
+            raise VerificationError(
+                "bundle.own",
+                "The bundle is from this very machine.",
+                "Carry it to the relay that it is for.",
+            )
+        outcome = Outcome()
+        for packed in said.members:
+            lane = Lane(self._spool, packed.node, packed.stream)
+            try:
+                found = self._take_one(bundle, lane, packed, dry_run=dry_run)
+            except OSError as error:
+                raise explained(error, "import a segment") from error
+            except VerificationError as error:
+                outcome.refused.append(Refusal(packed, error))
+                continue
+            finally:
+                progress(packed.size)
+            if found is Taken.NEW:
+                outcome.new += 1
+            elif found is Taken.DUPLICATE:
+                outcome.duplicate += 1
+            else:
+                outcome.forks.append(packed)
+        for each in said.lanes:
+            lane = Lane(self._spool, each.node, each.stream)
+            if gaps := list(gaps_of(self._ledger, lane)):
+                outcome.gaps[each.node, each.stream] = gaps
+            outcome.records += each.records
+        return outcome
+
+    def _take_one(self, bundle: Bundle, lane: Lane, packed: Packed, *, dry_run: bool) -> Taken:
+        if packed.stream not in STREAMS:
+            raise VerificationError(
+                "stream.unknown",
+                f"There is no stream {shown(packed.stream)} here.",
+                "The node may run a newer version; update this one, and import again.",
+            )
+        with bundle.segment(packed) as segment:
+            self._judge(segment, packed)
+            found = self._ledger.taken(lane, packed.seq, packed.digest)
+            if found is Taken.DUPLICATE or dry_run:
+                return found
+            self._copy(bundle, packed, lane, found)
+            said = segment.statement
+        return self._ledger.take_in(
+            lane,
+            packed.seq,
+            packed.digest,
+            said.chain,
+            before=said.before,
+            totals=said.totals,
+        )
+
+    def _judge(self, segment: Segment, packed: Packed) -> None:
+        """Signature, revocation, digest, frames, in the order of a reader."""
+        segment.check_digest()
+        signer = segment.check_signature(keys_of(self._trust, packed.node))
+        trusted = self._trust.find(signer.id)
+        if trusted is None or not trusted.speaks_for(f"{packed.node}/{packed.stream}", packed.seq):
+            raise VerificationError(
+                "key.revoked",
+                f"Key {signer.id[:16]} of {packed.node} is revoked from this number on.",
+                "Ask the node's operator; if the segment is good, it is sealed anew with a good key.",
+            )
+        for _ in segment.raw_frames(self._decoder):
+            pass
+
+    def _copy(self, bundle: Bundle, packed: Packed, lane: Lane, found: Taken) -> None:
+        """Put the segment's bytes in their place, durable; under another name until they are whole."""
+        fork = found is Taken.FORK
+        name = f"{packed.seq:012d}-{packed.digest[:16]}.ndjson.zst"
+        path = lane.forks / name if fork else lane.segment(packed.seq)
+        make_folders(self._disk, self._spool, path.parent)
+        self._mark(lane)
+        temporary = path.with_name(f".{secrets.token_hex(8)}.import")
+        member = bundle.members[packed.name]
+        fd = self._disk.create(temporary)
+        try:
+            for at in range(0, member.size, PIECE):
+                count = min(PIECE, member.size - at)
+                self._disk.write(fd, [os.pread(bundle.fd, count, member.offset + at)], at)
+            self._disk.sync(fd)
+            with Segment.open(temporary) as copied:  # the copy is what will be sent
+                copied.check_digest()
+                if copied.digest != packed.digest:
+                    raise VerificationError(
+                        "bundle.digest",
+                        f"{packed.name} changed while it was read.",
+                        "The medium is bad, or somebody writes to it; copy it first.",
+                    )
+            self._disk.rename(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            self._disk.close(fd)
+        self._disk.sync_dir(path.parent)
+
+    def _mark(self, lane: Lane) -> None:
+        """Say that the lane is another's: it has no head here, and is never sealed."""
+        if not lane.imported.exists():
+            self._disk.close(self._disk.create(lane.imported))
+            self._disk.sync_dir(lane.folder)
+
+
+def keys_of(trust: TrustStore, node: str) -> dict[str, PublicKey]:
+    """The keys that ever spoke for ``node``, by id; revocation is judged by number."""
+    return {key.public.id: key.public for key in trust.named("node", node)}
+
+
+def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+    """The numbers of an imported lane that never came, between those that did.
+
+    A chain begins at 1 or a multiple of a million: what lies before one is no gap.
+    """
+    spans = ledger.spans(lane)
+    if spans and spans[0].before.records + spans[0].before.raw_size and spans[0].first > 1:
+        yield Range(max(spans[0].first - spans[0].first % 1_000_000, 1), spans[0].first - 1)
+    held = join_ranges(Range(span.first, span.last) for span in spans)
+    chains = {span.first: span.chain for span in spans}
+    for left, right in pairwise(held):
+        if chains.get(right.first) == _chain_at(spans, left.last):
+            yield Range(left.last + 1, right.first - 1)
+
+
+def _chain_at(spans: list[Span], seq: int) -> str | None:
+    return next((span.chain for span in spans if span.first <= seq <= span.last), None)

@@ -1,0 +1,63 @@
+"""What lies beside a bundle: checksums, and a page of plain text for whoever carries it."""
+
+import os
+from pathlib import Path
+
+from bridge.transfer.manifest import Manifest
+from bridge.transfer.writing import Medium
+from spool.clock import rfc3339
+
+SUMS = "SHA256SUMS"
+_SUMS_MAX = 1 << 20
+
+
+def slip_of(path: Path, told: Manifest, medium: Medium) -> None:
+    """Write the slip of the bundle at ``path``, and its line among the checksums.
+
+    Raises :class:`OSError`.
+    """
+    _put(path.with_name(path.name + ".txt"), _text(path.name, told, medium))
+    sums = path.with_name(SUMS)
+    lines = []
+    if sums.is_file() and sums.stat().st_size <= _SUMS_MAX:
+        lines = [
+            line for line in sums.read_text().splitlines() if not line.endswith(f"  {path.name}")
+        ]
+    _put(sums, "".join(f"{line}\n" for line in [*lines, f"{medium.sha256}  {path.name}"]))
+
+
+def _text(name: str, told: Manifest, medium: Medium) -> str:
+    records = sum(lane.records for lane in told.lanes)
+    return f"""\
+AIRGAP BRIDGE: COURIER'S SLIP
+
+file      {name}
+size      {medium.size} bytes
+sha256    {medium.sha256}
+
+from      {told.sender}
+to        {told.recipient}
+serial    {told.serial}
+made      {rfc3339(told.made_at)}
+holds     {records} records in {len(told.members)} segments
+note      {told.note or "-"}
+
+AT THE OTHER SIDE
+1. Compare the checksum:   sha256sum -c {SUMS} --ignore-missing
+2. Hand it in:             bridge import {name}
+3. Later, ask {told.recipient} for the return bundle, and bring it back:
+                           bridge export --for {told.sender} --to DIR
+   Until it is back, {told.sender} counts these records as not confirmed.
+
+If the file is lost, nothing is: {told.sender} still holds everything, and can export it again
+(bridge export --again).
+"""
+
+
+def _put(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
