@@ -78,10 +78,12 @@ def discover(ledger: Ledger, lane: Lane) -> bool:
 
     Raises :class:`LedgerError`, :class:`SpoolError` or :class:`OSError`.
     """
+    last = ledger.last(lane)
+    if lane.imported.exists():
+        return last is None and _take_up_imported(ledger, lane)
     head = read_head(lane)
     if head is None:
         return False
-    last = ledger.last(lane)
     if last is None:
         spans = list(_from_seals(lane, head))
         ledger.adopt(lane, spans)
@@ -96,6 +98,24 @@ def discover(ledger: Ledger, lane: Lane) -> bool:
         after = _not_less(part.after, before)
         ledger.extend(lane, part.chain, first, part.last, before=before, totals=after - before)
     return True
+
+
+def _take_up_imported(ledger: Ledger, lane: Lane) -> bool:
+    """Tell a new ledger of what was imported: by the seals, all pending; whether there was any.
+
+    What was delivered is sent once more: nothing else says which of it was.
+    """
+    found = False
+    for seq in lane.sealed_numbers():
+        try:
+            with Segment.open(lane.segment(seq)) as segment:
+                segment.check_place(lane.node, lane.stream, seq)
+                said, digest = segment.statement, segment.digest
+        except (FileNotFoundError, VerificationError):
+            continue  # the next import of its bundle brings it again
+        ledger.take_in(lane, seq, digest, said.chain, before=said.before, totals=said.totals)
+        found = True
+    return found
 
 
 def _chains(lane: Lane, head: Head, known: LanePosition | None) -> list[Stretch]:

@@ -79,7 +79,9 @@ def decrypt(source: IO[bytes], target: IO[bytes], identity: Identity) -> None:
     source.seek(-len(start), io.SEEK_CUR)
     try:
         decrypt_io(source, target, [identity])
-    except DecryptError as error:
+    except (DecryptError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the medium, or of the disk; what age finds wrong in a piece has no number
         # Which of the two it was is nobody's business who sends files and reads answers.
         raise VerificationError(
             "age.failed",

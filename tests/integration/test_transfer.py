@@ -1,0 +1,577 @@
+"""Bundles, imports, receipts: what crosses is complete, authentic and counted once."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from bridge.transfer import manifest as manifests
+from bridge.transfer import ustar
+from bridge.transfer.agefile import make_identity, read_identity, recipient_of
+from bridge.transfer.bundle import MANIFEST_NAME, Bundle
+from bridge.transfer.exporting import Chosen, chosen, parted
+from bridge.transfer.receipt import RECEIPT_TYPE
+from keys import dsse
+from keys.ed25519 import SigningKey
+from keys.errors import BridgeError, VerificationError
+from keys.truststore import TrustStore
+from spool.lane import Lane
+from spool.ledger import Bounds, State
+from spool.ranges import Range
+from tests.support.bundles import Machine, pair
+
+P, E, D, Q = State.PENDING, State.EXPORTED, State.DELIVERED, State.QUARANTINED
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> tuple[Machine, Machine]:
+    return pair(tmp_path)
+
+
+def refused(work: Callable[[], object]) -> str:
+    with pytest.raises(BridgeError) as caught:
+        work()
+    return caught.value.id
+
+
+def parts_of(path: Path) -> list[tuple[str, bytes]]:
+    data = path.read_bytes()
+    with path.open("rb") as file:
+        return [
+            (m.name, data[m.offset : m.offset + m.size])
+            for m in ustar.members(file.fileno(), len(data))
+        ]
+
+
+def rebuilt(path: Path, parts: list[tuple[str, bytes]]) -> Path:
+    """A container of these members in the place of the one at ``path``."""
+    path.write_bytes(
+        b"".join(ustar.header(n, len(d)) + d + ustar.padding(len(d)) for n, d in parts) + ustar.END
+    )
+    return path
+
+
+def resigned(
+    path: Path, key: SigningKey, change: Callable[[dict[str, Any]], object], kind: str = ""
+) -> Path:
+    """The bundle with another manifest, signed by ``key``."""
+    (name, envelope), *rest = parts_of(path)
+    said = dsse.parse(envelope, limit=len(envelope))
+    document = orjson.loads(said.payload)
+    change(document)
+    sealed = dsse.seal(kind or said.payload_type, orjson.dumps(document), [key])
+    return rebuilt(path, [(name, sealed), *rest])
+
+
+def test_a_bundle_crosses_is_delivered_and_its_receipt_comes_back(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1, 2)
+    inside.append(3)
+    inside.append(1, stream="logs")
+    done = inside.export(relay, stick)
+    assert inside.records() == {E: 3}
+    outcome = relay.take(done.path)
+    assert (outcome.new, outcome.duplicate, outcome.refused, outcome.gaps) == (3, 0, [], {})
+    assert relay.records("inside") == {P: 3}
+    early = relay.give_back(inside, stick)
+    applied = inside.hear(early)
+    assert (applied.delivered, applied.pending) == (0, 4)
+    assert inside.records() == {E: 3}
+    relay.answer("inside")
+    applied = inside.hear(relay.give_back(inside, stick))
+    assert applied.delivered == 3
+    assert inside.records() == {D: 3}
+    assert inside.records(stream="logs") == {E: 1}
+    assert inside.ledger.receipt_from("relay-1") == 2
+
+
+def test_attack_84_the_same_bundle_twice_is_a_duplicate(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    path = inside.export(relay, stick).path
+    assert relay.take(path).new == 1
+    relay.answer("inside")
+    again = relay.take(path)
+    assert (again.new, again.duplicate) == (0, 1)
+    assert relay.records("inside") == {D: 1}
+
+
+def test_attack_86_37_an_older_bundle_after_a_newer_one_fills_the_gap(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    first = inside.export(relay, stick).path
+    inside.append(2)
+    second = inside.export(relay, stick).path
+    late = relay.take(second)
+    assert late.gaps == {("inside", "transactions"): [Range(1, 1)]}
+    applied = inside.hear(relay.give_back(inside, stick))
+    assert applied.missing == 1
+    assert inside.ledger.missing(inside.lane()) == [Range(1, 1)]
+    assert relay.take(first).gaps == {}
+    assert relay.records("inside") == {P: 2}
+    assert inside.hear(relay.give_back(inside, stick)).missing == 0
+    assert inside.ledger.missing(inside.lane()) == []
+
+
+def test_a_gap_is_closed_by_what_the_receipt_asks_for(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    for n in range(4):
+        inside.append(n)
+    whole = inside.export(relay, stick, numbers={"transactions": [Range(1, 1), Range(4, 4)]})
+    relay.take(whole.path)
+    inside.hear(relay.give_back(inside, stick))
+    asked = inside.ledger.missing(inside.lane())
+    assert asked == [Range(2, 3)]
+    relay.take(inside.export(relay, stick, numbers={"transactions": asked}).path)
+    assert relay.records("inside") == {P: 4}
+
+
+def test_attack_87_a_bundle_for_another_relay_is_refused(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    other = Machine(tmp_path / "other", "relay-2", 3)
+    inside.trusts(other, "relay")
+    other.trusts(inside, "node")
+    inside.append(1)
+    path = inside.export(relay, stick).path
+    assert refused(lambda: other.take(path)) == "bundle.recipient"
+    assert other.records("inside") == {}
+    assert relay.take(path).new == 1
+
+
+def test_attack_3_6_a_strangers_bundle_is_refused_before_anything_is_taken(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    path = inside.export(relay, stick).path
+    stranger = SigningKey(b"x" * 32)
+    assert refused(lambda: relay.take(resigned(path, stranger, lambda _: None))) == "key.untrusted"
+    assert not (relay.spool / "inside").exists()
+
+
+def test_attack_93_a_relays_key_signs_no_bundle_and_a_nodes_key_no_receipt(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    path = inside.export(relay, stick).path
+    data = path.read_bytes()
+    assert refused(lambda: relay.take(resigned(path, relay.key, lambda _: None))) == "key.untrusted"
+    path.write_bytes(data)
+    relay.take(path)
+    back = relay.give_back(inside, stick)
+    assert (
+        refused(lambda: inside.hear(resigned(back, inside.key, lambda _: None))) == "key.untrusted"
+    )
+    assert inside.records() == {E: 1}
+
+
+Document = dict[str, Any]
+WRONG: list[tuple[Callable[[Document], object], str]] = [
+    (lambda d: d.update(serial=1.0), "json.number"),
+    (lambda d: d.update(serial=True), "document.field"),
+    (lambda d: d.update(serial="1"), "document.field"),
+    (lambda d: d.update(more=1), "document.unknown_key"),
+    (lambda d: d.pop("to"), "document.field"),
+    (lambda d: d.update(note="a\u202eb"), "document.field"),
+    (lambda d: d.update(note="a\nb"), "document.field"),
+    (lambda d: d.update(made_at="2026-02-30T00:00:00.000Z"), "manifest.sense"),
+    (lambda d: d["members"].pop(), "manifest.sense"),
+    (lambda d: d["members"].reverse(), "manifest.sense"),
+    (lambda d: d["members"].append(d["members"][0]), "manifest.sense"),
+    (lambda d: d["members"][0].update(name="../x"), "document.field"),
+    (lambda d: d["members"][0].update(size=10**10), "document.field"),
+    (lambda d: d["members"][0].update(size=1), "bundle.members"),
+    (lambda d: d["lanes"][0].update(ranges="1-3"), "manifest.sense"),
+    (lambda d: d["lanes"][0].update(records=0), "manifest.sense"),
+    (lambda d: d["lanes"][0]["head"].update(seq=1), "manifest.sense"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_attack_19_a_manifest_that_is_not_what_our_writer_makes_is_refused(
+    machines: tuple[Machine, Machine], stick: Path, number: int
+) -> None:
+    inside, relay = machines
+    change, error = WRONG[number]
+    inside.append(1)
+    inside.append(2)
+    path = inside.export(relay, stick).path
+    assert refused(lambda: relay.take(resigned(path, inside.key, change))) == error
+    assert relay.records("inside") == {}
+
+
+def test_attack_4_a_manifest_of_another_kind_is_refused(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    path = inside.export(relay, stick).path
+    for kind in (RECEIPT_TYPE, "application/vnd.airgap-bridge.segment.v1+json"):
+        resigned(path, inside.key, lambda _: None, kind)
+        assert refused(lambda: relay.take(path)) == "envelope.type"
+
+
+def test_what_was_tampered_with_is_refused_and_the_rest_goes_on(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    for n in range(3):
+        inside.append(n)
+    path = inside.export(relay, stick).path
+    manifest, one, two, three = parts_of(path)
+    flipped = bytearray(two[1])
+    flipped[20] ^= 1
+    outcome = relay.take(rebuilt(path, [manifest, one, (two[0], bytes(flipped)), three]))
+    assert outcome.new == 2
+    assert [each.packed.seq for each in outcome.refused] == [2]
+    assert outcome.refused[0].error.id in ("segment.digest", "frame.content")
+    assert outcome.gaps == {("inside", "transactions"): [Range(2, 2)]}
+    assert relay.records("inside") == {P: 2}
+
+
+def test_members_that_the_manifest_does_not_name_are_refused(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    inside.append(2)
+    path = inside.export(relay, stick).path
+    manifest, one, two = parts_of(path)
+    more = ("segments/inside/transactions/000000000003.ndjson.zst", two[1])
+    for parts in ([manifest, one], [manifest, two, one], [manifest, one, two, more], [one, two]):
+        rebuilt(path, parts)
+        assert refused(lambda: relay.take(path)).startswith("bundle.")
+    assert relay.records("inside") == {}
+
+
+def test_a_second_segment_of_one_number_is_a_fork_kept_and_not_sent(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    relay.take(inside.export(relay, stick).path)
+    twin = Machine(tmp_path / "twin", "inside", 1)
+    twin.trusts(relay, "relay")
+    twin.append(2)
+    outcome = relay.take(twin.export(relay, stick, name="twin.agb").path)
+    assert [each.seq for each in outcome.forks] == [1]
+    lane = relay.lane(node="inside")
+    assert [seq for seq, _ in relay.ledger.forks(lane)] == [1]
+    assert len(list(lane.forks.iterdir())) == 1
+    assert relay.records("inside") == {P: 1}
+    again = relay.take(stick / "twin.agb")
+    assert again.duplicate == 1
+
+
+def test_attack_22_a_revoked_key_counts_below_its_number_alone(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    for n in range(3):
+        inside.append(n)
+    path = inside.export(relay, stick).path
+    relay.trust = relay.trust.revoke(inside.key.public.id, {"inside/transactions": 2})
+    outcome = relay.take(path)
+    assert outcome.new == 1
+    assert [each.error.id for each in outcome.refused] == ["key.revoked"] * 2
+    relay.trust = TrustStore()
+    relay.trusts(inside, "node")
+    assert relay.take(path).new == 2
+
+
+def test_attack_90_92_a_stale_or_foreign_receipt_changes_nothing(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    for n in range(5):
+        inside.append(n)
+    relay.take(inside.export(relay, stick).path)
+    relay.answer("inside", upto=3)
+    old = relay.give_back(inside, stick)
+    assert inside.hear(old).delivered == 3
+    assert inside.records() == {D: 3, E: 2}
+    relay.answer("inside")
+    assert inside.hear(relay.give_back(inside, stick)).delivered == 2
+    again = inside.hear(old)
+    assert (again.delivered, again.stale) == (0, True)
+    assert inside.records() == {D: 5}
+    assert list(inside.lane().sealed_numbers()) == [1, 2, 3, 4, 5]
+    twin = Machine(tmp_path / "twin", "inside", 1)
+    twin.trusts(relay, "relay")
+    twin.append(9)
+    foreign = twin.hear(old)
+    assert foreign.foreign == [("transactions", 3), ("transactions", 5)]
+    assert twin.records() == {P: 1}
+
+
+def test_attack_88_a_receipt_for_another_node_is_refused(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    relay.take(inside.export(relay, stick).path)
+    back = relay.give_back(inside, stick)
+    other = Machine(tmp_path / "other", "other", 5)
+    other.trusts(relay, "relay")
+    assert refused(lambda: other.hear(back)) == "bundle.recipient"
+
+
+def test_what_the_beacon_refused_comes_back_by_record(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1, 2, 3)
+    relay.take(inside.export(relay, stick).path)
+    lane = relay.lane(node="inside")
+    relay.answer("inside")
+    with relay.ledger._database.write() as tx:  # noqa: SLF001 - as a bisected refusal leaves it
+        tx.execute(
+            "INSERT INTO exception (lane, seq, line, at, verdict, status, text)"
+            " SELECT id, 1, 2, 5, 'refused', 422, 'secret text of theirs' FROM lane WHERE node = ?",
+            (lane.node,),
+        )
+    back = relay.give_back(inside, stick)
+    assert b"secret text" not in back.read_bytes()
+    for _, data in parts_of(back)[1:]:
+        assert b"secret text" not in dsse.parse(data, limit=len(data)).payload
+    applied = inside.hear(back)
+    assert (applied.delivered, applied.quarantined) == (2, 1)
+    (found,) = inside.ledger.exceptions(inside.lane())
+    assert (found.seq, found.line, found.status) == (1, 2, 422)
+    assert inside.records() == {D: 2, Q: 1}
+
+
+def test_age_itself_opens_our_bundle_and_ours_opens_one_of_age(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    ours = inside.export(relay, stick, age=[relay.age]).path
+    assert ours.name.endswith(".agb.age")
+    key = relay.folder / "age.key"
+    clear = subprocess.run(["age", "-d", "-i", key, ours], check=True, capture_output=True).stdout
+    theirs = stick / "by-age.agb.age"
+    subprocess.run(
+        ["age", "-r", relay.age, "-o", theirs], input=clear, check=True, capture_output=True
+    )
+    assert relay.take(theirs).new == 1
+    assert relay.take(ours).duplicate == 1
+
+
+def test_attack_97_104_a_changed_or_longer_encrypted_file_is_refused(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    path = inside.export(relay, stick, age=[relay.age]).path
+    good = path.read_bytes()
+    for at in (3, 30, 80, 150, 190, 250, len(good) - 1):
+        changed = bytearray(good)
+        changed[at] ^= 1
+        path.write_bytes(changed)
+        error = refused(lambda: relay.take(path))
+        assert error.startswith(("age.", "container.")), (at, error)
+    path.write_bytes(good + b"x")
+    assert refused(lambda: relay.take(path)) == "age.failed"
+    path.write_bytes(good)
+    assert relay.take(path).new == 1
+
+
+def test_attack_99_the_wrong_identity_opens_nothing(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    path = inside.export(relay, stick, age=[inside.age]).path
+    assert refused(lambda: relay.take(path)) == "age.failed"
+
+
+def test_attack_101_a_passphrase_file_costs_no_work(
+    machines: tuple[Machine, Machine], tmp_path: Path
+) -> None:
+    _, relay = machines
+    path = tmp_path / "x.agb.age"
+    stanza = b"-> scrypt rF0/NwblUHHTpgQgRpe5CQ 30\n" + b"A" * 43 + b"\n--- " + b"A" * 43 + b"\n"
+    path.write_bytes(b"age-encryption.org/v1\n" + stanza + b"x" * 100)
+    assert refused(lambda: relay.take(path)) == "age.header"
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "age1yubikey1q", "ssh-ed25519 AAAA", "AGE-SECRET-KEY-1" + "Q" * 58, "age1" + "q" * 58,
+        "../age1", "AGE1" + "Q" * 58, "",
+    ],
+)  # fmt: skip
+def test_attack_100_what_is_no_x25519_recipient_is_refused(
+    machines: tuple[Machine, Machine], stick: Path, recipient: str
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    assert refused(lambda: inside.export(relay, stick, age=[recipient])) == "recipient.form"
+    assert list(stick.iterdir()) == []
+    assert inside.records() == {P: 1}
+
+
+def test_identities_are_one_secret_key_that_others_cannot_read(tmp_path: Path) -> None:
+    path = make_identity(tmp_path)
+    before = path.read_bytes()
+    assert make_identity(tmp_path).read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert recipient_of(read_identity(path)).startswith("age1")
+    path.chmod(0o640)
+    assert refused(lambda: read_identity(path)) == "age.identity"
+    path.chmod(0o600)
+    path.write_text("AGE-SECRET-KEY-1NOTHING\n")
+    assert refused(lambda: read_identity(path)) == "age.identity"
+
+
+def test_nothing_half_written_stays_where_a_medium_fails(
+    machines: tuple[Machine, Machine], tmp_path: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    with pytest.raises(OSError, match="directory"):
+        inside.export(relay, tmp_path / "nowhere")
+    assert inside.records() == {P: 1}
+    assert inside.ledger.bundles() == []
+
+
+def test_what_is_exported_is_not_sent_by_a_batch_of_before(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1, 2)
+    (span,) = inside.ledger.spans(inside.lane())
+    inside.ledger.open_batch(inside.lane(), Bounds(span.chain, 1, 0, 1, 2), "key")
+    inside.export(relay, stick)
+    assert inside.ledger.open_batches(inside.lane()) == []
+    assert inside.records() == {E: 2}
+
+
+def test_bundles_are_as_many_as_the_size_asks_for(machines: tuple[Machine, Machine]) -> None:
+    inside, _ = machines
+    for n in range(10):
+        inside.append(n)
+    found: list[Chosen] = list(chosen(inside.lane(), [Range(1, 10)]))
+    one = found[0].packed.size + 2048
+    parts = list(parted(found, 3 * one + 8 * ustar.BLOCK + 100))
+    assert [len(part) for part in parts] == [3, 3, 3, 1]
+    assert refused(lambda: list(parted(found, 1000))) == "export.max_size"
+
+
+def test_a_reviewer_sees_with_tar_zstd_and_jq_what_leaves(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1, 2)
+    path = inside.export(relay, stick, note="for review").path
+    name = "segments/inside/transactions/000000000001.ndjson.zst"
+    told = subprocess.run(
+        ["sh", "-c", f"tar -xOf '{path}' {name} | zstd -dcq | jq -r .id"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.split() == ["1", "2"]
+    said = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f"tar -xOf '{path}' {MANIFEST_NAME} | jq -r '.payload|@base64d|fromjson|.note'",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout.strip() == "for review"
+
+
+def test_a_relay_that_lost_its_ledger_sends_what_it_holds_once_more(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    for n in range(3):
+        inside.append(n)
+    path = inside.export(relay, stick).path
+    relay.take(path)
+    relay.answer("inside", upto=2)
+    relay.ledger.close()
+    for left in relay.spool.glob("ledger.db*"):
+        left.unlink()
+    again = Machine(relay.folder, relay.name, relay.seed, relay.trust)
+    again.look()
+    assert again.records("inside") == {P: 3}
+    assert again.take(path).duplicate == 3
+    again.answer("inside")
+    assert inside.hear(again.give_back(inside, stick)).delivered == 3
+
+
+def test_a_dry_run_takes_nothing(machines: tuple[Machine, Machine], stick: Path) -> None:
+    inside, relay = machines
+    inside.append(1)
+    path = inside.export(relay, stick).path
+    assert relay.take(path, dry_run=True).new == 1
+    assert relay.records("inside") == {}
+    assert not (relay.spool / "inside").exists()
+
+
+def test_a_manifest_of_the_most_segments_is_within_its_limit() -> None:
+    node, stream = "n" * 63, "s" * 32
+    packed = tuple(
+        manifests.Packed(node, stream, 2 * n, 10**9, "f" * 64)
+        for n in range(1, manifests.SEGMENTS_MAX + 1)
+    )
+    ranges = tuple(Range(each.seq, each.seq) for each in packed)
+    lane = manifests.LaneSums(node, stream, ranges, 1, 1, 5, 6, "c" * 32, 10**6, "d" * 64, ())
+    told = manifests.Manifest("a" * 32, 1, 5, node, "r", "", 0, (lane,), packed)
+    envelope = dsse.seal(manifests.PAYLOAD_TYPE, manifests.encode(told), [SigningKey(b"k" * 32)])
+    assert len(envelope) <= manifests.MANIFEST_MAX
+
+
+def test_an_open_bundle_is_not_read_by_its_name(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    link = stick / "link.agb"
+    link.symlink_to("/etc/passwd")
+    assert refused(lambda: relay.take(link)) == "file.kind"
+    os.mkfifo(stick / "fifo.agb")
+    assert refused(lambda: relay.take(stick / "fifo.agb")) == "file.kind"
+    inside.append(1)
+    assert isinstance(relay.opened(inside.export(relay, stick).path), Bundle)
+
+
+def test_a_lane_of_an_imported_node_stands_beside_ones_own(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    relay.append(7)
+    inside.append(1)
+    relay.take(inside.export(relay, stick).path)
+    assert Lane(relay.spool, "inside", "transactions").imported.exists()
+    assert relay.records() == {P: 1}
+    with pytest.raises(VerificationError):
+        relay.take(relay.export(inside, stick, name="own.agb").path)
