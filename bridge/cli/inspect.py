@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bridge.cli.found import Found, answer_of, lines_of
+from bridge.cli.inspectbundle import is_container, judge, records_of
 from bridge.cli.keyring import key_option, keys_for
 from bridge.cli.session import Session, json_option
 from keys.errors import ConfigError, VerificationError
@@ -41,7 +42,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Show what the segment PATH holds: who, what, how many, valid or not.
+    """Show what a segment, bundle or return bundle holds: who, what, how many, valid or not.
 
     With --records the lines alone go to stdout, what is said about them to stderr: into a pipe or a
     file byte for byte, on a terminal with controls and invisible marks escaped. Lines of a file whose
@@ -55,6 +56,9 @@ def command(
     if path is None:
         raise click.UsageError("Missing argument 'PATH'.")
     count = _count(records)
+    if is_container(path):
+        _inspect_container(session, path, key_files, records=records)
+        return
     keys = _keys(session, key_files)
     try:
         with Segment.open(path, own=False) as segment:
@@ -72,6 +76,35 @@ def command(
         problem = problem_of(error)
         raise VerificationError(problem.id, problem.message, problem.hint) from error
     _tell(session, path, found, records=records)
+
+
+def _inspect_container(
+    session: Session, path: Path, key_files: tuple[Path, ...], *, records: str | None
+) -> None:
+    """A bundle or a return bundle; with ``records`` its lines alone go to stdout."""
+    judged = judge(session, path, key_files)
+    good = judged.error is None and not judged.problems
+    if session.as_json:
+        said = {"path": str(path), "kind": judged.kind, "valid": good, **judged.answer}
+        session.result(said, lambda: None)
+    else:
+        for line in judged.lines:
+            (session.say if records is None else session.note)(line)
+        if judged.error is not None:
+            session.show_error(judged.error)
+    if records is not None and good and not session.as_json:
+        left = _count(records)
+        for raw in records_of(session, path, key_files):
+            for record in BytesIO(raw):
+                if left == 0:
+                    break
+                left = None if left is None else left - 1
+                if sys.stdout.isatty():
+                    session.say(record[:-1].decode("utf-8", "backslashreplace"))
+                else:
+                    sys.stdout.buffer.write(record)
+        sys.stdout.buffer.flush()
+    session.finish(0 if good else VerificationError.exit_code)
 
 
 def _tell(session: Session, path: Path, found: Found, *, records: str | None) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from bridge.cli.inspectbundle import is_container, judge
 from bridge.cli.keyring import key_option, keys_for
 from bridge.cli.session import Session, json_option
 from keys.errors import VerificationError
-from spool.verdicts import Item
+from spool.verdicts import Item, problem_of
 from spool.verification import verify
 
 
@@ -29,7 +30,7 @@ def command(
     records: bool,
     as_json: bool,
 ) -> None:
-    """Verify signatures, digests and chains of segments, folders, lanes or spools.
+    """Verify signatures, digests and chains of segments, folders, lanes, spools or bundles.
 
     A file is judged by itself, and against the one named before it; a lane also for holes and
     against its head. Exit code 4 if anything is bad, or a PATH holds nothing to verify.
@@ -38,7 +39,20 @@ def command(
     keys = keys_for(session, key_files)
     answers: list[Mapping[str, Any]] = []
     bad = segments = lines = 0
-    for item in verify(paths, keys, records=records):
+    containers = [path for path in paths if is_container(path)]
+    for path in containers:
+        judged = judge(session, path, key_files)
+        problem = judged.error or next(iter(judged.problems), None)
+        found = None if problem is None else problem_of(problem)
+        if as_json:
+            answers.append(_answer(Item(path, judged.kind, found)))
+        else:
+            _show(session, Item(path, judged.kind, found, "its signature and members are good"))
+        bad += problem is not None
+        segments += judged.answer.get("segments", 0) if problem is None else 0
+        lines += judged.answer.get("records", 0) if problem is None else 0
+    others = [path for path in paths if path not in containers]
+    for item in verify(others, keys, records=records) if others else ():
         if as_json:
             answers.append(_answer(item))
         else:

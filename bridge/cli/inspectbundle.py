@@ -1,0 +1,208 @@
+"""What a bundle or a return bundle holds, for whoever approves it; each of its segments verified."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.cli.keyring import read_key_file
+from bridge.cli.peers import identity_of, trust_of
+from bridge.cli.session import Session
+from keys.ed25519 import PublicKey
+from keys.errors import BridgeError, ConfigError, VerificationError
+from spool.clock import rfc3339
+from spool.frames import FrameDecoder
+from spool.ranges import format_ranges
+
+if TYPE_CHECKING:
+    from bridge.transfer.bundle import Bundle, Keys, ReturnBundle
+
+_USTAR_AT = 257
+_START = 300
+_SHOWN = 12
+
+
+def is_container(path: Path) -> bool:
+    """Whether the file at ``path`` begins as a bundle does, encrypted or not."""
+    from bridge.transfer.agefile import is_age
+
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+    except (OSError, ValueError):
+        return False
+    return start[_USTAR_AT : _USTAR_AT + 6] == b"ustar\0" or is_age(start)
+
+
+@dataclass
+class Judged:
+    """What was found out of one file."""
+
+    path: Path
+    kind: str
+    answer: dict[str, Any] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    problems: list[VerificationError] = field(default_factory=list)
+    error: BridgeError | None = None
+
+
+def judge(session: Session, path: Path, key_files: tuple[Path, ...]) -> Judged:
+    """Look into the file at ``path``: by the keys given, else by those of the configuration."""
+    from bridge.transfer.bundle import Bundle, opened
+
+    keys = _keys(session, key_files)
+    try:
+        identity = None if key_files else identity_of(session, None)
+    except ConfigError:
+        identity = None
+    judged = Judged(path, "bundle")
+    try:
+        with opened(path, keys, identity, None) as found:
+            if isinstance(found, Bundle):
+                _bundle(found, keys, judged)
+            else:
+                judged.kind = "return"
+                _return(found, judged)
+    except (VerificationError, ConfigError) as error:
+        judged.error = error
+    return judged
+
+
+def records_of(session: Session, path: Path, key_files: tuple[Path, ...]) -> Iterator[bytes]:
+    """The lines of all segments, exactly as they will leave; none of a file that is bad.
+
+    Raises :class:`VerificationError`.
+    """
+    from bridge.transfer.bundle import Bundle, opened
+
+    keys = _keys(session, key_files)
+    identity = None if key_files else identity_of(session, None)
+    with opened(path, keys, identity, None) as found:
+        if not isinstance(found, Bundle):
+            return
+        for packed in found.manifest.members:
+            with found.segment(packed) as segment:
+                segment.check_digest()
+                segment.check_signature(keys("node", packed.node))
+                for raw, _ in segment.raw_frames(FrameDecoder()):
+                    yield raw
+
+
+def _keys(session: Session, key_files: tuple[Path, ...]) -> "Keys":
+    if key_files:
+        given = {key.id: key for key in map(read_key_file, key_files)}
+        return lambda _role, _name: given
+    config, trust = session.config, trust_of(session)
+    own = read_key_file(config.keys.path / "node.pub.pem")
+
+    def of(role: str, name: str) -> Mapping[str, PublicKey]:
+        keys = trust.keys_for(role, name)
+        # What this machine sends is read here before it leaves.
+        return {**keys, own.id: own} if name == config.node else keys
+
+    return of
+
+
+def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
+    told = found.manifest
+    for packed in told.members:
+        try:
+            with found.segment(packed) as segment:
+                segment.check_digest()
+                segment.check_signature(keys("node", packed.node))
+                for _ in segment.raw_frames(FrameDecoder()):
+                    pass
+        except VerificationError as error:
+            judged.problems.append(error)
+            judged.lines.append(f"  BAD {packed.name}: {error.message} [{error.id}]")
+    judged.answer = {
+        "id": told.id,
+        "serial": told.serial,
+        "from": told.sender,
+        "to": told.recipient,
+        "made_at": rfc3339(told.made_at),
+        "note": told.note,
+        "received": told.received,
+        "key": found.signer.id,
+        "segments": len(told.members),
+        "records": sum(lane.records for lane in told.lanes),
+        "size": sum(each.size for each in told.members),
+        "lanes": [
+            {
+                "node": lane.node,
+                "stream": lane.stream,
+                "ranges": format_ranges(lane.ranges),
+                "records": lane.records,
+                "raw_size": lane.raw_size,
+                "first_at": None if lane.first_at is None else rfc3339(lane.first_at),
+                "last_at": None if lane.last_at is None else rfc3339(lane.last_at),
+                "head": {
+                    "chain": lane.head_chain,
+                    "seq": lane.head_seq,
+                    "digest": lane.head_digest,
+                },
+                "lost": [{"ranges": r, "records": count} for r, count in lane.lost],
+            }
+            for lane in told.lanes
+        ],
+    }
+    head = [
+        f"bundle {told.serial} of {told.sender} for {told.recipient}, made {rfc3339(told.made_at)}",
+        f"  signed by key {found.signer.id}",
+        f"  note: {told.note or '-'}",
+    ]
+    for lane in told.lanes:
+        times = ""
+        if lane.first_at is not None and lane.last_at is not None:
+            times = f", taken {rfc3339(lane.first_at)} to {rfc3339(lane.last_at)}"
+        head.append(
+            f"  {lane.node}/{lane.stream} {format_ranges(lane.ranges)} of {lane.head_seq}: "
+            f"{lane.records} records, {lane.raw_size} bytes{times}"
+        )
+        head += [f"    declares the loss of {r or 'unnumbered records'}" for r, _ in lane.lost]
+    judged.lines[:0] = head
+
+
+def _return(found: "ReturnBundle", judged: Judged) -> None:
+    told, receipt = found.manifest, found.receipt
+    judged.answer = {
+        "id": told.id,
+        "serial": told.serial,
+        "from": told.sender,
+        "to": told.recipient,
+        "made_at": rfc3339(told.made_at),
+        "key": found.signer.id,
+        "accepts": list(told.accepts),
+        "token": found.token is not None,
+        "lanes": [
+            {
+                "stream": lane.stream,
+                "missing": format_ranges(lane.missing),
+                "refused": len(lane.refused),
+                "in_doubt": lane.in_doubt,
+                "spans": [
+                    {"first": span.first, "last": span.last, "state": span.state}
+                    for span in lane.spans
+                ],
+            }
+            for lane in receipt.lanes
+        ],
+    }
+    judged.lines = [
+        f"return bundle {told.serial} of {told.sender} for {told.recipient}",
+        f"  made {rfc3339(told.made_at)}",
+        f"  signed by key {found.signer.id}",
+        f"  it accepts: {', '.join(told.accepts)}",
+        "  a license token goes with it, a text signed by the vendor"
+        if found.token is not None
+        else "  no license token",
+        "  everything else in it is numbers, digests, signatures and these words:",
+    ]
+    for lane in receipt.lanes:
+        spans = ", ".join(f"{s.first}-{s.last} {s.state}" for s in lane.spans[:_SHOWN])
+        more = ", …" if len(lane.spans) > _SHOWN else ""
+        judged.lines.append(f"    {lane.stream}: {spans or 'nothing'}{more}")
+        if lane.refused:
+            judged.lines.append(f"      {len(lane.refused)} records refused")
+        if lane.missing:
+            judged.lines.append(f"      never came: {format_ranges(lane.missing)}")

@@ -1,0 +1,275 @@
+"""The command line from one machine to the other and back, as operators and couriers use it."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
+from tests.support.bridges import Node, node_for
+from tests.support.commands import on_a_terminal
+
+pytestmark = pytest.mark.enable_socket
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+@pytest.fixture
+def beacon(tmp_path: Path) -> Iterator[RunningBeacon]:
+    with running_beacon(tmp_path / "beacon") as running:
+        yield running
+
+
+@pytest.fixture
+def inside(tmp_path: Path, beacon: RunningBeacon) -> Iterator[Node]:
+    with node_for(tmp_path, beacon.url, name="inside", more="egress: {mode: offline}\n") as made:
+        yield made
+
+
+@pytest.fixture
+def relay(tmp_path: Path, beacon: RunningBeacon) -> Iterator[Node]:
+    key = tmp_path / "inside_key"
+    key.write_text(LICENSE)
+    key.chmod(0o600)
+    with node_for(
+        tmp_path, beacon.url, name="relay-1", more=f"licenses: {{inside: [{key}]}}\n"
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    return folder
+
+
+def told(node: Node, *arguments: str | Path, code: int = 0) -> dict[str, Any]:
+    done = node.bridge(*map(str, arguments), "--json")
+    assert done.returncode == code, (done.stdout, done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def public(node: Node) -> Path:
+    return node.folder / "keys" / "node.pub.pem"
+
+
+def trust(here: Node, other: Node, role: str) -> None:
+    shown = told(other, "keys", "show")
+    told(
+        here, "keys", "trust", public(other), "--role", role, "--name", other.name,
+        "--fingerprint", shown["id"], "--age", shown["age"],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def paired(inside: Node, relay: Node) -> tuple[Node, Node]:
+    trust(inside, relay, "relay")
+    trust(relay, inside, "node")
+    return inside, relay
+
+
+def append(node: Node, *ids: str) -> None:
+    lines = "".join(json.dumps({"id": each}) + "\n" for each in ids)
+    assert node.bridge("append", "transactions", stdin=lines.encode()).returncode == 0
+
+
+def records(node: Node, of: str = "inside") -> dict[str, int]:
+    said = json.loads(node.bridge("status", "--json").stdout)
+    found = [
+        lane for lane in said["lanes"] if (lane["node"], lane["stream"]) == (of, "transactions")
+    ]
+    return {state: n for lane in found for state, n in lane["records"].items() if n}
+
+
+def test_out_and_back_with_balanced_books_on_both_sides(
+    paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, relay = paired
+    append(inside, "a", "b")
+    (bundle,) = told(inside, "export", "--to", stick, "--note", "first")["bundles"]
+    assert (bundle["records"], bundle["segments"]) == (2, 1)
+    assert bundle["lanes"] == [{"node": "inside", "stream": "transactions", "ranges": "1"}]
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=stick, check=True, capture_output=True)
+    slip = (stick / (Path(bundle["path"]).name + ".txt")).read_text()
+    for word in (bundle["sha256"], "inside", "relay-1", "first", "bridge import"):
+        assert word in slip
+    assert records(inside) == {"exported": 2}
+    (item,) = told(relay, "import", bundle["path"])["items"]
+    assert item["segments"] == {"new": 1, "duplicate": 0, "refused": 0}
+    (item,) = told(relay, "import", bundle["path"])["items"]
+    assert item["segments"] == {"new": 0, "duplicate": 1, "refused": 0}
+    assert relay.bridge("run", "--once").returncode == 0
+    assert {record.id for record in beacon.records("transactions")} == {"a", "b"}
+    (back,) = told(relay, "export", "--for", "inside", "--to", stick)["bundles"]
+    (item,) = told(inside, "import", back["path"])["items"]
+    assert item["kind"] == "return"
+    assert item["receipts"]["delivered"] == 2
+    assert records(inside) == {"delivered": 2}
+    assert records(relay) == {"delivered": 2}
+    assert told(inside, "export", "--to", stick)["bundles"] == []
+    assert beacon.received()["transactions"]["records"] == 2
+
+
+def test_a_relay_without_the_nodes_key_waits_loudly(
+    inside: Node, tmp_path: Path, beacon: RunningBeacon, stick: Path
+) -> None:
+    with node_for(tmp_path, beacon.url, name="keyless") as relay:
+        trust(inside, relay, "relay")
+        trust(relay, inside, "node")
+        append(inside, "a")
+        (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+        told(relay, "import", bundle["path"])
+        assert relay.bridge("run", "--once").returncode == 7
+        assert "transactions" not in {
+            stream for stream, found in beacon.received().items() if found["records"]
+        }
+        said = relay.bridge("status").stdout
+        assert "license.missing" in said
+        assert records(relay) == {"pending": 1}
+
+
+def test_again_and_resend_pack_what_is_not_confirmed(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    (lost,) = told(inside, "export", "--to", stick)["bundles"]
+    Path(lost["path"]).unlink()
+    append(inside, "b")
+    (second,) = told(inside, "export", "--to", stick)["bundles"]
+    assert second["records"] == 1
+    (item,) = told(relay, "import", second["path"], code=3)["items"]
+    assert item["gaps"] == [{"node": "inside", "stream": "transactions", "ranges": "1"}]
+    (back,) = told(relay, "export", "--for", "inside", "--to", stick)["bundles"]
+    (item,) = told(inside, "import", back["path"], code=3)["items"]
+    assert item["receipts"]["missing"] == 1
+    (resent,) = told(inside, "export", "--to", stick, "--resend", back["path"])["bundles"]
+    assert resent["lanes"][0]["ranges"] == "1"
+    (again,) = told(inside, "export", "--to", stick, "--again")["bundles"]
+    assert again["records"] == 2
+    (item,) = told(relay, "import", again["path"])["items"]
+    assert item["segments"] == {"new": 1, "duplicate": 1, "refused": 0}
+
+
+def test_what_is_exported_is_not_sent_when_egress_returns_unless_replayed(
+    paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, _ = paired
+    append(inside, "a")
+    told(inside, "export", "--to", stick)
+    config = inside.config
+    config.write_text(config.read_text().replace("egress: {mode: offline}\n", ""))
+    assert inside.bridge("run", "--once").returncode == 0
+    assert beacon.received()["transactions"]["records"] == 0
+    replayed = told(inside, "replay", "--state", "exported")
+    assert replayed["delivered"]["records"] == 1
+    assert beacon.received()["transactions"]["records"] == 1
+
+
+def test_a_bundle_is_encrypted_to_the_relay_unless_said_otherwise(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    assert bundle["encrypted"]
+    assert inside.bridge("inspect", bundle["path"]).returncode == 4
+    (plain,) = told(inside, "export", "--to", stick, "--again", "--plain")["bundles"]
+    assert not plain["encrypted"]
+    shown = inside.bridge("inspect", plain["path"], "--records")
+    assert shown.stdout == '{"id": "a"}\n'
+    assert "for relay-1" in shown.stderr
+    by_key = relay.bridge("verify", plain["path"], "--key", str(public(inside)))
+    assert by_key.returncode == 0
+    assert relay.bridge("inspect", bundle["path"], "--json").returncode == 0
+
+
+def test_a_forged_bundle_ends_with_4_and_changes_nothing(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    (bundle,) = told(inside, "export", "--to", stick, "--plain")["bundles"]
+    path = Path(bundle["path"])
+    data = bytearray(path.read_bytes())
+    data[700] ^= 1
+    path.write_bytes(data)
+    answer = told(relay, "import", path, code=4)
+    assert answer["items"][0]["ok"] is False
+    assert answer["items"][0]["problem"]["id"]
+    assert records(relay) == {}
+    assert relay.bridge("inspect", str(path)).returncode == 4
+    assert relay.bridge("verify", str(path)).returncode == 4
+
+
+def test_nobody_to_export_to_is_said_with_what_to_do(inside: Node, stick: Path) -> None:
+    done = inside.bridge("export", "--to", str(stick))
+    assert done.returncode == 78
+    assert "bridge keys trust" in done.stderr
+    assert list(stick.iterdir()) == []
+
+
+def test_a_fingerprint_that_is_not_the_keys_own_is_refused(inside: Node, relay: Node) -> None:
+    done = inside.bridge(
+        "keys", "trust", str(public(relay)), "--role", "relay", "--name", "relay-1",
+        "--fingerprint", "0" * 64,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "trust.fingerprint" in done.stderr
+    assert told(inside, "keys", "list")["keys"] == []
+
+
+def test_a_key_is_shown_in_groups_of_four_and_revoked_by_its_beginning(
+    paired: tuple[Node, Node],
+) -> None:
+    inside, relay = paired
+    shown = relay.bridge("keys", "show").stdout
+    key = told(relay, "keys", "show")["id"]
+    assert re.search(r"(?:[0-9a-f]{4} ){7}[0-9a-f]{4}", shown)
+    told(inside, "keys", "revoke", key[:12])
+    (listed,) = told(inside, "keys", "list")["keys"]
+    assert listed["revoked"] == {}
+    assert inside.bridge("export", "--to", str(inside.folder)).returncode == 78
+
+
+def test_the_bar_is_shown_on_a_terminal(paired: tuple[Node, Node], stick: Path) -> None:
+    inside, _ = paired
+    append(inside, "a")
+    shown = on_a_terminal(["--config", inside.config, "export", "--to", stick], errors=True)
+    assert b"writing" in shown
+
+
+def test_pairing_takes_the_lines_of_the_manual(inside: Node, relay: Node, stick: Path) -> None:
+    text = OPERATIONS.read_text()
+    section = text[text.index("## Pairing a node and a relay") :]
+    begin = section.index("```sh\n") + 6
+    block = section[begin : section.index("```", begin)]
+    lines = [line.partition("#")[0].strip() for line in block.splitlines()]
+    lines = [line for line in lines if line]
+    assert len(lines) == 8  # four a side
+    shown = {node.name: told(node, "keys", "show") for node in (inside, relay)}
+    here = inside
+    for line in lines:
+        if line.startswith("cp"):
+            here = inside if "INSIDE" in line else relay
+        words = (
+            line.replace("INSIDE/", f"{inside.folder}/")
+            .replace("RELAY/", f"{relay.folder}/")
+            .replace("STICK", str(stick))
+            .replace("FINGERPRINT-OF-RELAY", shown["relay-1"]["id"])
+            .replace("FINGERPRINT-OF-INSIDE", shown["inside"]["id"])
+            .replace("AGE-OF-RELAY", shown["relay-1"]["age"])
+            .replace("AGE-OF-INSIDE", shown["inside"]["age"])
+        ).split()
+        if words[0] == "bridge":
+            done = here.bridge(*words[1:])
+            assert done.returncode == 0, (line, done.stderr)
+        else:
+            subprocess.run(words, check=True)
+    assert [key["name"] for key in told(inside, "keys", "list")["keys"]] == ["relay-1"]
+    assert [key["name"] for key in told(relay, "keys", "list")["keys"]] == ["inside"]
