@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.golden.bad import bad
 from tests.golden.build import HERE, SIGNER, STRANGER
+from tests.golden.bundles import bundles, document
 from tests.golden.good import SUFFIX, good
 
 
@@ -31,6 +32,9 @@ def files() -> dict[str, bytes]:
         spool, slash, _ = wrong.name.partition("/")
         shown = f"bad/{spool}" if slash else path
         table[shown] = {"file": shown, "error": wrong.error, "why": wrong.why}
+    for each in bundles():
+        made[f"bundles/{each.name}"] = each.data
+    made["bundles.json"] = document()
     made["good.json"] = _document(said)
     made["bad.json"] = _document(list(table.values()))
     return made

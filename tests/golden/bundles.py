@@ -1,0 +1,225 @@
+"""Bundles and return bundles by hand: one that is good, and one for each defect.
+
+Every byte from the description in ``docs/bundles.md``, none from our writer.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.golden.build import CHAIN, SIGNER, STRANGER, Key, compact, signature
+from tests.golden.good import good
+
+BUNDLE = "application/vnd.airgap-bridge.bundle.v1+json"
+RECEIPT = "application/vnd.airgap-bridge.receipt.v1+json"
+RETURN = "application/vnd.airgap-bridge.return.v1+json"
+RELAY = STRANGER
+"""Whose receipts the node trusts; the stranger of the segments."""
+FIRST, SECOND = "transactions-000000000001-age", "transactions-000000000002-size"
+Members = Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file, and the id of the error that it must be refused with; empty if it is good."""
+
+    name: str
+    data: bytes
+    error: str
+
+
+def ustar(members: Members) -> bytes:
+    """The container, header by header as POSIX has it."""
+    found = b""
+    for name, data in members:
+        prefix, _, base = name.rpartition("/")
+        head = base.encode().ljust(100, b"\0") + b"0000644\x000000000\x000000000\0"
+        head += b"%011o\x0000000000000\0" % len(data) + b" " * 8 + b"0" + bytes(100)
+        head += b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
+        head += prefix.encode().ljust(155, b"\0") + bytes(12)
+        head = head[:148] + b"%06o\0 " % sum(head) + head[156:]
+        found += head + data + bytes(-len(data) % 512)
+    return found + bytes(1024)
+
+
+def envelope(payload: bytes, kind: str, signer: Key) -> bytes:
+    """A signed envelope in the form of our writer."""
+    return compact(
+        {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": kind,
+            "signatures": [signature(payload, signer, kind)],
+        }
+    )
+
+
+def _segments() -> list[tuple[dict[str, Any], bytes, str]]:
+    by_name = {each.name.partition(".")[0]: each for each in good()}
+    return [
+        (dict(by_name[name].said), by_name[name].data, by_name[name].digest)
+        for name in (FIRST, SECOND)
+    ]
+
+
+def manifest(**changes: object) -> dict[str, Any]:
+    """The manifest of the good bundle, with ``changes``."""
+    held = _segments()
+    said: dict[str, Any] = {
+        "v": 1,
+        "id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        "serial": 7,
+        "made_at": "2026-11-23T12:00:00.000Z",
+        "from": "prod-1",
+        "to": "relay-1",
+        "note": "week 48",
+        "received": 6,
+        "lanes": [
+            {
+                "node": "prod-1",
+                "stream": "transactions",
+                "ranges": "1-2",
+                "records": sum(one["records"] for one, _, _ in held),
+                "raw_size": sum(one["raw_size"] for one, _, _ in held),
+                "first_at": held[0][0]["first_at"],
+                "last_at": held[1][0]["last_at"],
+                "head": {"chain": CHAIN, "seq": 2, "digest": held[1][2]},
+                "lost": [],
+            }
+        ],
+        "members": [
+            {"name": _place(one["seq"]), "size": len(data), "digest": digest}
+            for one, data, digest in held
+        ],
+    }
+    return said | changes
+
+
+def _place(seq: int) -> str:
+    return f"segments/prod-1/transactions/{seq:012d}.ndjson.zst"
+
+
+def _bundle(said: object, *, signer: Key = SIGNER, kind: str = BUNDLE) -> list[tuple[str, bytes]]:
+    held = [(_place(one["seq"]), data) for one, data, _ in _segments()]
+    return [("manifest.dsse.json", envelope(compact(said), kind, signer)), *held]
+
+
+def receipt(**changes: object) -> dict[str, Any]:
+    """A receipt for the good bundle, with ``changes``."""
+    said: dict[str, Any] = {
+        "v": 1,
+        "serial": 3,
+        "made_at": "2026-11-24T08:00:00.000Z",
+        "relay": "relay-1",
+        "node": "prod-1",
+        "lanes": [
+            {
+                "stream": "transactions",
+                "in_doubt": 0,
+                "missing": "",
+                "spans": [
+                    {
+                        "chain": CHAIN,
+                        "first": 1,
+                        "last": 2,
+                        "state": "delivered",
+                        "digest": _segments()[1][2],
+                    }
+                ],
+                "refused": [{"seq": 2, "line": 0, "status": 422, "code": "refused"}],
+            }
+        ],
+    }
+    return said | changes
+
+
+def _return(
+    told: object, *, by: Key = RELAY, inner: Key | None = None, **changes: object
+) -> list[tuple[str, bytes]]:
+    sealed = envelope(compact(told), RECEIPT, inner or by)
+    said: dict[str, Any] = {
+        "v": 1,
+        "id": "00112233445566778899aabbccddeeff",
+        "serial": 3,
+        "made_at": "2026-11-24T08:00:00.000Z",
+        "from": "relay-1",
+        "to": "prod-1",
+        "accepts": ["segment.v1", "bundle.v1"],
+        "members": [
+            {
+                "name": "receipt.dsse.json",
+                "size": len(sealed),
+                "sha256": hashlib.sha256(sealed).hexdigest(),
+            }
+        ],
+    }
+    outer = envelope(compact(said | changes), RETURN, by)
+    return [("manifest.dsse.json", outer), ("receipt.dsse.json", sealed)]
+
+
+def bundles() -> Iterator[Made]:
+    """All of them."""
+    whole = _bundle(manifest())
+    name, sealed = whole[0]
+    yield Made("good.agb", ustar(whole), "")
+    yield Made("good.agr", ustar(_return(receipt())), "")
+    yield Made("stranger.agb", ustar(_bundle(manifest(), signer=STRANGER)), "key.untrusted")
+    yield Made("another-kind.agb", ustar(_bundle(manifest(), kind=RECEIPT)), "envelope.type")
+    changed = json.loads(sealed)
+    changed["payload"] = base64.b64encode(compact(manifest(serial=8))).decode()
+    other = [(name, compact(changed)), *whole[1:]]
+    yield Made("changed-after-signing.agb", ustar(other), "signature.bad")
+    doubled = compact(manifest()).replace(b'"serial":7', b'"serial":7,"serial":7')
+    twice = [(name, envelope(doubled, BUNDLE, SIGNER)), *whole[1:]]
+    yield Made("key-twice.agb", ustar(twice), "json.duplicate_key")
+    yield Made("unknown-key.agb", ustar(_bundle(manifest(more=1))), "document.unknown_key")
+    yield Made("serial-float.agb", ustar(_bundle(manifest(serial=7.5))), "json.number")
+    yield Made("note-bidi.agb", ustar(_bundle(manifest(note="a\u202eb"))), "document.field")
+    yield Made("version-2.agb", ustar(_bundle(manifest(v=2))), "document.field")
+    yield Made(
+        "anothers-lane.agb", ustar(_bundle(manifest(**{"from": "prod-2"}))), "manifest.sense"
+    )
+    unlike = manifest()
+    unlike["lanes"][0]["ranges"] = "1-3"
+    yield Made("ranges-unlike-members.agb", ustar(_bundle(unlike)), "manifest.sense")
+    yield Made("member-missing.agb", ustar(whole[:2]), "bundle.members")
+    yield Made("members-exchanged.agb", ustar([whole[0], whole[2], whole[1]]), "bundle.members")
+    yield Made("manifest-not-first.agb", ustar(whole[1:] + whole[:1]), "bundle.manifest")
+    climbing = [*whole, ("../x", b"x")]
+    yield Made("member-climbs.agb", ustar(climbing), "container.member")
+    yield Made("member-twice.agb", ustar([*whole, whole[1]]), "container.repeated")
+    yield Made("trailing-byte.agb", ustar(whole) + b"\0", "container.end")
+    yield Made("one-zero-block.agb", ustar(whole)[:-512], "container.truncated")
+    mode = bytearray(ustar(whole))
+    mode[104] = ord("7")
+    yield Made("header-mode.agb", bytes(mode), "container.header")
+    padded = bytearray(ustar(whole))
+    padded[512 + len(sealed)] = 1
+    yield Made("padding.agb", bytes(padded), "container.padding")
+    yield Made("by-a-node.agr", ustar(_return(receipt(), by=SIGNER)), "key.untrusted")
+    mixed = _return(receipt(), inner=SIGNER)
+    yield Made("receipt-by-a-node.agr", ustar(mixed), "key.untrusted")
+    yield Made("receipt-of-another.agr", ustar(_return(receipt(node="prod-2"))), "bundle.receipt")
+    back = _return(receipt())
+    yield Made(
+        "receipt-exchanged.agr",
+        ustar([back[0], _return(receipt(serial=4))[1]]),
+        "bundle.digest",
+    )
+    spans = receipt()
+    spans["lanes"][0]["spans"] *= 2
+    yield Made("spans-overlap.agr", ustar(_return(spans)), "receipt.sense")
+    state = receipt()
+    state["lanes"][0]["spans"][0]["state"] = "lost"
+    yield Made("state-unknown.agr", ustar(_return(state)), "document.field")
+    text = receipt()
+    text["lanes"][0]["refused"][0]["text"] = "what the beacon said"
+    yield Made("text-of-others.agr", ustar(_return(text)), "document.unknown_key")
+
+
+def document() -> bytes:
+    """What each must be refused with."""
+    rows = [{"file": f"bundles/{each.name}", "error": each.error} for each in bundles()]
+    return json.dumps(rows, indent=1).encode() + b"\n"
