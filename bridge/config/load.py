@@ -50,7 +50,8 @@ _ACTED_ON = frozenset(
         "spool.retention.keep.billing", "spool.retention.keep.other", "spool.retention.audit",
         "license.jwks_file", "license.issuer", "license.audience", "license.leeway",
         "license.grace", "license.max_life",
-        "admin.listen",
+        "admin.listen", "transfer.overdue", "transfer.receipts",
+        "transfer.inbox",
     }
 )  # fmt: skip
 NOT_BUILT = frozenset(KEYS) - _ACTED_ON

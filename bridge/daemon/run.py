@@ -20,6 +20,7 @@ from bridge.daemon.admin import AdminServer
 from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
+from bridge.daemon.inbox import Inbox
 from bridge.daemon.licensing import Licensing
 from bridge.daemon.looking import look_at
 from bridge.daemon.reloading import Reloading, Sources
@@ -64,6 +65,8 @@ _LEVELS = {
     "spool.retention": logging.ERROR,
     "admin.listen": logging.WARNING,
     "admin.failed": logging.ERROR,
+    "transfer.refused": logging.ERROR,
+    "transfer.inbox": logging.ERROR,
     "egress.down": logging.WARNING,
     "egress.paused": logging.ERROR,
     "lane.failed": logging.ERROR,
@@ -236,7 +239,14 @@ class Daemon:
             )
             after_intake.callback(teller.close)
             supervision = self._supervision(intake, engine)
-            silence = self._silence()
+            looks: list[Callable[[], object]] = [
+                teller.look,
+                supervision.look,
+                self._silence().look,
+                self._inbox(engine),
+            ]
+            if self._certificate is not None:
+                looks.append(self._certificate.look)
             self._serve_admin(held)
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
@@ -244,11 +254,8 @@ class Daemon:
             while not self._told_to_stop():
                 self._keep_house()
                 self._take_up(engine)
-                teller.look()
-                if self._certificate is not None:
-                    self._certificate.look()
-                supervision.look()
-                silence.look()
+                for look in looks:
+                    look()
                 if watcher is not None:
                     # Each time: a folder that was made anew has to be followed anew.
                     for sealer in self.house.sealers.values():
@@ -356,6 +363,15 @@ class Daemon:
             return {}
         trust = TrustStore.load(self._config.keys.path / TRUST_NAME)
         return {key.public.id: key.public for key in trust.named("node", node)}
+
+    def _inbox(self, engine: Engine | None) -> Callable[[], None]:
+        inbox = Inbox(self._config, self._signer, self.ledger, SYSTEM_CLOCK, tell)
+
+        def look() -> None:
+            if inbox.look(self._licenses) and engine is not None:
+                engine.wake()
+
+        return look
 
     def _silence(self) -> SilenceWatch:
         key = self._licenses.to_send(self._config.node)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.operate.certificate import WARN_MS, ends_at
+from bridge.operate.crossing import crossing
 from bridge.operate.flow import SENT_OVER_MS, sent_per_s
 from bridge.operate.forecast import Forecast, Rates, forecast
 from bridge.operate.lanestatus import LaneStatus, lane_status
@@ -87,6 +88,7 @@ def look(  # noqa: PLR0913 - one fact each
     certificate: Path | None = None,
     min_free: int = 0,
     online_key: bool | None = None,
+    overdue: int | None = None,
     token: TokenSaid = NO_TOKEN,
 ) -> Status:
     """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
@@ -97,6 +99,8 @@ def look(  # noqa: PLR0913 - one fact each
     ``open_at`` is where the intake takes telemetry from other machines without a license key, None
     where it does not. ``certificate`` is the file of the intake's, None without TLS. ``token`` is how
     things stand with the license token.
+
+    ``overdue`` ms after an export a receipt is missed; None: none is expected.
 
     What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
     :class:`OSError`.
@@ -118,6 +122,7 @@ def look(  # noqa: PLR0913 - one fact each
         *_problems(found, egress, can_send),
         *([] if open_at is None else [_open(open_at)]),
         *token.problems(),
+        *crossing(ledger, list(lanes(spool)), at, overdue),
         *([] if certificate is None else _certificate(certificate, read_tls(spool), at)),
     ]
     if begun is not None and mode == "online":

@@ -161,10 +161,15 @@ def _return(
 
 def bundles() -> Iterator[Made]:
     """All of them."""
+    yield from _manifests()
+    yield from _containers()
+    yield from _returns()
+
+
+def _manifests() -> Iterator[Made]:
     whole = _bundle(manifest())
     name, sealed = whole[0]
     yield Made("good.agb", ustar(whole), "")
-    yield Made("good.agr", ustar(_return(receipt())), "")
     yield Made("stranger.agb", ustar(_bundle(manifest(), signer=STRANGER)), "key.untrusted")
     yield Made("another-kind.agb", ustar(_bundle(manifest(), kind=RECEIPT)), "envelope.type")
     changed = json.loads(sealed)
@@ -184,6 +189,11 @@ def bundles() -> Iterator[Made]:
     unlike = manifest()
     unlike["lanes"][0]["ranges"] = "1-3"
     yield Made("ranges-unlike-members.agb", ustar(_bundle(unlike)), "manifest.sense")
+
+
+def _containers() -> Iterator[Made]:
+    whole = _bundle(manifest())
+    _, sealed = whole[0]
     yield Made("member-missing.agb", ustar(whole[:2]), "bundle.members")
     yield Made("members-exchanged.agb", ustar([whole[0], whole[2], whole[1]]), "bundle.members")
     yield Made("manifest-not-first.agb", ustar(whole[1:] + whole[:1]), "bundle.manifest")
@@ -198,6 +208,10 @@ def bundles() -> Iterator[Made]:
     padded = bytearray(ustar(whole))
     padded[512 + len(sealed)] = 1
     yield Made("padding.agb", bytes(padded), "container.padding")
+
+
+def _returns() -> Iterator[Made]:
+    yield Made("good.agr", ustar(_return(receipt())), "")
     yield Made("by-a-node.agr", ustar(_return(receipt(), by=SIGNER)), "key.untrusted")
     mixed = _return(receipt(), inner=SIGNER)
     yield Made("receipt-by-a-node.agr", ustar(mixed), "key.untrusted")

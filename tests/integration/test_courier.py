@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.commands import on_a_terminal
+from tests.support.spools import wait_until
 
 pytestmark = pytest.mark.enable_socket
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -205,6 +207,25 @@ def test_a_forged_bundle_ends_with_4_and_changes_nothing(
     assert records(relay) == {}
     assert relay.bridge("inspect", str(path)).returncode == 4
     assert relay.bridge("verify", str(path)).returncode == 4
+
+
+def test_a_daemon_imports_what_is_put_into_its_inbox(
+    paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    inbox = relay.folder / "inbox"
+    inbox.mkdir()
+    config = relay.config
+    config.write_text(config.read_text() + f"transfer: {{inbox: {inbox}}}\n")
+    relay.daemon.start()
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    (inbox / "junk.agb").write_bytes(b"<html>")
+    shutil.copy(bundle["path"], inbox)
+    wait_until(lambda: beacon.received()["transactions"]["records"] == 1, 40)
+    name = Path(bundle["path"]).name
+    assert {path.name for path in inbox.iterdir()} == {"junk.agb.refused", f"{name}.imported"}
+    assert "transfer.refused" in relay.log.read_text()
 
 
 def test_nobody_to_export_to_is_said_with_what_to_do(inside: Node, stick: Path) -> None:

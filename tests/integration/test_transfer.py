@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from bridge.operate.crossing import crossing
 from bridge.transfer import manifest as manifests
 from bridge.transfer import ustar
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
@@ -19,7 +20,7 @@ from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
 from keys.truststore import TrustStore
-from spool.lane import Lane
+from spool.lane import Lane, lanes
 from spool.ledger import Bounds, State
 from spool.ranges import Range
 from tests.support.bundles import Machine, pair
@@ -527,6 +528,34 @@ def test_a_relay_that_lost_its_ledger_sends_what_it_holds_once_more(
     assert again.take(path).duplicate == 3
     again.answer("inside")
     assert inside.hear(again.give_back(inside, stick)).delivered == 3
+
+
+def test_what_needs_a_person_is_a_problem_of_the_status(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+
+    def ids(machine: Machine, at: int, overdue: int | None = 1000) -> list[str]:
+        found = crossing(machine.ledger, list(lanes(machine.spool)), at, overdue)
+        return [problem.id for problem in found]
+
+    inside.append(1)
+    inside.append(2)
+    path = inside.export(relay, stick, numbers={"transactions": [Range(2, 2)]}).path
+    now = inside.clock.wall
+    assert ids(inside, now + 1000) == []
+    assert ids(inside, now + 1001) == ["transfer.overdue"]
+    assert ids(inside, now + 1001, None) == []
+    relay.take(path)
+    relay.answer("inside")
+    inside.hear(relay.give_back(inside, stick))
+    assert ids(inside, now + 1001) == ["transfer.missing"]
+    twin = Machine(tmp_path / "twin", "inside", 1)
+    twin.trusts(relay, "relay")
+    twin.append(7)
+    twin.append(8)
+    relay.take(twin.export(relay, stick, name="twin.agb").path)
+    assert ids(relay, now) == ["transfer.fork"]
 
 
 def test_a_dry_run_takes_nothing(machines: tuple[Machine, Machine], stick: Path) -> None:

@@ -1,0 +1,105 @@
+"""A folder that a courier fills: what is put there is imported, and renamed to what became of it.
+
+A file is taken when it has not changed between two looks: it may still be copied. Afterwards it ends
+with ``.imported`` or ``.refused``; nothing is deleted.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.config import Config
+from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.receiving import Receiver
+from bridge.egress.engine import Event
+from bridge.transfer.agefile import IDENTITY_NAME, read_identity
+from keys.ed25519 import SigningKey
+from keys.errors import BridgeError
+from keys.truststore import TRUST_NAME, TrustStore
+from spool.clock import Clock
+from spool.durable import explained
+from spool.ledger import Ledger
+
+LOOK_EVERY_S = 5.0
+"""Seconds between two looks; a file is as old at least."""
+ENDINGS = (".agb", ".agr", ".agb.age", ".agr.age")
+"""What a bundle's name ends with."""
+
+
+class Inbox:
+    """The folder ``transfer.inbox``; :meth:`look` is called often."""
+
+    def __init__(
+        self,
+        config: Config,
+        signer: SigningKey,
+        ledger: Ledger,
+        clock: Clock,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._config = config
+        self._signer = signer
+        self._ledger = ledger
+        self._clock = clock
+        self._tell = tell
+        self._next = 0.0
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self._said = ""
+
+    def look(self, licenses: LicenseKeys) -> bool:
+        """Import what lies there, if it is time; whether anything was."""
+        folder = self._config.transfer.inbox
+        now = self._clock.monotonic()
+        if folder is None or now < self._next:
+            return False
+        self._next = now + LOOK_EVERY_S
+        try:
+            ready = self._ready(folder)
+            self._said = ""
+        except OSError as error:
+            self._say(explained(error, "look into the inbox").message)
+            return False
+        for path in ready:
+            self._take(path, licenses)
+        return bool(ready)
+
+    def _ready(self, folder: Path) -> list[Path]:
+        """The files that are as they were at the last look."""
+        found = {}
+        for path in sorted(folder.iterdir()):
+            if path.name.endswith(ENDINGS):
+                status = path.lstat()
+                found[path] = (status.st_size, status.st_mtime_ns)
+        ready = [path for path, mark in found.items() if self._seen.get(path) == mark]
+        self._seen = found
+        return ready
+
+    def _take(self, path: Path, licenses: LicenseKeys) -> None:
+        keys = self._config.keys.path
+        fields: dict[str, object] = {"file": path.name}
+        try:
+            trust = TrustStore.load(keys / TRUST_NAME)
+            identity = keys / IDENTITY_NAME
+            secret = read_identity(identity) if identity.exists() else None
+            receiver = Receiver(self._config, licenses, self._signer, self._ledger, trust)
+            found = receiver.receive(path, secret)
+        except BridgeError as error:
+            self._tell(Event("transfer.refused", error.message, fields | {"error": error.id}))
+            self._rename(path, "refused")
+        except OSError as error:
+            # The medium may have been taken out: the same file is tried again when it is back.
+            self._say(explained(error, "import a bundle").message)
+        else:
+            for line in found.lines(path):
+                self._tell(Event("transfer.imported", line, fields | {"from": found.sender}))
+            self._rename(path, "imported")
+
+    def _rename(self, path: Path, ending: str) -> None:
+        try:
+            path.rename(path.with_name(f"{path.name}.{ending}"))
+        except OSError as error:
+            self._say(explained(error, "rename what was imported").message)
+
+    def _say(self, message: str) -> None:
+        if message != self._said:
+            self._said = message
+            self._tell(Event("transfer.inbox", message))

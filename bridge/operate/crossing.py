@@ -1,0 +1,44 @@
+"""What crossed the gap, or did not: exported and never confirmed, asked for again, forked."""
+
+from collections.abc import Iterator, Sequence
+
+from bridge.operate.problem import Problem
+from spool.clock import rfc3339
+from spool.lane import Lane
+from spool.ledger import Ledger
+from spool.ranges import format_ranges
+
+_SHOWN = 200
+"""Characters of numbers in a message."""
+
+
+def crossing(
+    ledger: Ledger, lanes: Sequence[Lane], at: int, overdue: int | None
+) -> Iterator[Problem]:
+    """What of it needs a person at the time ``at``; ``overdue`` ms without a receipt are too long.
+
+    None: nobody waits for receipts.
+    """
+    since = ledger.exported_since()
+    if overdue is not None and since is not None and at - since > overdue:
+        yield Problem(
+            "transfer.overdue",
+            f"What was exported at {rfc3339(since)} is not confirmed yet.",
+            "Ask the relay for a return bundle, or pack it again: bridge export --again.",
+        )
+    for lane in lanes:
+        name = f"{lane.node}/{lane.stream}"
+        if lane.imported.exists():
+            if forks := ledger.forks(lane):
+                yield Problem(
+                    "transfer.fork",
+                    f"{len(forks)} segments of {name} have a number that another one has, first "
+                    f"{forks[0][0]}; the first that came is sent.",
+                    "Ask the node's operator which machine made the others; both are kept.",
+                )
+        elif missing := ledger.missing(lane):
+            yield Problem(
+                "transfer.missing",
+                f"A relay never got {format_ranges(missing)[:_SHOWN]} of {name}.",
+                "Pack them again: bridge export --resend RETURN-BUNDLE.",
+            )
