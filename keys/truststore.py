@@ -86,9 +86,15 @@ class TrustStore:
         return cls(parse(data))
 
     def keys_for(self, role: str, name: str) -> Mapping[str, PublicKey]:
-        """The keys that may speak as ``role`` for ``name``, by id."""
+        """The keys that may speak as ``role`` for ``name``, by id.
+
+        A relay's word has no number, so none of a revoked key counts. What a node's key signed is
+        judged by number, see :meth:`TrustedKey.speaks_for`.
+        """
         return {
-            key.public.id: key.public for key in self.keys if (key.role, key.name) == (role, name)
+            key.public.id: key.public
+            for key in self.named(role, name)
+            if role == "node" or key.revoked is None
         }
 
     def find(self, key_id: str) -> TrustedKey | None:

@@ -327,6 +327,22 @@ def test_attack_90_92_a_stale_or_foreign_receipt_changes_nothing(
     assert twin.records() == {P: 1}
 
 
+def test_a_revoked_relays_receipt_counts_no_more(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    relay.take(inside.export(relay, stick).path)
+    relay.answer("inside")
+    back = relay.give_back(inside, stick)
+    trusted = inside.trust
+    inside.trust = trusted.revoke(relay.key.public.id, {})
+    assert refused(lambda: inside.hear(back)) == "key.untrusted"
+    assert inside.records() == {E: 1}
+    inside.trust = trusted
+    assert inside.hear(back).delivered == 1
+
+
 def test_attack_88_a_receipt_for_another_node_is_refused(
     machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
 ) -> None:
