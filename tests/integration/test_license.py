@@ -21,59 +21,26 @@ from tests.support.bridges import Node, node_for
 from tests.support.disks import FastDisk
 from tests.support.faultserver import Step, answer, fault_server, say
 from tests.support.licensed import DAY_MS, HOUR_MS, KEY, NODE, Cache
+from tests.support.licensenodes import (
+    DEAD, PATH, ask, beacon_and_node, cut_off, pin, status, wait_until,
+)
 from tests.support.tokens import NOW_S, jwks
 
 pytestmark = pytest.mark.enable_socket
-PATH = "/v1/beacon/verify"
-DEAD = "http://127.0.0.1:1"
-
-
-def _ask(node: Node, key: str = LICENSE) -> httpx.Response:
-    url = f"http://127.0.0.1:{node.daemon.port}{PATH}"
-    return httpx.post(url, json={"license": key}, timeout=30, trust_env=False)
-
-
-def _status(node: Node) -> tuple[int, dict[str, object]]:
-    said = node.bridge("license", "status", "--json")
-    found: dict[str, object] = json.loads(said.stdout)
-    return said.returncode, found
-
-
-@contextmanager
-def _beacon_and_node(
-    tmp_path: Path, *, pinned: bool, life_s: int = 86_400, more: str = ""
-) -> Iterator[tuple[RunningBeacon, Node]]:
-    with running_beacon(tmp_path / "beacon", token_life_s=life_s) as beacon:
-        if pinned:
-            with beacon.client() as client:
-                found = client.get("/_beacon/jwks.json").content
-            (tmp_path / "jwks.json").write_bytes(found)
-            more += f"license: {{jwks_file: {tmp_path / 'jwks.json'}}}\n"
-        with node_for(tmp_path, beacon.url, more=more) as node:
-            yield beacon, node
-
-
-def _cut_off(node: Node, beacon: RunningBeacon) -> None:
-    """Start the daemon anew without a beacon."""
-    node.daemon.stop()
-    node.config.write_text(node.config.read_text().replace(beacon.url, DEAD))
-    node.daemon.start()
-
-
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "unpinned"])
 def test_a_token_is_served_byte_for_byte_by_a_bridge_that_starts_without_a_beacon(
     tmp_path: Path, *, pinned: bool
 ) -> None:
-    with _beacon_and_node(tmp_path, pinned=pinned) as (beacon, node):
-        assert _status(node)[0] == 8
+    with beacon_and_node(tmp_path, pinned=pinned) as (beacon, node):
+        assert status(node)[0] == 8
         node.daemon.start()
-        token = _ask(node).json()["token"]
-        _cut_off(node, beacon)
-        said = _ask(node)
+        token = ask(node).json()["token"]
+        cut_off(node, beacon.url)
+        said = ask(node)
         assert (said.status_code, said.json()) == (200, {"token": token})
         assert said.headers["content-type"] == "application/json"
-        assert _ask(node, "lcl_another_key").status_code == 403
-        code, found = _status(node)
+        assert ask(node, "lcl_another_key").status_code == 403
+        code, found = status(node)
         assert (code, found["state"]) == (0, "VALID" if pinned else "UNVERIFIABLE")
         assert (found["shown"], found["source"]) == ("served", "beacon")
         status = json.loads(node.bridge("status", "--json").stdout)
@@ -86,25 +53,25 @@ def test_a_token_is_served_byte_for_byte_by_a_bridge_that_starts_without_a_beaco
 
 
 def test_offline_the_kept_token_is_served_and_expires_at_its_end(tmp_path: Path) -> None:
-    with _beacon_and_node(tmp_path, pinned=True, life_s=12) as (_, node):
+    with beacon_and_node(tmp_path, pinned=True, life_s=12) as (_, node):
         assert node.bridge("license", "refresh").returncode == 0
         end = json.loads(node.bridge("license", "show", "--json").stdout)["claims"]["exp"]
         node.config.write_text(node.config.read_text() + "egress: {mode: offline}\n")
         node.daemon.start()
-        assert _ask(node).status_code == 200
+        assert ask(node).status_code == 200
         refused = node.bridge("license", "refresh", "--json")
         assert json.loads(refused.stdout)["error"]["id"] == "license.offline"
-        time.sleep(max(end - time.time(), 0))
-        said = _ask(node)
+        wait_until(end)
+        said = ask(node)
         assert (said.status_code, said.json()["error"]) == (503, "license.no_answer")
-        assert _status(node)[0] == 8
+        assert status(node)[0] == 8
         status = json.loads(node.bridge("status", "--json").stdout)
         assert "license.expired" in [problem["id"] for problem in status["problems"]]
 
 
 def test_a_token_comes_to_an_offline_node_as_a_file(tmp_path: Path) -> None:
     more = "egress: {mode: offline}\n"
-    with _beacon_and_node(tmp_path, pinned=True, more=more) as (beacon, node):
+    with beacon_and_node(tmp_path, pinned=True, more=more) as (beacon, node):
         with beacon.client() as client:
             body = client.post(PATH, json={"license": LICENSE}).content
             others = client.post(PATH, json={"license": "lcl_of_somebody_else"}).content
@@ -117,11 +84,11 @@ def test_a_token_comes_to_an_offline_node_as_a_file(tmp_path: Path) -> None:
         assert "is a key" in node.bridge("license", "import", str(file)).stderr.replace("_", " ")
         file.write_bytes(body)
         assert node.bridge("license", "import", str(file), "--dry-run").returncode == 0
-        assert _status(node)[0] == 8
+        assert status(node)[0] == 8
         assert node.bridge("license", "import", str(file)).returncode == 0
         node.daemon.start()
-        assert _ask(node).json() == json.loads(body)
-        assert _status(node)[1]["source"] == "import"
+        assert ask(node).json() == json.loads(body)
+        assert status(node)[1]["source"] == "import"
 
 
 def test_an_offline_license_key_is_recognised_and_explained(tmp_path: Path) -> None:
@@ -133,13 +100,13 @@ def test_an_offline_license_key_is_recognised_and_explained(tmp_path: Path) -> N
 
 
 def test_the_daemon_asks_by_itself(tmp_path: Path) -> None:
-    with _beacon_and_node(tmp_path, pinned=False) as (_, node):
+    with beacon_and_node(tmp_path, pinned=False) as (_, node):
         node.daemon.start()
         deadline = time.monotonic() + 60
-        while _status(node)[1]["state"] == "NONE":
+        while status(node)[1]["state"] == "NONE":
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        found = _status(node)[1]["refresh"]
+        found = status(node)[1]["refresh"]
         assert isinstance(found, dict)
         assert found["problem"] is None
 
@@ -237,12 +204,12 @@ def test_a_refused_license_is_answered_with_a_refusal_also_when_the_beacon_is_go
         node_for(tmp_path, beacon.url) as node,
     ):
         node.daemon.start()
-        assert _ask(node).status_code == 403
+        assert ask(node).status_code == 403
         assert node.bridge("license", "refresh").returncode == 7
-        _cut_off(node, beacon)
-        said = _ask(node)
+        cut_off(node, beacon.url)
+        said = ask(node)
         assert (said.status_code, said.json()["error"]) == (403, "license.denied")
-        assert _status(node)[0] == 7
+        assert status(node)[0] == 7
         assert node.bridge("license", "refresh").returncode == 6
 
 

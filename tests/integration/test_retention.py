@@ -22,7 +22,7 @@ from spool.sealing import Sealer
 from spool.statement import Statement
 from spool.usage import bytes_below
 from spool.verification import verify
-from tests.support.disks import FastDisk
+from tests.support.disks import Dying, FastDisk
 from tests.support.filesystems import small_tmpfs
 from tests.support.sending import KEY, NODE, fill
 from tests.support.spools import HandClock
@@ -227,30 +227,6 @@ def _chain(lane: Lane) -> str:
     head = read_head(lane)
     assert head is not None
     return head.chain
-
-
-class Dying(FastDisk):
-    """A process that dies at its n-th change of the disk."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._count()
-        super().rename(source, target)
-
-    def unlink(self, path: Path) -> None:
-        self._count()
-        super().unlink(path)
-
-    def create(self, path: Path) -> int:
-        self._count()
-        return super().create(path)
 
 
 @pytest.mark.parametrize("at", range(1, 12))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from spool.lane import Lane, lanes
 from spool.ledger import Bounds, State
 from spool.ranges import Range
 from tests.support.bundles import Machine, pair
+from tests.support.disks import Dying
 
 P, E, D, Q = State.PENDING, State.EXPORTED, State.DELIVERED, State.QUARANTINED
 
@@ -572,6 +574,30 @@ def test_what_needs_a_person_is_a_problem_of_the_status(
     twin.append(8)
     relay.take(twin.export(relay, stick, name="twin.agb").path)
     assert ids(relay, now) == ["transfer.fork"]
+
+
+@pytest.mark.parametrize("at", range(1, 14))
+def test_an_import_that_dies_at_any_step_is_finished_by_the_next(
+    machines: tuple[Machine, Machine], stick: Path, at: int
+) -> None:
+    inside, relay = machines
+    for n in range(3):
+        inside.append(n)
+    path = inside.export(relay, stick).path
+    with suppress(KeyboardInterrupt):
+        relay.take(path, disk=Dying(at))
+    held = set(relay.lane(node="inside").sealed_numbers())
+    known = {
+        seq
+        for span in relay.ledger.spans(relay.lane(node="inside"))
+        for seq in range(span.first, span.last + 1)
+    }
+    assert known <= held  # what counts is there
+    again = relay.take(path)
+    assert again.new + again.duplicate == 3
+    assert (again.refused, again.forks, again.gaps) == ([], [], {})
+    assert relay.records("inside") == {P: 3}
+    assert set(relay.lane(node="inside").sealed_numbers()) == {1, 2, 3}
 
 
 def test_a_dry_run_takes_nothing(machines: tuple[Machine, Machine], stick: Path) -> None:

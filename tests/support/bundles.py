@@ -12,7 +12,7 @@ from bridge.transfer.returning import Applied, apply, receipt_for, write_return
 from keys.ed25519 import PublicKey, SigningKey
 from keys.truststore import TrustStore
 from spool.discovery import discover, said_by
-from spool.durable import OS_DISK
+from spool.durable import OS_DISK, Disk
 from spool.lane import Lane, lanes
 from spool.ledger import By, Ledger, State
 from spool.ranges import Range
@@ -92,11 +92,11 @@ class Machine:
         with opened(path, self.trust.keys_for, self.identity, None) as found:
             return found
 
-    def take(self, path: Path, *, dry_run: bool = False) -> Outcome:
+    def take(self, path: Path, *, dry_run: bool = False, disk: Disk = OS_DISK) -> Outcome:
         """Import a bundle."""
         with opened(path, self.trust.keys_for, self.identity, self.spool) as found:
             assert isinstance(found, Bundle)
-            importer = Importer(self.spool, self.ledger, self.trust, self.name, OS_DISK)
+            importer = Importer(self.spool, self.ledger, self.trust, self.name, disk)
             return importer.take(found, dry_run=dry_run)
 
     def give_back(self, node: "Machine", folder: Path, *, age: Sequence[str] = ()) -> Path:

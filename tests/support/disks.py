@@ -19,6 +19,30 @@ class FastDisk(OsDisk):
         """Nothing."""
 
 
+class Dying(FastDisk):
+    """A process that dies at its n-th change of the disk."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._count()
+        super().rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self._count()
+        super().unlink(path)
+
+    def create(self, path: Path) -> int:
+        self._count()
+        return super().create(path)
+
+
 class FlakyDisk(FastDisk):
     """Fails when told, in the middle of a write; refuses to touch a descriptor that has failed."""
 
