@@ -1,5 +1,6 @@
 """What a bundle or a return bundle holds, for whoever approves it; each of its segments verified."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from keys.errors import BridgeError, ConfigError, VerificationError
 from spool.clock import rfc3339
 from spool.frames import FrameDecoder
 from spool.ranges import format_ranges
+from spool.safefile import open_regular
 
 if TYPE_CHECKING:
     from bridge.transfer.bundle import Bundle, Keys, ReturnBundle
@@ -27,10 +29,10 @@ def is_container(path: Path) -> bool:
     from bridge.transfer.agefile import is_age
 
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, own=False), "rb") as file:
             start = file.read(_START)
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError, VerificationError):
+        return False  # whoever opens it as a segment says what is wrong with it
     return start[_USTAR_AT : _USTAR_AT + 6] == b"ustar\0" or is_age(start)
 
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-import httpx
 import orjson
 import pytest
 
@@ -16,23 +15,31 @@ from bridge.daemon.licensing import Licensing
 from bridge.demo.clients import LICENSE
 from bridge.egress.client import BeaconClient
 from bridge.egress.engine import Event
-from tests.support.beacon import RunningBeacon, running_beacon
-from tests.support.bridges import Node, node_for
+from tests.support.beacon import running_beacon
+from tests.support.bridges import node_for
 from tests.support.disks import FastDisk
 from tests.support.faultserver import Step, answer, fault_server, say
 from tests.support.licensed import DAY_MS, HOUR_MS, KEY, NODE, Cache
 from tests.support.licensenodes import (
-    DEAD, PATH, ask, beacon_and_node, cut_off, pin, status, wait_until,
+    DEAD,
+    PATH,
+    ask,
+    beacon_and_node,
+    cut_off,
+    token_status,
+    wait_until,
 )
 from tests.support.tokens import NOW_S, jwks
 
 pytestmark = pytest.mark.enable_socket
+
+
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "unpinned"])
 def test_a_token_is_served_byte_for_byte_by_a_bridge_that_starts_without_a_beacon(
     tmp_path: Path, *, pinned: bool
 ) -> None:
     with beacon_and_node(tmp_path, pinned=pinned) as (beacon, node):
-        assert status(node)[0] == 8
+        assert token_status(node)[0] == 8
         node.daemon.start()
         token = ask(node).json()["token"]
         cut_off(node, beacon.url)
@@ -40,7 +47,7 @@ def test_a_token_is_served_byte_for_byte_by_a_bridge_that_starts_without_a_beaco
         assert (said.status_code, said.json()) == (200, {"token": token})
         assert said.headers["content-type"] == "application/json"
         assert ask(node, "lcl_another_key").status_code == 403
-        code, found = status(node)
+        code, found = token_status(node)
         assert (code, found["state"]) == (0, "VALID" if pinned else "UNVERIFIABLE")
         assert (found["shown"], found["source"]) == ("served", "beacon")
         status = json.loads(node.bridge("status", "--json").stdout)
@@ -64,7 +71,7 @@ def test_offline_the_kept_token_is_served_and_expires_at_its_end(tmp_path: Path)
         wait_until(end)
         said = ask(node)
         assert (said.status_code, said.json()["error"]) == (503, "license.no_answer")
-        assert status(node)[0] == 8
+        assert token_status(node)[0] == 8
         status = json.loads(node.bridge("status", "--json").stdout)
         assert "license.expired" in [problem["id"] for problem in status["problems"]]
 
@@ -84,11 +91,11 @@ def test_a_token_comes_to_an_offline_node_as_a_file(tmp_path: Path) -> None:
         assert "is a key" in node.bridge("license", "import", str(file)).stderr.replace("_", " ")
         file.write_bytes(body)
         assert node.bridge("license", "import", str(file), "--dry-run").returncode == 0
-        assert status(node)[0] == 8
+        assert token_status(node)[0] == 8
         assert node.bridge("license", "import", str(file)).returncode == 0
         node.daemon.start()
         assert ask(node).json() == json.loads(body)
-        assert status(node)[1]["source"] == "import"
+        assert token_status(node)[1]["source"] == "import"
 
 
 def test_an_offline_license_key_is_recognised_and_explained(tmp_path: Path) -> None:
@@ -103,10 +110,10 @@ def test_the_daemon_asks_by_itself(tmp_path: Path) -> None:
     with beacon_and_node(tmp_path, pinned=False) as (_, node):
         node.daemon.start()
         deadline = time.monotonic() + 60
-        while status(node)[1]["state"] == "NONE":
+        while token_status(node)[1]["state"] == "NONE":
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        found = status(node)[1]["refresh"]
+        found = token_status(node)[1]["refresh"]
         assert isinstance(found, dict)
         assert found["problem"] is None
 
@@ -209,7 +216,7 @@ def test_a_refused_license_is_answered_with_a_refusal_also_when_the_beacon_is_go
         cut_off(node, beacon.url)
         said = ask(node)
         assert (said.status_code, said.json()["error"]) == (403, "license.denied")
-        assert status(node)[0] == 7
+        assert token_status(node)[0] == 7
         assert node.bridge("license", "refresh").returncode == 6
 
 

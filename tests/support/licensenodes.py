@@ -22,7 +22,7 @@ def ask(node: Node, key: str = LICENSE) -> httpx.Response:
     return httpx.post(url, json={"license": key}, timeout=30, trust_env=False)
 
 
-def status(node: Node) -> tuple[int, dict[str, object]]:
+def token_status(node: Node) -> tuple[int, dict[str, object]]:
     """Exit code and answer of ``license status``."""
     said = node.bridge("license", "status", "--json")
     found: dict[str, object] = json.loads(said.stdout)
