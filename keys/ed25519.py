@@ -7,6 +7,7 @@ canonical.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Self
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
@@ -113,6 +114,10 @@ class SigningKey:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         raw = self._key.public_key().public_bytes(pem.Encoding.Raw, pem.PublicFormat.Raw)
         self.public = PublicKey(raw)
+        self.took_over_from: tuple[PublicKey, ...] = ()
+        """The keys that it was rotated from, the oldest first."""
+        self.rotations: tuple[bytes, ...] = ()
+        """The statements by which it took over from them, for readers who know one of them."""
 
     @classmethod
     def generate(cls) -> Self:
@@ -139,6 +144,11 @@ class SigningKey:
         if not _is_whole(data, found.pem()):
             raise _bad("encoding", "it is not the PEM of a private key")
         return found
+
+    @property
+    def own_keys(self) -> Mapping[str, PublicKey]:
+        """The keys by id whose signatures are its owner's: those it took over from, and its own."""
+        return {key.id: key for key in (*self.took_over_from, self.public)}
 
     def sign(self, message: bytes) -> bytes:
         """The 64 bytes of its signature; the same message has the same one."""

@@ -9,7 +9,7 @@ import binascii
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ import orjson
 from keys.agerecipient import check_recipient
 from keys.ed25519 import PublicKey
 from keys.errors import ConfigError, VerificationError, shown
+from keys.rotation import Rotation
 from keys.strictjson import Fields, JsonValue, loads
 
 TRUST_NAME = "trust.json"
@@ -47,6 +48,8 @@ class TrustedKey:
     """Where bundles for it are encrypted to: an X25519 recipient of age."""
     revoked: Mapping[str, int] | None = None
     """``NODE/STREAM``: the first number that counts no more. Empty: nothing new counts at all."""
+    successor: str | None = None
+    """The id of the key that took over from it, by a statement of both."""
 
     def speaks_for(self, lane: str, seq: int) -> bool:
         """Whether its signature on segment ``seq`` of ``lane`` (``NODE/STREAM``) counts by itself."""
@@ -85,17 +88,54 @@ class TrustStore:
             data = file.read(TRUST_MAX + 1)
         return cls(parse(data))
 
-    def keys_for(self, role: str, name: str) -> Mapping[str, PublicKey]:
-        """The keys that may speak as ``role`` for ``name``, by id.
+    def keys_for(
+        self, role: str, name: str, rotations: Sequence[Rotation] = ()
+    ) -> Mapping[str, PublicKey]:
+        """The keys that may speak as ``role`` for ``name``, by id; those that ``rotations`` add, too.
 
         A relay's word has no number, so none of a revoked key counts. What a node's key signed is
-        judged by number, see :meth:`TrustedKey.speaks_for`.
+        judged by number, see :meth:`TrustedKey.speaks_for`. Raises as :meth:`rotated` does.
         """
         return {
             key.public.id: key.public
-            for key in self.named(role, name)
+            for key in self.rotated(name, rotations).named(role, name)
             if role == "node" or key.revoked is None
         }
+
+    def rotated(self, name: str, rotations: Sequence[Rotation]) -> "TrustStore":
+        """A store that trusts the successors of keys of ``name``, in the roles of those keys.
+
+        A statement about keys that are not known here, or by a key that is revoked, changes nothing.
+        Raises :class:`VerificationError` ``rotation.name`` for another machine's statement,
+        ``rotation.fork`` where a key has another successor already.
+        """
+        store = self
+        for each in rotations:
+            if each.name != name:
+                raise VerificationError(
+                    "rotation.name",
+                    f"A rotation statement is of {shown(each.name)}, and the file is of {shown(name)}.",
+                    "Do not use the file; ask its sender what happened.",
+                )
+            store = store._with_successor(each)
+        return store
+
+    def _with_successor(self, rotation: Rotation) -> "TrustStore":
+        old, new = self.find(rotation.old.id), self.find(rotation.new.id)
+        if old is None or old.revoked is not None or old.name != rotation.name:
+            return self
+        if new is None and old.successor is not None:
+            raise VerificationError(
+                "rotation.fork",
+                f"Key {old.public.id[:16]} of {old.name} was rotated to two different keys.",
+                "Somebody else may hold the old key: revoke it, and compare the new one by voice.",
+            )
+        if new is not None:
+            return self
+        told = replace(old, successor=rotation.new.id)
+        keys = tuple(told if key is old else key for key in self.keys)
+        added = TrustedKey(old.role, old.name, rotation.new, old.age)
+        return TrustStore(parse(encode((*keys, added))))
 
     def find(self, key_id: str) -> TrustedKey | None:
         """The key of that id."""
@@ -180,6 +220,7 @@ def encode(keys: tuple[TrustedKey, ...]) -> bytes:
                     "public": base64.b64encode(key.public.spki_der()).decode(),
                     "age": key.age,
                     "revoked": None if key.revoked is None else dict(key.revoked),
+                    "successor": key.successor,
                 }
                 for key in keys
             ],
@@ -203,6 +244,10 @@ def parse(data: bytes) -> tuple[TrustedKey, ...]:
             PublicKey.from_spki_der(_base64(item.text("public", r"[A-Za-z0-9+/=]{1,128}"))),
             None if item.is_null("age") else check_recipient(item.text("age", r"[ -~]{1,128}")),
             None if item.is_null("revoked") else _numbers(item.mapping("revoked", LANES_MAX)),
+            # A store from before there were rotations has none.
+            None
+            if "successor" not in item or item.is_null("successor")
+            else item.text("successor", r"[0-9a-f]{64}"),
         )
         if item.text("id", r"[0-9a-f]{64}") != key.public.id:
             raise VerificationError(

@@ -95,7 +95,7 @@ class Chain:
             with Segment.open(path) as segment:
                 segment.check_place(self._lane.node, self._lane.stream, head.seq + 1)
                 segment.check_digest()
-                segment.check_signature({self._signer.public.id: self._signer.public})
+                segment.check_signature(self._signer.own_keys)
                 said, digest = segment.statement, segment.digest
         except (FileNotFoundError, NotADirectoryError, VerificationError):
             return None
@@ -149,7 +149,7 @@ class Chain:
             try:
                 with Segment.open(self._lane.segment(seq)) as segment:
                     segment.check_place(self._lane.node, self._lane.stream, seq)
-                    segment.check_signature({self._signer.public.id: self._signer.public})
+                    segment.check_signature(self._signer.own_keys)
                     chain, digest = segment.statement.chain, segment.digest
             except (OSError, VerificationError):
                 continue

@@ -75,10 +75,12 @@ def command(
     if other.role == "node":
         _return(session, other, folder, name, dry_run=dry_run)
         return
+    from bridge.daemon.sealingall import seal_all
     from bridge.transfer.exporting import Order
 
     order = Order(session.config.node, other.name, folder, name, _size(max_size), other.age, note)
-    _seal(session)
+    for path in seal_all(session.config, session.signing_key):
+        session.note(f"A writer keeps {path.name} open; what is in it is not packed.")
     with _ledger(session) as ledger:
         found = _chosen(session, ledger, streams, since, until, segments, again, resend)
         done = _export(session, ledger, found, order, dry_run=dry_run)
@@ -106,35 +108,6 @@ def _size(text: str) -> int:
     except ValueError:
         raise click.BadParameter("a size, e.g. 4GiB", param_hint="--max-size") from None
     return found
-
-
-def _seal(session: Session) -> None:
-    """Have everything up to this moment sealed; what stays open is said."""
-    from spool.asking import ask_and_wait
-    from spool.clock import SYSTEM_CLOCK
-    from spool.durable import OS_DISK, explained
-    from spool.lane import Lane
-    from spool.recovery import Recovery
-    from spool.sealing import Sealer
-
-    config, signer = session.config, session.signing_key
-    sealers = [
-        Sealer(OS_DISK, Lane(config.spool.path, config.node, name), signer, SYSTEM_CLOCK)
-        for name in STREAMS
-    ]
-    sealers = [sealer for sealer in sealers if sealer.lane.folder.is_dir()]
-
-    def recover() -> None:
-        for sealer in sealers:
-            for _ in Recovery(OS_DISK, sealer, SYSTEM_CLOCK).recover():
-                pass
-
-    try:
-        left = ask_and_wait([sealer.lane for sealer in sealers], recover)
-    except OSError as error:
-        raise explained(error, "seal what is open") from error
-    for path in left:
-        session.note(f"A writer keeps {path.name} open; what is in it is not packed.")
 
 
 def _ledger(session: Session) -> "Ledger":
@@ -174,7 +147,7 @@ def _chosen(  # noqa: PLR0917 - one for each option
     from spool.lane import Lane
     from spool.ranges import Range
 
-    config, public = session.config, session.signing_key.public
+    config = session.config
     own = [Lane(config.spool.path, config.node, name) for name in STREAMS]
     found: list[Chosen] = []
     try:
@@ -184,7 +157,7 @@ def _chosen(  # noqa: PLR0917 - one for each option
             return found
         states = ("pending", "exported") if again else ("pending",)
         wanted = wanted_of(states, streams, since, until, segments)
-        for choice in choose(ledger, own, wanted, {public.id: public}):
+        for choice in choose(ledger, own, wanted, session.signing_key.own_keys):
             numbers = sorted(Range(each.first, each.last) for each in choice.stretches)
             found += chosen(choice.lane, numbers)
     except OSError as error:

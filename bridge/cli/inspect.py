@@ -86,6 +86,9 @@ def _inspect_container(
     good = judged.error is None and not judged.problems
     if session.as_json:
         said = {"path": str(path), "kind": judged.kind, "valid": good, **judged.answer}
+        error = judged.error or next(iter(judged.problems), None)
+        if error is not None:
+            said["error"] = {"id": error.id, "message": error.message, "hint": error.hint}
         session.result(said, lambda: None)
     else:
         for line in judged.lines:

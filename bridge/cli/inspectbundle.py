@@ -1,16 +1,17 @@
 """What a bundle or a return bundle holds, for whoever approves it; each of its segments verified."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.cli.keyring import read_key_file
+from bridge.cli.keyring import own_keys_of, read_key_file
 from bridge.cli.peers import identity_of, trust_of
 from bridge.cli.session import Session
 from keys.ed25519 import PublicKey
 from keys.errors import BridgeError, ConfigError, VerificationError
+from keys.rotation import Rotation
 from spool.clock import rfc3339
 from spool.frames import FrameDecoder
 from spool.ranges import format_ranges
@@ -85,7 +86,7 @@ def records_of(session: Session, path: Path, key_files: tuple[Path, ...]) -> Ite
         for packed in found.manifest.members:
             with found.segment(packed) as segment:
                 segment.check_digest()
-                segment.check_signature(keys("node", packed.node))
+                segment.check_signature(keys("node", packed.node, found.rotations))
                 for raw, _ in segment.raw_frames(FrameDecoder()):
                     yield raw
 
@@ -93,16 +94,26 @@ def records_of(session: Session, path: Path, key_files: tuple[Path, ...]) -> Ite
 def _keys(session: Session, key_files: tuple[Path, ...]) -> "Keys":
     if key_files:
         given = {key.id: key for key in map(read_key_file, key_files)}
-        return lambda _role, _name: given
+        return lambda _role, _name, rotations: {**given, **_successors(given, rotations)}
     config, trust = session.config, trust_of(session)
-    own = read_key_file(config.keys.path / "node.pub.pem")
+    own = own_keys_of(session)
 
-    def of(role: str, name: str) -> Mapping[str, PublicKey]:
-        keys = trust.keys_for(role, name)
+    def of(role: str, name: str, rotations: Sequence[Rotation]) -> Mapping[str, PublicKey]:
+        keys = trust.keys_for(role, name, rotations)
         # What this machine sends is read here before it leaves.
-        return {**keys, own.id: own} if name == config.node else keys
+        return {**keys, **own} if name == config.node else keys
 
     return of
+
+
+def _successors(
+    given: Mapping[str, PublicKey], rotations: Sequence[Rotation]
+) -> Mapping[str, PublicKey]:
+    found = dict(given)
+    for each in rotations:
+        if each.old.id in found:
+            found[each.new.id] = each.new
+    return found
 
 
 def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
@@ -111,7 +122,7 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
         try:
             with found.segment(packed) as segment:
                 segment.check_digest()
-                segment.check_signature(keys("node", packed.node))
+                segment.check_signature(keys("node", packed.node, found.rotations))
                 for _ in segment.raw_frames(FrameDecoder()):
                     pass
         except VerificationError as error:

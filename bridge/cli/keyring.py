@@ -9,6 +9,7 @@ from bridge.cli.session import Session
 from keys.ed25519 import PublicKey
 from keys.errors import ConfigError, shown
 from keys.keyfile import PUBLIC_NAME, read_public_key
+from keys.ownkey import ROTATIONS_NAME, own_public_keys
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.inspection import Keys
 
@@ -31,7 +32,7 @@ def keys_for(session: Session, key_files: Sequence[Path]) -> Keys:
         given = {key.id: key for key in map(read_key_file, key_files)}
         return lambda _node: given
     config = session.config
-    own = read_key_file(config.keys.path / PUBLIC_NAME)
+    own = own_keys_of(session)
     try:
         trusted = TrustStore.load(config.keys.path / TRUST_NAME)
     except OSError as error:
@@ -39,9 +40,19 @@ def keys_for(session: Session, key_files: Sequence[Path]) -> Keys:
 
     def of(node: str) -> Mapping[str, PublicKey]:
         keys = trusted.keys_for("node", node)
-        return {**keys, own.id: own} if node == config.node else keys
+        return {**keys, **own} if node == config.node else keys
 
     return of
+
+
+def own_keys_of(session: Session) -> Mapping[str, PublicKey]:
+    """This machine's keys by id, also those that it was rotated from. Raises :class:`ConfigError`."""
+    path = session.config.keys.path / PUBLIC_NAME
+    read_key_file(path)
+    try:
+        return own_public_keys(path.parent)
+    except OSError as error:
+        raise _unreadable(path.parent / ROTATIONS_NAME) from error
 
 
 def read_key_file(path: Path) -> PublicKey:

@@ -106,6 +106,53 @@ def trust(
     session.result(answer, lambda: session.say(f"{role} {name} {done} by key {public.id}."))
 
 
+@command.command("rotate")
+@json_option
+@click.pass_obj
+def rotate(session: Session, *, as_json: bool) -> None:
+    """Let a new key take over from this machine's; bundles tell the other side by themselves.
+
+    The old private key is destroyed. Its signatures stay good: if it may be stolen, the other side has
+    to revoke it.
+    """
+    session.begin("keys", as_json=as_json)
+    from importlib.metadata import version
+
+    from bridge.daemon.sealingall import seal_all
+    from keys.ownkey import rotate as take_over
+    from spool.clock import SYSTEM_CLOCK, rfc3339
+    from spool.sender_lock import SenderLock
+
+    config, now = session.config, SYSTEM_CLOCK.wall_ms()
+    lock = SenderLock(
+        config.spool.path, version=version("airgap-bridge"), config=str(config.source), now_ms=now
+    )
+    try:
+        if busy := seal_all(config, session.signing_key):
+            raise ConfigError(
+                "keys.busy",
+                f"A writer keeps {busy[0].name} open, and would go on with the old key.",
+                "End every bridge append, then rotate again; nothing was changed.",
+            )
+        done = take_over(config.keys.path, config.node, rfc3339(now))
+    except OSError as error:
+        raise ConfigError(
+            "key.unwritable",
+            f"The new key cannot be kept: {error.strerror}.",
+            "Make room, or look at the owner of the folder; then rotate again, it is finished then.",
+        ) from error
+    finally:
+        lock.release()
+    answer = {"id": done.new.id, "old": done.old.id, "number": done.number}
+
+    def text() -> None:
+        session.say(f"Key {done.new.id} took over from {done.old.id}.")
+        session.say("The next bundle says so, signed by both; nobody has to type anything.")
+        session.say("If the old key may be stolen, the other side has to: bridge keys revoke")
+
+    session.result(answer, text)
+
+
 @command.command("revoke")
 @click.argument("key_id", metavar="ID")
 @click.option("--from", "firsts", multiple=True, metavar="NODE/STREAM/SEQ", help="From here on.")

@@ -91,14 +91,15 @@ def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choi
     from spool.lane import lanes
     from spool.ledger import Ledger
 
-    public = session.signing_key.public
     spool = session.config.spool.path
     ledger = Ledger.open(spool, clock=SYSTEM_CLOCK)
     try:
         found = lanes(spool)
         for lane in found:
             discover(ledger, lane)
-        choices = [] if wanted is None else choose(ledger, found, wanted, {public.id: public})
+        choices = (
+            [] if wanted is None else choose(ledger, found, wanted, session.signing_key.own_keys)
+        )
     except OSError as error:
         ledger.close()
         raise explained(error, "see what the spool holds") from error

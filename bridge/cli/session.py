@@ -73,11 +73,11 @@ class Session:
     @cached_property
     def signing_key(self) -> "SigningKey":
         """The node's key; raises :class:`ConfigError`."""
-        from keys.keyfile import PRIVATE_NAME, read_signing_key
+        from keys.keyfile import PRIVATE_NAME
+        from keys.ownkey import read_own_key
 
-        path = self.config.keys.path / PRIVATE_NAME
         try:
-            return read_signing_key(path)
+            return read_own_key(self.config.keys.path)
         except FileNotFoundError as error:
             raise ConfigError(
                 "key.missing",

@@ -14,7 +14,7 @@ from bridge.transfer.bundle import Bundle, ReturnBundle, opened
 from bridge.transfer.importing import Importer, Outcome
 from bridge.transfer.returning import Applied, apply
 from keys.ed25519 import PublicKey, SigningKey
-from keys.truststore import TrustStore
+from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover
 from spool.durable import OS_DISK
@@ -140,11 +140,20 @@ class Receiver:
         """
         spool = self._config.spool.path
         with opened(path, self._trust.keys_for, secret, spool) as found:
+            trust = self._rotated(found, dry_run=dry_run)
             if isinstance(found, Bundle):
-                importer = Importer(spool, self._ledger, self._trust, self._config.node, OS_DISK)
+                importer = Importer(spool, self._ledger, trust, self._config.node, OS_DISK)
                 outcome = importer.take(found, progress, dry_run=dry_run)
                 return Received(found.manifest.sender, found.signer, outcome)
             return self._return(found, dry_run=dry_run)
+
+    def _rotated(self, found: Bundle | ReturnBundle, *, dry_run: bool) -> TrustStore:
+        """The trust with the keys that took over from trusted ones, kept before anything else is."""
+        trust = self._trust.rotated(found.manifest.sender, found.rotations)
+        if trust != self._trust and found.manifest.recipient == self._config.node and not dry_run:
+            trust.save(self._config.keys.path / TRUST_NAME)
+            self._trust = trust
+        return trust
 
     def _return(self, found: ReturnBundle, *, dry_run: bool) -> Received:
         spool, node = self._config.spool.path, self._config.node

@@ -63,7 +63,7 @@ def make_engine(
     raw_max = request_max(outside.raw_max, outside.pace)
     limits = list(_limits(outside.pace, raw_max, clock))
 
-    own = {signer.public.id: signer.public}
+    own = signer.own_keys
 
     def new_sender(lane: Lane) -> Sender:
         sealer = Sealer(disk, lane, signer, clock)

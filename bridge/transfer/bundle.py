@@ -4,26 +4,27 @@ The first member is the manifest. Its signature is judged, then that the members
 it names; only then is a segment looked at, in place.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from bridge.transfer import agefile, manifest, receipt, ustar
+from bridge.transfer.enclosing import read_rotations, refused
 from bridge.transfer.manifest import MANIFEST_MAX, Manifest, Packed
 from bridge.transfer.receipt import RECEIPT_MAX, RETURN_MAX, RETURN_TYPE, TOKEN_MAX, Receipt, Return
 from keys import dsse
 from keys.ed25519 import PublicKey
 from keys.errors import VerificationError
+from keys.rotation import Rotation
 from spool.safefile import open_regular
 from spool.segment import Segment
 
 MANIFEST_NAME = "manifest.dsse.json"
-Keys = Callable[[str, str], Mapping[str, PublicKey]]
-"""The keys, by id, that may speak in a role (``node``, ``relay``) for a name."""
+Keys = Callable[[str, str, Sequence[Rotation]], Mapping[str, PublicKey]]
+"""The keys, by id, that may speak in a role (``node``, ``relay``) for a name; and their successors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Bundle:
     manifest: Manifest
     signer: PublicKey
     members: Mapping[str, ustar.Member]
+    rotations: tuple[Rotation, ...]
 
     def segment(self, packed: Packed) -> Segment:
         """The segment, whose statement is the one that the manifest names; it is the caller's to close.
@@ -65,6 +67,7 @@ class ReturnBundle:
     receipt: Receipt
     token: bytes | None
     signer: PublicKey
+    rotations: tuple[Rotation, ...]
 
 
 @contextmanager
@@ -100,21 +103,23 @@ def opened(
 def _read(fd: int, keys: Keys) -> Bundle | ReturnBundle:
     found = list(ustar.members(fd, os.fstat(fd).st_size))
     if not found or found[0].name != MANIFEST_NAME:
-        raise _bad("manifest", "its first member is not the manifest")
+        raise refused("manifest", "its first member is not the manifest")
     if found[0].size > MANIFEST_MAX:
-        raise _bad("manifest", f"its manifest has more than {MANIFEST_MAX} bytes")
+        raise refused("manifest", f"its manifest has more than {MANIFEST_MAX} bytes")
     envelope = dsse.parse(_bytes(fd, found[0]), limit=MANIFEST_MAX)
     if envelope.payload_type == RETURN_TYPE:
         return _return(fd, envelope, found, keys)
     envelope.expect(manifest.PAYLOAD_TYPE)
     said = manifest.decode(envelope.payload)
-    signer = envelope.verify(keys("node", said.sender))
-    if [member.name for member in found[1:]] != [each.name for each in said.members]:
-        raise _bad("members", "its members are not those that the manifest names")
-    for member, each in zip(found[1:], said.members, strict=True):
+    rotations = read_rotations(fd, found[1:], said.rotations)
+    signer = envelope.verify(keys("node", said.sender, rotations))
+    segments = found[1 + len(rotations) :]
+    if [member.name for member in segments] != [each.name for each in said.members]:
+        raise refused("members", "its members are not those that the manifest names")
+    for member, each in zip(segments, said.members, strict=True):
         if member.size != each.size:
-            raise _bad("members", f"{each.name} has another size than the manifest says")
-    return Bundle(fd, said, signer, {member.name: member for member in found[1:]})
+            raise refused("members", f"{each.name} has another size than the manifest says")
+    return Bundle(fd, said, signer, {member.name: member for member in segments}, rotations)
 
 
 def _return(
@@ -122,35 +127,26 @@ def _return(
 ) -> ReturnBundle:
     said = receipt.decode_return(envelope.payload)
     if len(envelope.payload) > RETURN_MAX:
-        raise _bad("manifest", f"its manifest has more than {RETURN_MAX} bytes")
-    signer = envelope.verify(keys("relay", said.sender))
-    if [(m.name, m.size) for m in found[1:]] != [(each.name, each.size) for each in said.members]:
-        raise _bad("members", "its members are not those that the manifest names")
-    held = [_bytes(fd, member) for member in found[1:]]
-    for data, each in zip(held, said.members, strict=True):
-        if hashlib.sha256(data).hexdigest() != each.sha256:
-            raise _bad("digest", f"{each.name} is not what the manifest names")
+        raise refused("manifest", f"its manifest has more than {RETURN_MAX} bytes")
+    rotations = read_rotations(fd, found[1:], said.rotations)
+    signer = envelope.verify(keys("relay", said.sender, rotations))
+    members = found[1 + len(rotations) :]
+    if len(members) != len(said.members):
+        raise refused("members", "its members are not those that the manifest names")
+    held = [each.read(fd, member) for member, each in zip(members, said.members, strict=True)]
     inner = dsse.parse(held[0], limit=RECEIPT_MAX)
     inner.expect(receipt.RECEIPT_TYPE)
     told = receipt.decode_receipt(inner.payload)
-    by = inner.verify(keys("relay", told.relay))
+    by = inner.verify(keys("relay", told.relay, rotations))
     if (told.relay, told.node, by.id) != (said.sender, said.recipient, signer.id):
-        raise _bad("receipt", "its receipt is another relay's, or for another node")
+        raise refused("receipt", "its receipt is another relay's, or for another node")
     token = held[1] if len(held) > 1 else None
     if token is not None and len(token) > TOKEN_MAX:
-        raise _bad("token", f"its token has more than {TOKEN_MAX} bytes")
-    return ReturnBundle(said, told, token, signer)
+        raise refused("token", f"its token has more than {TOKEN_MAX} bytes")
+    return ReturnBundle(said, told, token, signer, rotations)
 
 
 def _bytes(fd: int, member: ustar.Member) -> bytes:
     if member.size > RECEIPT_MAX:
-        raise _bad("members", f"{member.name} has more than {RECEIPT_MAX} bytes")
+        raise refused("members", f"{member.name} has more than {RECEIPT_MAX} bytes")
     return os.pread(fd, member.size, member.offset)
-
-
-def _bad(problem: str, why: str) -> VerificationError:
-    return VerificationError(
-        f"bundle.{problem}",
-        f"The bundle is refused: {why}.",
-        "Take the file from its source again; compare its SHA-256 with the slip.",
-    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from bridge.transfer import manifest as manifests
 from bridge.transfer import ustar
 from bridge.transfer.bundle import MANIFEST_NAME
+from bridge.transfer.enclosing import rotation_members
 from bridge.transfer.manifest import SEGMENTS_MAX, LaneSums, Manifest, Packed, numbers_of
 from bridge.transfer.slip import slip_of
 from bridge.transfer.writing import Medium, Source, write
@@ -108,6 +109,7 @@ class Exporter:
         self._ledger = ledger
         self._signer = signer
         self._clock = clock
+        self._rotations = rotation_members(signer.rotations)
 
     def export(
         self,
@@ -149,6 +151,8 @@ class Exporter:
     def _sources(self, told: Manifest, part: Sequence[Chosen]) -> Iterator[Source]:
         envelope = dsse.seal(manifests.PAYLOAD_TYPE, manifests.encode(told), [self._signer])
         yield Source(MANIFEST_NAME, len(envelope), envelope)
+        for member, data in self._rotations:
+            yield Source(member.name, member.size, data)
         for each in part:
             yield Source(each.packed.name, each.packed.size, each.lane.segment(each.packed.seq))
 
@@ -177,6 +181,7 @@ class Exporter:
             self._ledger.receipt_from(order.recipient),
             tuple(lanes),
             packed,
+            tuple(member for member, _ in self._rotations),
         )
 
 

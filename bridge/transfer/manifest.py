@@ -11,7 +11,9 @@ from itertools import groupby
 
 import orjson
 
+from bridge.transfer.enclosing import DIGEST, ROTATION, Enclosed, enclosed_in
 from keys.errors import VerificationError
+from keys.rotation import ROTATION_MAX, ROTATIONS_MAX
 from keys.strictjson import Fields, loads
 from spool.clock import parse_rfc3339, rfc3339
 from spool.errors import RecordError
@@ -28,7 +30,6 @@ NOTE_MAX = 500
 """Characters of the operator's note."""
 NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 STREAM = r"[a-z][a-z0-9-]{0,31}"
-DIGEST = r"[0-9a-f]{64}"
 ID = r"[0-9a-f]{32}"
 NOTE = rf"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{{0,{NOTE_MAX}}}"
 """On one line, without controls and invisible marks."""
@@ -101,6 +102,8 @@ class Manifest:
     received: int
     lanes: tuple[LaneSums, ...]
     members: tuple[Packed, ...]
+    rotations: tuple[Enclosed, ...] = ()
+    """The statements by which the sender's keys took over from one another."""
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -115,6 +118,7 @@ def encode(manifest: Manifest) -> bytes:
             "to": manifest.recipient,
             "note": manifest.note,
             "received": manifest.received,
+            "rotations": [each.out() for each in manifest.rotations],
             "lanes": [_lane_out(lane) for lane in manifest.lanes],
             "members": [
                 {"name": each.name, "size": each.size, "digest": each.digest}
@@ -155,10 +159,17 @@ def decode(data: bytes) -> Manifest:
         fields.integer("received", 0, _COUNT_MAX),
         tuple(_lane_in(item) for item in fields.objects("lanes", 0, SEGMENTS_MAX)),
         tuple(_packed(item) for item in fields.objects("members", 0, SEGMENTS_MAX)),
+        rotations_in(fields),
     )
     fields.done()
     _check_sense(manifest)
     return manifest
+
+
+def rotations_in(fields: Fields) -> tuple[Enclosed, ...]:
+    """What a manifest says of the rotation statements beside it; raises ``document.*``."""
+    found = fields.objects("rotations", 0, ROTATIONS_MAX)
+    return tuple(enclosed_in(item, ROTATION, ROTATION_MAX) for item in found)
 
 
 def _lane_in(item: Fields) -> LaneSums:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from bridge.transfer.manifest import DIGEST, ID, NODE, STREAM
+from bridge.transfer.enclosing import DIGEST, Enclosed, enclosed_in
+from bridge.transfer.manifest import ID, NODE, STREAM, rotations_in
 from keys.errors import VerificationError
 from keys.strictjson import Fields, loads
 from spool.clock import parse_rfc3339, rfc3339
@@ -82,15 +83,6 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Enclosed:
-    """A member of a return bundle."""
-
-    name: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Return:
     """The manifest of a return bundle: its members, and the formats that the relay reads."""
 
@@ -101,6 +93,8 @@ class Return:
     recipient: str
     accepts: tuple[str, ...]
     members: tuple[Enclosed, ...]
+    rotations: tuple[Enclosed, ...] = ()
+    """The statements by which the relay's keys took over from one another."""
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -219,10 +213,8 @@ def encode_return(manifest: Return) -> bytes:
             "from": manifest.sender,
             "to": manifest.recipient,
             "accepts": list(manifest.accepts),
-            "members": [
-                {"name": each.name, "size": each.size, "sha256": each.sha256}
-                for each in manifest.members
-            ],
+            "rotations": [each.out() for each in manifest.rotations],
+            "members": [each.out() for each in manifest.members],
         }
     )
 
@@ -238,23 +230,17 @@ def decode_return(data: bytes) -> Return:
         fields.text("from", NODE),
         fields.text("to", NODE),
         tuple(fields.texts("accepts", r"[a-z]{1,16}\.v[0-9]{1,4}", 64)),
-        tuple(_enclosed(item) for item in fields.objects("members", 1, 2)),
+        tuple(
+            enclosed_in(item, r"receipt\.dsse\.json|token\.jwt", RECEIPT_MAX)
+            for item in fields.objects("members", 1, 2)
+        ),
+        rotations_in(fields),
     )
     fields.done()
     names = [each.name for each in manifest.members]
     if names not in (["receipt.dsse.json"], ["receipt.dsse.json", "token.jwt"]):
         raise _nonsense("its members are not a receipt and perhaps a token")
     return manifest
-
-
-def _enclosed(item: Fields) -> Enclosed:
-    enclosed = Enclosed(
-        item.choice("name", ("receipt.dsse.json", "token.jwt")),
-        item.integer("size", 1, RECEIPT_MAX),
-        item.text("sha256", DIGEST),
-    )
-    item.done()
-    return enclosed
 
 
 def _moment(fields: Fields) -> int:

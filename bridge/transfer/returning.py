@@ -4,20 +4,19 @@ A receipt is a relay's word. It moves what it names as an answer of the beacon w
 digests in it are of segments of ours; delivered stays delivered, and nothing is deleted.
 """
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.transfer.bundle import MANIFEST_NAME, ReturnBundle
+from bridge.transfer.enclosing import Enclosed, rotation_members
 from bridge.transfer.importing import gaps_of
 from bridge.transfer.receipt import (
     FORMATS,
     RECEIPT_TYPE,
     RETURN_TYPE,
     SPANS_MAX,
-    Enclosed,
     LaneReceipt,
     Receipt,
     Refused,
@@ -105,6 +104,7 @@ def write_return(
     held = [("receipt.dsse.json", envelope)]
     if token is not None:
         held.append(("token.jwt", token))
+    rotated = rotation_members(signer.rotations)
     told = Return(
         secrets.token_hex(16),
         receipt.serial,
@@ -112,12 +112,12 @@ def write_return(
         receipt.relay,
         receipt.node,
         FORMATS,
-        tuple(
-            Enclosed(member, len(data), hashlib.sha256(data).hexdigest()) for member, data in held
-        ),
+        tuple(Enclosed.of(member, data) for member, data in held),
+        tuple(member for member, _ in rotated),
     )
     signed = dsse.seal(RETURN_TYPE, encode_return(told), [signer])
     sources = [Source(MANIFEST_NAME, len(signed), signed)]
+    sources += [Source(member.name, member.size, data) for member, data in rotated]
     sources += [Source(member, len(data), data) for member, data in held]
     ending = "agr.age" if age else "agr"
     path = folder / (name or f"{told.sender}-to-{told.recipient}-{told.serial:06d}.{ending}")

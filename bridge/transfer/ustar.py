@@ -28,7 +28,7 @@ _PREFIX_MAX = 155
 _CHECKSUM = slice(148, 156)
 _NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 NAME = re.compile(
-    r"(?:manifest\.dsse\.json|receipt\.dsse\.json|token\.jwt|keys/[0-9a-f]{64}\.dsse\.json"
+    r"(?:manifest\.dsse\.json|receipt\.dsse\.json|token\.jwt|keys/[0-9]{6}\.dsse\.json"
     rf"|segments/{_NODE}/[a-z][a-z0-9-]{{0,31}}/[0-9]{{12}}\.ndjson\.zst)\Z"
 )
 """Every name that a member may have."""

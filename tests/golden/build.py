@@ -55,6 +55,7 @@ def key(name: str) -> Key:
 
 SIGNER = key("signer")
 STRANGER = key("stranger")
+SUCCESSOR = key("successor")
 
 
 def block(data: bytes, *, last: bool, kind: int = 0, size: int | None = None) -> bytes:

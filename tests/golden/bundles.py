@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.golden.build import CHAIN, SIGNER, STRANGER, Key, compact, signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.golden.build import CHAIN, SIGNER, STRANGER, SUCCESSOR, Key, compact, signature
 from tests.golden.good import good
 
 BUNDLE = "application/vnd.airgap-bridge.bundle.v1+json"
 RECEIPT = "application/vnd.airgap-bridge.receipt.v1+json"
+ROTATION = "application/vnd.airgap-bridge.rotation.v1+json"
 RETURN = "application/vnd.airgap-bridge.return.v1+json"
 RELAY = STRANGER
 """Whose receipts the node trusts; the stranger of the segments."""
@@ -76,6 +79,7 @@ def manifest(**changes: object) -> dict[str, Any]:
         "to": "relay-1",
         "note": "week 48",
         "received": 6,
+        "rotations": [],
         "lanes": [
             {
                 "node": "prod-1",
@@ -147,6 +151,7 @@ def _return(
         "from": "relay-1",
         "to": "prod-1",
         "accepts": ["segment.v1", "bundle.v1"],
+        "rotations": [],
         "members": [
             {
                 "name": "receipt.dsse.json",
@@ -162,6 +167,7 @@ def _return(
 def bundles() -> Iterator[Made]:
     """All of them."""
     yield from _manifests()
+    yield from _rotations()
     yield from _containers()
     yield from _returns()
 
@@ -189,6 +195,60 @@ def _manifests() -> Iterator[Made]:
     unlike = manifest()
     unlike["lanes"][0]["ranges"] = "1-3"
     yield Made("ranges-unlike-members.agb", ustar(_bundle(unlike)), "manifest.sense")
+
+
+def rotation(**changes: object) -> dict[str, Any]:
+    """The statement that the successor took over from the signer, with ``changes``."""
+    said: dict[str, Any] = {
+        "v": 1,
+        "number": 1,
+        "name": "prod-1",
+        "made_at": "2026-11-23T11:00:00.000Z",
+        "old": _spki(SIGNER),
+        "new": _spki(SUCCESSOR),
+    }
+    return said | changes
+
+
+def _spki(key: Key) -> str:
+    der = key.private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(der).decode()
+
+
+def _rotated(*signers: Key, by: Key = SUCCESSOR, **changes: object) -> list[tuple[str, bytes]]:
+    payload = compact(rotation(**changes))
+    statement = compact(
+        {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": ROTATION,
+            "signatures": [signature(payload, each, ROTATION) for each in signers],
+        }
+    )
+    named = {
+        "name": "keys/000001.dsse.json",
+        "size": len(statement),
+        "sha256": hashlib.sha256(statement).hexdigest(),
+    }
+    whole = _bundle(manifest(rotations=[named]), signer=by)
+    return [whole[0], ("keys/000001.dsse.json", statement), *whole[1:]]
+
+
+def _rotations() -> Iterator[Made]:
+    """The segments are the signer's, the manifest is the successor's."""
+    whole = _rotated(SIGNER, SUCCESSOR)
+    yield Made("rotated.agb", ustar(whole), "")
+    yield Made("rotated-by-old-alone.agb", ustar(_rotated(SIGNER)), "rotation.keys")
+    yield Made("rotated-by-new-alone.agb", ustar(_rotated(SUCCESSOR)), "rotation.keys")
+    forged = _rotated(SIGNER, SUCCESSOR, by=STRANGER, new=_spki(STRANGER))
+    yield Made("rotated-to-a-stranger.agb", ustar(forged), "rotation.keys")
+    from_stranger = _rotated(STRANGER, SUCCESSOR, old=_spki(STRANGER))
+    yield Made("rotated-from-a-stranger.agb", ustar(from_stranger), "key.untrusted")
+    another = _rotated(SIGNER, SUCCESSOR, name="prod-2")
+    yield Made("rotated-for-another.agb", ustar(another), "rotation.name")
+    yield Made("rotation-missing.agb", ustar([whole[0], *whole[2:]]), "bundle.members")
+    yield Made(
+        "rotation-not-named.agb", ustar([_bundle(manifest())[0], *whole[1:]]), "bundle.members"
+    )
 
 
 def _containers() -> Iterator[Made]:

@@ -4,14 +4,18 @@ import json
 from pathlib import Path
 
 from tests.golden.bad import bad
-from tests.golden.build import HERE, SIGNER, STRANGER
+from tests.golden.build import HERE, SIGNER, STRANGER, SUCCESSOR
 from tests.golden.bundles import bundles, document
 from tests.golden.good import SUFFIX, good
 
 
 def files() -> dict[str, bytes]:
     """Every golden file: its path below this folder, and its bytes."""
-    made = {"keys/signer.pub.pem": SIGNER.pem, "keys/stranger.pub.pem": STRANGER.pem}
+    made = {
+        "keys/signer.pub.pem": SIGNER.pem,
+        "keys/stranger.pub.pem": STRANGER.pem,
+        "keys/successor.pub.pem": SUCCESSOR.pem,
+    }
     said = []
     for right in good():
         made[f"good/{right.name}"] = right.data

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,23 @@ from bridge.transfer import receipt as receipts
 from bridge.transfer.bundle import Bundle, ReturnBundle, opened
 from keys.ed25519 import PublicKey
 from keys.errors import VerificationError
+from keys.truststore import TrustStore
 from spool.frames import FrameDecoder
 from tests.golden import bundles as golden
-from tests.golden.build import HERE, SIGNER, STRANGER, compact
+from tests.golden.build import HERE, SIGNER, STRANGER, Key, compact
 
 ROWS: list[dict[str, str]] = json.loads((HERE / "bundles.json").read_bytes())
 DOCUMENT = (HERE.parents[1] / "docs" / "bundles.md").read_text(encoding="utf-8")
 
 
-def keys(role: str, name: str) -> Mapping[str, PublicKey]:
-    pem = {("node", "prod-1"): SIGNER.pem, ("relay", "relay-1"): STRANGER.pem}.get((role, name))
-    if pem is None:
-        # Of whoever else it says it is: its key is known, and speaks for another.
-        return {}
-    public = PublicKey.from_pem(pem)
-    return {public.id: public}
+def trusting(*known: tuple[str, str, Key]) -> TrustStore:
+    store = TrustStore()
+    for role, name, key in known:
+        store = store.with_key(role, name, PublicKey.from_pem(key.pem), key.id)
+    return store
+
+
+keys = trusting(("node", "prod-1", SIGNER), ("relay", "relay-1", STRANGER)).keys_for
 
 
 def outcome(path: Path) -> str:
@@ -36,7 +37,7 @@ def outcome(path: Path) -> str:
                 for packed in found.manifest.members:
                     with found.segment(packed) as segment:
                         segment.check_digest()
-                        segment.check_signature(keys("node", packed.node))
+                        segment.check_signature(keys("node", packed.node, found.rotations))
                         for _ in segment.raw_frames(FrameDecoder()):
                             pass
     except VerificationError as error:
@@ -70,6 +71,7 @@ def test_the_examples_of_the_document_are_the_golden_ones() -> None:
     with opened(HERE / "bundles" / "good.agr", keys, None, None) as found:
         assert isinstance(found, ReturnBundle)
         assert json.loads(blocks[2]) == json.loads(receipts.encode_return(found.manifest))
+    assert json.loads(blocks[3]) == golden.rotation()
 
 
 def test_the_limits_of_the_document_are_those_of_the_code() -> None:

@@ -58,7 +58,7 @@ def test_a_bundle_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, d
     path.write_bytes(data)
 
     def work() -> None:
-        with opened(path, lambda _role, _name: {}, None, None):
+        with opened(path, lambda _role, _name, _rotations: {}, None, None):
             pass
 
     tried(work)
