@@ -210,6 +210,7 @@ class Daemon:
                 watcher = HeadWatcher(engine.wake)
                 watcher.start()
                 held.callback(watcher.stop)
+            self._serve_admin(held)
             licensing = self._licensing(client, held)
             after_intake = held.enter_context(ExitStack())
             context = None if tls is None else tls.context
@@ -247,7 +248,6 @@ class Daemon:
             ]
             if self._certificate is not None:
                 looks.append(self._certificate.look)
-            self._serve_admin(held)
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             supervision.ready()

@@ -112,9 +112,14 @@ def rescue_bad(lane: Lane, disk: Disk = FAST) -> list[Recovered]:
     return rescued
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
-    """Return when it is true; a test that waits in vain fails."""
+def wait_until(true: Callable[[], bool], seconds: float = 30, every_s: float = 0.005) -> None:
+    """Return when it is true; a test that waits in vain fails.
+
+    A look that costs something is not taken all the time: it would slow down what is waited for.
+    """
     give_up = time.monotonic() + seconds
+    looked_at = time.monotonic()
     while not true():
         assert time.monotonic() < give_up
-        time.sleep(0.005)
+        time.sleep(max(every_s, time.monotonic() - looked_at))
+        looked_at = time.monotonic()
