@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.draining import progress_of
+from bridge.cli.replayfrom import STATES, take_in
 from bridge.cli.selecting import wanted_of
 from bridge.cli.session import Session, json_option
 from spool.errors import RecordError, SpoolError
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from bridge.egress.circuits import Stuck
     from bridge.egress.limits import Pace
     from bridge.egress.selection import Choice, Wanted
+    from bridge.transfer.importing import Outcome
     from spool.ledger import Ledger, State
 
 PARTLY = 3
@@ -32,6 +36,13 @@ _STATES = ("exported", "quarantined", "lost", "delivered")
 @click.option("--segments", "segments", multiple=True, help="NODE/STREAM/1-40,57")
 @click.option("--discard", is_flag=True, help="Give quarantined records up instead.")
 @click.option("--note", help="Why they are given up.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="BUNDLE",
+    help="What this bundle holds, and nothing else.",
+)
 @click.option("--rate", help="At most so much: 200/s (records) or 500KiB/s.")
 @click.option("--yes", is_flag=True, help="Send what was delivered a second time.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
@@ -47,6 +58,7 @@ def command(
     segments: Sequence[str],
     discard: bool,
     note: str | None,
+    source: Path | None,
     rate: str | None,
     yes: bool,
     dry_run: bool,
@@ -55,17 +67,29 @@ def command(
     """Send now what waits; with --state, send again what went another way.
 
     Without a selection it wakes what is paused or backed off, and drains. Beside a running daemon it
-    only says what is to be sent, and the daemon sends it.
+    only says what is to be sent, and the daemon sends it. With --from it takes in what is new of a
+    bundle, and sends what was not delivered yet of all that the bundle holds.
     """
     session.begin("replay", as_json=as_json)
-    if not states and (streams or since or until or segments or discard):
+    if source is not None and (streams or since or until or segments or discard):
+        raise click.UsageError(
+            "--from chooses what the bundle holds; of the rest give --state alone."
+        )
+    if source is None and not states and (streams or since or until or segments or discard):
         raise click.UsageError("A selection needs --state: what is pending is sent anyhow.")
     if discard and (tuple(states) != ("quarantined",) or not note):
         raise click.UsageError(
             "--discard goes with --state quarantined and a --note that says why."
         )
     pace = _pace(rate)
-    wanted = wanted_of(states, streams, since, until, segments) if states else None
+    outcome: Outcome | None = None
+    if source is not None:
+        outcome, numbers = take_in(session, source, yes=yes, dry_run=dry_run)
+        wanted: Wanted | None = replace(
+            wanted_of(states or STATES, (), None, None, ()), segments=numbers
+        )
+    else:
+        wanted = wanted_of(states, streams, since, until, segments) if states else None
     ledger, choices = _open(session, wanted)
     with ledger:
         before = _sums(ledger)
@@ -78,8 +102,8 @@ def command(
     stuck = None if dry_run or discard else _send(session, pace)
     ledger, _ = _open(session, None)
     with ledger:
-        _answer(session, ledger, choices, before, dry_run=dry_run)
-    _end(session, choices, stuck)
+        _answer(session, ledger, choices, before, outcome, dry_run=dry_run)
+    _end(session, choices, outcome, stuck)
 
 
 def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choice]]":
@@ -260,6 +284,7 @@ def _answer(
     ledger: "Ledger",
     choices: "Sequence[Choice]",
     before: Mapping[str, Any],
+    outcome: "Outcome | None",
     *,
     dry_run: bool,
 ) -> None:
@@ -281,8 +306,19 @@ def _answer(
         "before": before,
         "after": after,
     }
+    if outcome is not None:
+        answer["imported"] = {
+            "new": outcome.new,
+            "duplicate": outcome.duplicate,
+            "refused": len(outcome.refused),
+        }
 
     def say() -> None:
+        if outcome is not None:
+            come = "would come in" if dry_run else "came in"
+            session.say(f"{outcome.new} segments {come}, {outcome.duplicate} were here already.")
+            for each in outcome.refused:
+                session.say(f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]")
         if choices:
             what = "would be sent again" if dry_run else "chosen"
             session.say(f"{records} records of {segments} segments {what}.")
@@ -296,10 +332,17 @@ def _answer(
     session.result(answer, say)
 
 
-def _end(session: Session, choices: "Sequence[Choice]", stuck: "Stuck | None") -> None:
+def _end(
+    session: Session,
+    choices: "Sequence[Choice]",
+    outcome: "Outcome | None",
+    stuck: "Stuck | None",
+) -> None:
     if stuck is not None:
         from bridge.cli.stuck import error_of
 
         raise error_of(stuck)
+    if outcome is not None and (outcome.refused or outcome.forks):
+        session.finish(PARTLY)
     if any(choice.not_held for choice in choices):
         session.finish(PARTLY)

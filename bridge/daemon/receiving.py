@@ -109,6 +109,17 @@ class Received:
                 yield "  A license token came with it."
 
 
+def follow_rotations(trust: TrustStore, found: Bundle | ReturnBundle, path: Path) -> TrustStore:
+    """Trust the keys that took over from trusted ones, and keep that in ``path`` before all else.
+
+    Raises :class:`VerificationError` ``rotation.*``, or :class:`OSError`.
+    """
+    rotated = trust.rotated(found.manifest.sender, found.rotations)
+    if rotated != trust:
+        rotated.save(path)
+    return rotated
+
+
 class Receiver:
     """Receives into the spool of ``config``, by the keys of ``trust``."""
 
@@ -140,20 +151,15 @@ class Receiver:
         """
         spool = self._config.spool.path
         with opened(path, self._trust.keys_for, secret, spool) as found:
-            trust = self._rotated(found, dry_run=dry_run)
+            place = self._config.keys.path / TRUST_NAME
+            if not dry_run and found.manifest.recipient == self._config.node:
+                self._trust = follow_rotations(self._trust, found, place)
+            trust = self._trust.rotated(found.manifest.sender, found.rotations)
             if isinstance(found, Bundle):
                 importer = Importer(spool, self._ledger, trust, self._config.node, OS_DISK)
                 outcome = importer.take(found, progress, dry_run=dry_run)
                 return Received(found.manifest.sender, found.signer, outcome)
             return self._return(found, dry_run=dry_run)
-
-    def _rotated(self, found: Bundle | ReturnBundle, *, dry_run: bool) -> TrustStore:
-        """The trust with the keys that took over from trusted ones, kept before anything else is."""
-        trust = self._trust.rotated(found.manifest.sender, found.rotations)
-        if trust != self._trust and found.manifest.recipient == self._config.node and not dry_run:
-            trust.save(self._config.keys.path / TRUST_NAME)
-            self._trust = trust
-        return trust
 
     def _return(self, found: ReturnBundle, *, dry_run: bool) -> Received:
         spool, node = self._config.spool.path, self._config.node

@@ -175,6 +175,8 @@ def send_again(ledger: Ledger, choice: Choice) -> None:
     """Make everything chosen pending. Raises :class:`LedgerError` where it changed meanwhile."""
     ledger.give_back(choice.lane, choice.lines, by=By.REPLAY)
     for each in choice.stretches:
+        if each.state is State.PENDING:
+            continue
         ledger.move(
             choice.lane,
             each.first,

@@ -294,3 +294,63 @@ def test_pairing_takes_the_lines_of_the_manual(inside: Node, relay: Node, stick:
             subprocess.run(words, check=True)
     assert [key["name"] for key in told(inside, "keys", "list")["keys"]] == ["relay-1"]
     assert [key["name"] for key in told(relay, "keys", "list")["keys"]] == ["inside"]
+
+
+def test_replay_from_a_bundle_sends_it_and_enters_it_once(
+    paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, relay = paired
+    append(inside, "a", "b")
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    dry = told(relay, "replay", "--from", bundle["path"], "--dry-run")
+    assert dry["imported"] == {"new": 1, "duplicate": 0, "refused": 0}
+    assert records(relay) == {}
+    found = told(relay, "replay", "--from", bundle["path"])
+    assert (found["imported"]["new"], found["delivered"]["records"]) == (1, 2)
+    assert records(relay) == {"delivered": 2}
+    again = told(relay, "replay", "--from", bundle["path"])
+    assert again["imported"] == {"new": 0, "duplicate": 1, "refused": 0}
+    assert again["selected"]["records"] == 0
+    assert beacon.received()["transactions"]["records"] == 2
+    twice = told(relay, "replay", "--from", bundle["path"], "--state", "delivered", code=1)
+    assert twice["error"]["id"] == "replay.confirm"
+    assert records(relay) == {"delivered": 2}
+
+
+def test_replay_from_its_own_bundle_sends_what_a_node_exported(
+    paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, _ = paired
+    append(inside, "a")
+    (bundle,) = told(inside, "export", "--to", stick, "--plain")["bundles"]
+    append(inside, "b")
+    inside.config.write_text(inside.config.read_text().replace("egress: {mode: offline}\n", ""))
+    found = told(inside, "replay", "--from", bundle["path"])
+    assert "imported" not in found
+    assert (found["selected"]["records"], found["delivered"]["records"]) == (1, 1)
+    assert {record.id for record in beacon.records("transactions")} == {"a", "b"}
+    assert records(inside) == {"delivered": 2}
+
+
+def test_replay_from_anothers_bundle_wants_a_yes_and_a_receipt_is_no_bundle(
+    paired: tuple[Node, Node], tmp_path: Path, stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    (bundle,) = told(inside, "export", "--to", stick, "--plain")["bundles"]
+    told(relay, "import", bundle["path"])
+    (back,) = told(relay, "export", "--for", "inside", "--to", stick)["bundles"]
+    with node_for(tmp_path, beacon.url, name="other", more=_licenses(tmp_path)) as other:
+        refused = told(other, "replay", "--from", bundle["path"], code=4)
+        assert refused["error"]["id"] == "key.untrusted"
+        trust(other, inside, "node")
+        refused = told(other, "replay", "--from", bundle["path"], code=1)
+        assert refused["error"]["id"] == "replay.recipient"
+        assert records(other) == {}
+        found = told(other, "replay", "--from", bundle["path"], "--yes")
+        assert found["delivered"]["records"] == 1
+    assert told(inside, "replay", "--from", back["path"], code=78)["error"]["id"] == "replay.bundle"
+
+
+def _licenses(folder: Path) -> str:
+    return f"licenses: {{inside: [{folder / 'inside_key'}]}}\n"
