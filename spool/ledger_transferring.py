@@ -99,6 +99,19 @@ class Transferring(Retaining):
             ).fetchall()
         return [Written(*row) for row in rows]
 
+    def packed(self, serial: int) -> dict[tuple[str, str], list[Range]]:
+        """The numbers in a bundle, by node and stream."""
+        found: dict[tuple[str, str], list[Range]] = {}
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT node, stream, first, last FROM bundle_part JOIN lane ON lane.id = lane"
+                " WHERE serial = ? ORDER BY node, stream, first",
+                (serial,),
+            ).fetchall()
+        for node, stream, first, last in rows:
+            found.setdefault((node, stream), []).append(Range(first, last))
+        return found
+
     def copies(self, lane: Lane, seq: int) -> int:
         """In how many written bundles segment ``seq`` is."""
         with self._database.read() as tx:

@@ -79,32 +79,44 @@ class Pruner:
             else:
                 yield from self._drop(taken)
 
-    def by_age(self, lanes: Sequence[Lane], before: Mapping[Kind, int]) -> Iterator[Pruned]:
+    def by_age(
+        self, lanes: Sequence[Lane], before: Mapping[Kind, int], copies: int | None = None
+    ) -> Iterator[Pruned]:
         """Delete what was delivered and accepted before the time (ms) that its kind has.
 
-        Raises :class:`OSError` or :class:`SpoolError`.
+        With ``copies`` also what was exported, in as many bundles at least: for who never hears what
+        became of it. It stays exported in the ledger. Raises :class:`OSError` or :class:`SpoolError`.
         """
         for lane in lanes:
             stream = STREAMS.get(lane.stream)
             if stream is None:
                 continue
-            numbers = list(self._older(lane, before[stream.kind]))
-            if numbers:
-                yield self._delete(lane, State.DELIVERED, numbers)
+            old = list(self._older(lane, before[stream.kind], copies))
+            for state in (State.DELIVERED, State.EXPORTED):
+                numbers = [seq for seq, found in old if found is state]
+                if numbers:
+                    yield self._delete(lane, state, numbers)
 
-    def _older(self, lane: Lane, before: int) -> Iterator[int]:
-        """Delivered numbers up to the first that is not so old; seals without records go with them."""
+    def _older(self, lane: Lane, before: int, copies: int | None) -> Iterator[tuple[int, State]]:
+        """Numbers that may go, and their states, up to the first that is not so old.
+
+        Seals without records go with them.
+        """
         keep = Kept(self._ledger, lane)
         found = 0
         for seq, _ in sealed_sizes(lane):
-            if keep.state_of_free(seq) is not State.DELIVERED:
+            state = keep.state_of_free(seq)
+            if state is State.EXPORTED:
+                if copies is None or self._ledger.copies(lane, seq) < copies:
+                    continue
+            elif state is not State.DELIVERED:
                 continue
             said = said_by(lane, seq)
             if said is None:
                 continue  # another's to judge: what is no segment is not deleted as one
             if said.last_at is not None and said.last_at >= before:
                 return
-            yield seq
+            yield seq, state
             found += 1
             if found == BY_AGE_AT_ONCE:
                 return

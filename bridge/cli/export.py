@@ -1,23 +1,24 @@
 """``bridge export``: packs what waits for a courier; on a relay, what goes back."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.exportreturn import give_back
 from bridge.cli.moving import bar_of
-from bridge.cli.peers import Peer, identity_of, peer_for, trust_of
+from bridge.cli.peers import identity_of, trust_of
 from bridge.cli.selecting import wanted_of
 from bridge.cli.session import Session, json_option
+from bridge.cli.told import ledger_of
+from bridge.transfer.peer import peer_for
 from keys.errors import ConfigError
-from spool.errors import SpoolError
 from spool.streams import STREAMS
 
 if TYPE_CHECKING:
-    from bridge.transfer.exporting import Chosen, Exported, Order
-    from spool.ledger import Ledger
+    from bridge.transfer.exporting import Exported
+    from spool.ranges import Range
 
 SIZE_MAX = "4000000000"
 """Bytes of a bundle: what the oldest file systems of sticks take."""
@@ -73,17 +74,26 @@ def command(
     if not other.age and not session.as_json:
         session.note("It is not encrypted: whoever holds the medium can read it.")
     if other.role == "node":
-        _return(session, other, folder, name, dry_run=dry_run)
+        give_back(session, other, folder, name, dry_run=dry_run)
         return
+    from bridge.daemon.packing import Packer
     from bridge.daemon.sealingall import seal_all
     from bridge.transfer.exporting import Order
+    from spool.clock import SYSTEM_CLOCK
 
     order = Order(session.config.node, other.name, folder, name, _size(max_size), other.age, note)
     for path in seal_all(session.config, session.signing_key):
         session.note(f"A writer keeps {path.name} open; what is in it is not packed.")
-    with _ledger(session) as ledger:
-        found = _chosen(session, ledger, streams, since, until, segments, again, resend)
-        done = _export(session, ledger, found, order, dry_run=dry_run)
+    with ledger_of(session) as ledger:
+        packer = Packer(session.config, session.signing_key, ledger, SYSTEM_CLOCK)
+        if resend is not None:
+            found = packer.these(_asked_for(session, resend))
+        else:
+            states = ("pending", "exported") if again else ("pending",)
+            found = packer.waiting(wanted_of(states, streams, since, until, segments))
+        total = sum(each.packed.size for each in found)
+        with bar_of(session, "writing", 2 * total) as progress:
+            done = packer.pack(found, order, progress, dry_run=dry_run)
     answer = {"dry_run": dry_run, "bundles": [_answer(each) for each in done]}
     session.result(answer, lambda: _show(session, done, dry_run=dry_run))
 
@@ -110,64 +120,9 @@ def _size(text: str) -> int:
     return found
 
 
-def _ledger(session: Session) -> "Ledger":
-    from spool.clock import SYSTEM_CLOCK
-    from spool.discovery import discover
-    from spool.durable import explained
-    from spool.lane import lanes
-    from spool.ledger import Ledger
-
-    spool = session.config.spool.path
-    ledger = Ledger.open(spool, clock=SYSTEM_CLOCK)
-    try:
-        for lane in lanes(spool):
-            discover(ledger, lane)
-    except OSError as error:
-        ledger.close()
-        raise explained(error, "see what the spool holds") from error
-    except BaseException:
-        ledger.close()
-        raise
-    return ledger
-
-
-def _chosen(  # noqa: PLR0917 - one for each option
-    session: Session,
-    ledger: "Ledger",
-    streams: Sequence[str],
-    since: str | None,
-    until: str | None,
-    segments: Sequence[str],
-    again: bool,
-    resend: Path | None,
-) -> "list[Chosen]":
-    from bridge.egress.selection import choose
-    from bridge.transfer.exporting import chosen
-    from spool.durable import explained
-    from spool.lane import Lane
-    from spool.ranges import Range
-
-    config = session.config
-    own = [Lane(config.spool.path, config.node, name) for name in STREAMS]
-    found: list[Chosen] = []
-    try:
-        if resend is not None:
-            for lane, numbers in _asked_for(session, resend):
-                found += chosen(lane, numbers)
-            return found
-        states = ("pending", "exported") if again else ("pending",)
-        wanted = wanted_of(states, streams, since, until, segments)
-        for choice in choose(ledger, own, wanted, session.signing_key.own_keys):
-            numbers = sorted(Range(each.first, each.last) for each in choice.stretches)
-            found += chosen(choice.lane, numbers)
-    except OSError as error:
-        raise explained(error, "read the segments") from error
-    return sorted(found, key=lambda each: (each.packed.stream, each.packed.seq))
-
-
-def _asked_for(session: Session, path: Path) -> "list[tuple[Any, Sequence[Any]]]":
+def _asked_for(session: Session, path: Path) -> "Mapping[str, Sequence[Range]]":
+    """The numbers, by stream, that the relay's receipt says it never got."""
     from bridge.transfer.bundle import ReturnBundle, opened
-    from spool.lane import Lane
 
     trust, config = trust_of(session), session.config
     with opened(path, trust.keys_for, identity_of(session, None), config.spool.path) as found:
@@ -177,91 +132,7 @@ def _asked_for(session: Session, path: Path) -> "list[tuple[Any, Sequence[Any]]]
                 "It is no return bundle for this node.",
                 "Give the file that came back from the relay.",
             )
-        return [
-            (Lane(config.spool.path, config.node, lane.stream), lane.missing)
-            for lane in sorted(found.receipt.lanes, key=lambda each: each.stream)
-        ]
-
-
-def _export(
-    session: Session, ledger: "Ledger", found: "list[Chosen]", order: "Order", *, dry_run: bool
-) -> "list[Exported]":
-    from bridge.transfer.exporting import Exporter, parted
-    from spool.clock import SYSTEM_CLOCK
-    from spool.durable import explained
-
-    exporter = Exporter(ledger, session.signing_key, SYSTEM_CLOCK)
-    done = []
-    parts = list(parted(found, order.size_max))
-    total = sum(each.packed.size for each in found)
-    try:
-        if not dry_run and total > shutil.disk_usage(order.folder).free:
-            raise SpoolError(
-                "disk.full",
-                f"There is no room for {total} bytes where --to says.",
-                "Use a larger medium, or choose less; nothing was written.",
-            )
-        if order.name is not None and len(parts) > 1:
-            raise ConfigError(
-                "export.target",
-                f"It takes {len(parts)} bundles, and --to names one file.",
-                "Name a folder with --to.",
-            )
-        with bar_of(session, "writing", 2 * total) as progress:
-            done = [exporter.export(part, order, progress, dry_run=dry_run) for part in parts]
-    except OSError as error:
-        raise explained(error, "write a bundle") from error
-    return done
-
-
-def _return(
-    session: Session, other: Peer, folder: Path, name: str | None, *, dry_run: bool
-) -> None:
-    from bridge.daemon.returntoken import token_for_return
-    from bridge.transfer.returning import receipt_for, write_return
-    from spool.clock import SYSTEM_CLOCK
-    from spool.durable import explained
-
-    config = session.config
-    with _ledger(session) as ledger:
-        told = receipt_for(ledger, config.spool.path, config.node, other.name, SYSTEM_CLOCK)
-    token = token_for_return(config, session.license_keys, session.signing_key.public, other.name)
-    answer: dict[str, Any] = {"dry_run": dry_run, "bundles": [], "token": token is not None}
-    if not dry_run:
-        try:
-            path, manifest, medium = write_return(
-                folder, name, told, token,
-                signer=session.signing_key, age=other.age, clock=SYSTEM_CLOCK,
-            )  # fmt: skip
-        except OSError as error:
-            raise explained(error, "write the return bundle") from error
-        answer["bundles"] = [
-            {
-                "path": str(path),
-                "sha256": medium.sha256,
-                "size": medium.size,
-                "id": manifest.id,
-                "serial": manifest.serial,
-                "segments": 0,
-                "records": 0,
-                "lanes": [],
-            }
-        ]
-
-    def text() -> None:
-        for each in answer["bundles"]:
-            session.say(f"{each['path']}: {each['size']} bytes, sha256 {each['sha256']}")
-        waiting = sum(
-            span.last - span.first + 1
-            for lane in told.lanes
-            for span in lane.spans
-            if span.state == "pending"
-        )
-        if waiting:
-            session.say(f"{waiting} segments are still to be sent: this receipt is an early one.")
-        session.say("A license token goes with it." if token else "No license token goes with it.")
-
-    session.result(answer, text)
+        return {lane.stream: lane.missing for lane in found.receipt.lanes}
 
 
 def _answer(each: "Exported") -> Mapping[str, Any]:

@@ -51,7 +51,8 @@ _ACTED_ON = frozenset(
         "license.jwks_file", "license.issuer", "license.audience", "license.leeway",
         "license.grace", "license.max_life",
         "admin.listen", "transfer.overdue", "transfer.receipts",
-        "transfer.inbox",
+        "transfer.inbox", "transfer.outbox", "transfer.every", "transfer.after", "transfer.repeat",
+        "transfer.copies",
     }
 )  # fmt: skip
 NOT_BUILT = frozenset(KEYS) - _ACTED_ON

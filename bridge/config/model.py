@@ -136,6 +136,10 @@ class License:
     max_life: int
 
 
+ONE_WAY = "none"
+"""What ``transfer.receipts`` says where nothing comes back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """How bundles come and go."""

@@ -26,7 +26,11 @@ ENDINGS = (".agb", ".agr", ".agb.age", ".agr.age")
 
 
 class Inbox:
-    """The folder ``transfer.inbox``; :meth:`look` is called often."""
+    """The folder ``transfer.inbox``; :meth:`look` is called often.
+
+    ``licenses`` gives those of now. ``moved`` is called with the bytes that were read, and may raise to
+    end the work: the file is then imported by a later look.
+    """
 
     def __init__(
         self,
@@ -35,17 +39,22 @@ class Inbox:
         ledger: Ledger,
         clock: Clock,
         tell: Callable[[Event], None],
+        *,
+        licenses: Callable[[], LicenseKeys],
+        moved: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._signer = signer
         self._ledger = ledger
         self._clock = clock
         self._tell = tell
+        self._licenses = licenses
+        self._moved = moved
         self._next = 0.0
         self._seen: dict[Path, tuple[int, int]] = {}
         self._said = ""
 
-    def look(self, licenses: LicenseKeys) -> bool:
+    def look(self) -> bool:
         """Import what lies there, if it is time; whether anything was."""
         folder = self._config.transfer.inbox
         now = self._clock.monotonic()
@@ -59,7 +68,7 @@ class Inbox:
             self._say(explained(error, "look into the inbox").message)
             return False
         for path in ready:
-            self._take(path, licenses)
+            self._take(path)
         return bool(ready)
 
     def _ready(self, folder: Path) -> list[Path]:
@@ -73,15 +82,16 @@ class Inbox:
         self._seen = found
         return ready
 
-    def _take(self, path: Path, licenses: LicenseKeys) -> None:
+    def _take(self, path: Path) -> None:
         keys = self._config.keys.path
         fields: dict[str, object] = {"file": path.name}
         try:
             trust = TrustStore.load(keys / TRUST_NAME)
             identity = keys / IDENTITY_NAME
             secret = read_identity(identity) if identity.exists() else None
+            licenses = self._licenses()
             receiver = Receiver(self._config, licenses, self._signer, self._ledger, trust)
-            found = receiver.receive(path, secret)
+            found = receiver.receive(path, secret, self._moved)
         except BridgeError as error:
             self._tell(Event("transfer.refused", error.message, fields | {"error": error.id}))
             self._rename(path, "refused")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.config.model import Config, Spool
+from bridge.config.model import ONE_WAY, Config
 from bridge.egress.engine import Event
 from bridge.intake.room import Room
 from keys.ed25519 import SigningKey
@@ -31,26 +31,35 @@ ROOM_EVERY_S = 2.0
 AGE_EVERY_S = 3600.0
 """Seconds between two looks at ages: they are counted in days."""
 _RANGES_SHOWN = 20
+_BY_AGE = "by age"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What may stay: bytes of ballast, and how long (ms) what was delivered and the audit are kept."""
+    """What may stay: bytes of ballast, and how long (ms) what was delivered and the audit are kept.
+
+    Where nobody confirms what was exported, it is kept as long, and until it is in ``copies`` bundles;
+    None: it is kept until somebody does.
+    """
 
     ballast: int
     keep: Mapping[Kind, int]
     audit: int
+    copies: int | None = None
 
     @classmethod
-    def of(cls, spool: Spool) -> "Rules":
+    def of(cls, config: Config) -> "Rules":
         """Those of the configuration."""
+        spool = config.spool
         keep = spool.retention.keep
         kinds: Mapping[Kind, int] = {
             "billing": keep.billing,
             "usage": keep.other,
             "operational": keep.other,
         }
-        return cls(spool.ballast, kinds, spool.retention.audit)
+        one_way = config.transfer.receipts == ONE_WAY
+        copies = config.transfer.copies if one_way else None
+        return cls(spool.ballast, kinds, spool.retention.audit, copies)
 
 
 class Retaining:
@@ -154,9 +163,9 @@ class Retaining:
         if not look.believed:
             return
         before = {kind: look.at - keep for kind, keep in self._rules.keep.items()}
-        for pruned in self._pruner.by_age(self._lanes(), before):
+        for pruned in self._pruner.by_age(self._lanes(), before, self._rules.copies):
             self._freed(pruned.size)
-            self._say(pruned, "by age")
+            self._say(pruned, _BY_AGE)
         while self._ledger.forget_audit(look.at - self._rules.audit) and not self._stop.is_set():
             pass
 
@@ -164,7 +173,8 @@ class Retaining:
         return list(lanes(self._spool))
 
     def _say(self, pruned: Pruned, why: str) -> None:
-        dropped = pruned.state not in (State.DELIVERED, State.LOST)
+        kept_elsewhere = pruned.state is State.EXPORTED and why == _BY_AGE
+        dropped = pruned.state not in (State.DELIVERED, State.LOST) and not kept_elsewhere
         fields: dict[str, object] = {
             "node": pruned.lane.node,
             "stream": pruned.lane.stream,
@@ -174,6 +184,9 @@ class Retaining:
         if dropped:
             message = f"Records that were not delivered were dropped {why}; the loss is declared."
             self._tell(Event("spool.dropped", message, fields))
+        elif kept_elsewhere:
+            message = "Segments that nobody confirmed, in enough bundles, were deleted by age."
+            self._tell(Event("spool.pruned", message, fields))
         else:
             message = f"Segments that were delivered or declared lost were deleted {why}."
             self._tell(Event("spool.pruned", message, fields))
@@ -213,7 +226,7 @@ def retaining_for(
         config.spool.path,
         ledger,
         sealer_of,
-        Rules.of(config.spool),
+        Rules.of(config),
         room,
         freed,
         disk=disk,

@@ -19,10 +19,12 @@ from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.daemon.admin import AdminServer
 from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
+from bridge.daemon.courier import Courier
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.inbox import Inbox
 from bridge.daemon.licensing import Licensing
 from bridge.daemon.looking import look_at
+from bridge.daemon.outbox import Outbox
 from bridge.daemon.reloading import Reloading, Sources
 from bridge.daemon.retaining import Retaining, retaining_for
 from bridge.daemon.roomwatch import RoomWatch, room_watch_for
@@ -211,6 +213,7 @@ class Daemon:
                 watcher.start()
                 held.callback(watcher.stop)
             self._serve_admin(held)
+            courier = self._courier(engine, held)
             licensing = self._licensing(client, held)
             after_intake = held.enter_context(ExitStack())
             context = None if tls is None else tls.context
@@ -244,7 +247,6 @@ class Daemon:
                 teller.look,
                 supervision.look,
                 self._silence().look,
-                self._inbox(engine),
             ]
             if self._certificate is not None:
                 looks.append(self._certificate.look)
@@ -264,6 +266,7 @@ class Daemon:
                     intake.broken
                     or retaining.broken
                     or licensing.broken
+                    or courier.broken
                     or (None if engine is None else engine.broken)
                 )
                 if broken is not None:
@@ -364,14 +367,13 @@ class Daemon:
         trust = TrustStore.load(self._config.keys.path / TRUST_NAME)
         return {key.public.id: key.public for key in trust.named("node", node)}
 
-    def _inbox(self, engine: Engine | None) -> Callable[[], None]:
-        inbox = Inbox(self._config, self._signer, self.ledger, SYSTEM_CLOCK, tell)
-
-        def look() -> None:
-            if inbox.look(self._licenses) and engine is not None:
-                engine.wake()
-
-        return look
+    def _courier(self, engine: Engine | None, held: ExitStack) -> Courier:
+        courier = Courier(lambda: None if engine is None else engine.wake())
+        given = (self._config, self._signer, self.ledger, SYSTEM_CLOCK, tell)
+        inbox = Inbox(*given, licenses=lambda: self._licenses, moved=courier.moved)
+        courier.start(inbox.look, Outbox(*given, courier.moved).look)
+        held.callback(courier.stop)
+        return courier
 
     def _silence(self) -> SilenceWatch:
         key = self._licenses.to_send(self._config.node)

@@ -32,7 +32,7 @@ def _loss(status: Status) -> str:
 
 def _state(status: Status) -> str:
     pending = sum(lane.records(State.PENDING) for lane in status.lanes)
-    waits = f"{pending:,} records wait{_oldest(status)}"
+    waits = f"{pending:,} records wait{_oldest(status)}{_unconfirmed(status)}"
     if status.holder is None:
         next_step = _needs(status) if status.problems else "nothing is taken or sent: bridge run"
         return f"the daemon is not running, {waits}, and {next_step}."
@@ -44,7 +44,13 @@ def _state(status: Status) -> str:
         return f"{waits} for an export, egress is offline. Nothing else is to be done."
     if not pending:
         waits = "nothing sealed waits" if _unsealed(status) else "nothing waits"
+        waits += _unconfirmed(status)
     return f"{waits}, egress is {_egress(status)}{_end(status)}. Nothing is to be done."
+
+
+def _unconfirmed(status: Status) -> str:
+    exported = sum(lane.records(State.EXPORTED) for lane in status.lanes)
+    return f", {exported:,} are exported and not confirmed" if exported else ""
 
 
 def _unsealed(status: Status) -> bool:

@@ -20,10 +20,24 @@ def slip_of(path: Path, told: Manifest, medium: Medium) -> None:
     sums = path.with_name(SUMS)
     lines = []
     if sums.is_file() and sums.stat().st_size <= _SUMS_MAX:
-        lines = [
-            line for line in sums.read_text().splitlines() if not line.endswith(f"  {path.name}")
-        ]
+        lines = _without(sums, path.name)
     _put(sums, "".join(f"{line}\n" for line in [*lines, f"{medium.sha256}  {path.name}"]))
+
+
+def drop_slip(path: Path) -> None:
+    """Take away slip and checksum of the bundle at ``path``, which is gone. Raises :class:`OSError`."""
+    path.with_name(path.name + ".txt").unlink(missing_ok=True)
+    sums = path.with_name(SUMS)
+    if sums.is_file() and sums.stat().st_size <= _SUMS_MAX:
+        left = _without(sums, path.name)
+        if left:
+            _put(sums, "".join(f"{line}\n" for line in left))
+        else:
+            sums.unlink()
+
+
+def _without(sums: Path, name: str) -> list[str]:
+    return [line for line in sums.read_text().splitlines() if not line.endswith(f"  {name}")]
 
 
 def _text(name: str, told: Manifest, medium: Medium) -> str:

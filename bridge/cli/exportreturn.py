@@ -1,0 +1,62 @@
+"""What ``bridge export --for NODE`` makes on a relay: a return bundle."""
+
+from pathlib import Path
+from typing import Any
+
+from bridge.cli.session import Session
+from bridge.cli.told import ledger_of
+from bridge.transfer.peer import Peer
+
+
+def give_back(
+    session: Session, other: Peer, folder: Path, name: str | None, *, dry_run: bool
+) -> None:
+    """Export the return bundle for ``other``: a receipt, and the node's token if there is one.
+
+    Raises :class:`BridgeError`.
+    """
+    from bridge.daemon.returntoken import token_for_return
+    from bridge.transfer.returning import receipt_for, write_return
+    from spool.clock import SYSTEM_CLOCK
+    from spool.durable import explained
+
+    config = session.config
+    with ledger_of(session) as ledger:
+        told = receipt_for(ledger, config.spool.path, config.node, other.name, SYSTEM_CLOCK)
+    token = token_for_return(config, session.license_keys, session.signing_key.public, other.name)
+    answer: dict[str, Any] = {"dry_run": dry_run, "bundles": [], "token": token is not None}
+    if not dry_run:
+        try:
+            path, manifest, medium = write_return(
+                folder, name, told, token,
+                signer=session.signing_key, age=other.age, clock=SYSTEM_CLOCK,
+            )  # fmt: skip
+        except OSError as error:
+            raise explained(error, "write the return bundle") from error
+        answer["bundles"] = [
+            {
+                "path": str(path),
+                "sha256": medium.sha256,
+                "size": medium.size,
+                "id": manifest.id,
+                "serial": manifest.serial,
+                "segments": 0,
+                "records": 0,
+                "lanes": [],
+            }
+        ]
+
+    def text() -> None:
+        for each in answer["bundles"]:
+            session.say(f"{each['path']}: {each['size']} bytes, sha256 {each['sha256']}")
+        waiting = sum(
+            span.last - span.first + 1
+            for lane in told.lanes
+            for span in lane.spans
+            if span.state == "pending"
+        )
+        if waiting:
+            session.say(f"{waiting} segments are still to be sent: this receipt is an early one.")
+        session.say("A license token goes with it." if token else "No license token goes with it.")
+
+    session.result(answer, text)

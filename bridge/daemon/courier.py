@@ -1,0 +1,54 @@
+"""The thread that serves couriers: it looks into the inbox and the outbox while the daemon runs.
+
+Bundles can be large, so nothing else waits for them. A stop ends the work between two pieces: what was
+not whole is not there then, and is done by the next daemon.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks."""
+
+
+class StoppedWork(Exception):  # noqa: N818 - no error: it was asked for
+    """The daemon stops, and a bundle is not finished."""
+
+
+class Courier:
+    """Looks, from :meth:`start` to :meth:`stop`; ``news`` is called when a look brought some."""
+
+    def __init__(self, news: Callable[[], None]) -> None:
+        self._news = news
+        self._looks: Sequence[Callable[[], bool]] = ()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self.broken: BaseException | None = None
+        """What ended the thread; the process must say so and stop."""
+
+    def start(self, *looks: Callable[[], bool]) -> None:
+        """Begin with these."""
+        self._looks = looks
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, with what is under way undone."""
+        self._stop.set()
+        self._thread.join()
+
+    def moved(self, _: int) -> None:
+        """Called for each piece of work. Raises :class:`StoppedWork` when it is to end."""
+        if self._stop.is_set():
+            raise StoppedWork
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                for look in self._looks:
+                    if look():
+                        self._news()
+                self._stop.wait(LOOK_EVERY_S)
+        except StoppedWork:
+            return
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
+            self.broken = error

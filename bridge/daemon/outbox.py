@@ -1,0 +1,166 @@
+"""A folder that a courier empties: what waits is packed into it by schedule, and taken back.
+
+Offline, and where nothing ever comes back, something is packed every ``transfer.every``. Online only
+what has waited ``transfer.after`` while egress was away; when egress is there again, what still lies in
+the folder goes back to pending, and its files go. So a courier has to move bundles, not copy them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from bridge.config import Config
+from bridge.daemon.packing import Packer, order_for
+from bridge.daemon.sealingall import seal_all
+from bridge.egress.engine import Event
+from bridge.egress.selection import Wanted, choose, send_again
+from bridge.transfer.exporting import Exported
+from bridge.transfer.peer import peer_for
+from bridge.transfer.slip import drop_slip
+from keys.ed25519 import SigningKey
+from keys.errors import BridgeError
+from keys.truststore import TRUST_NAME, TrustStore
+from spool.clock import Clock
+from spool.discovery import said_by
+from spool.durable import explained
+from spool.egressfile import read_egress_state
+from spool.lane import Lane
+from spool.ledger import Ledger, State, Written
+from spool.streams import STREAMS
+
+LOOK_EVERY_S = 5.0
+"""Seconds between two looks."""
+_UP = ("up", "idle")
+_NOTE = "packed by the daemon"
+
+
+class Outbox:
+    """The folder ``transfer.outbox``; :meth:`look` is called often.
+
+    ``moved`` is called with the bytes that a bundle grows by, and may raise to end the work.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        signer: SigningKey,
+        ledger: Ledger,
+        clock: Clock,
+        tell: Callable[[Event], None],
+        moved: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._config = config
+        self._signer = signer
+        self._ledger = ledger
+        self._clock = clock
+        self._tell = tell
+        self._moved = moved
+        self._next = 0.0
+        self._said = ""
+
+    def look(self) -> bool:
+        """Pack or take back, if it is time; whether something became pending."""
+        folder = self._config.transfer.outbox
+        now = self._clock.monotonic()
+        if folder is None or now < self._next:
+            return False
+        self._next = now + LOOK_EVERY_S
+        try:
+            taken = self._is_up() and self._take_back(folder)
+            if self._is_due(folder):
+                self._pack(folder)
+            self._said = ""
+        except OSError as error:
+            self._say(explained(error, "fill the outbox"))
+        except BridgeError as error:
+            self._say(error)
+        else:
+            return taken
+        return False
+
+    def _is_up(self) -> bool:
+        if self._config.egress.mode == "offline":
+            return False
+        said = read_egress_state(self._config.spool.path)
+        return said is not None and said.state in _UP
+
+    def _is_due(self, folder: Path) -> bool:
+        at, transfer = self._clock.wall_ms(), self._config.transfer
+        last = max((each.at for each in self._in(folder)), default=None)
+        # A clock that was set back is no reason to wait for the time that it had.
+        if last is not None and last <= at < last + transfer.every:
+            return False
+        if self._config.egress.mode == "offline":
+            return True
+        return not self._is_up() and any(
+            at - since >= transfer.after for since in self._waiting_since()
+        )
+
+    def _waiting_since(self) -> Iterator[int]:
+        """When the first record that waits was taken, lane by lane; ms since 1970 UTC."""
+        for each in self._ledger.counts():
+            if each.node == self._config.node and each.first_pending is not None:
+                said = said_by(
+                    Lane(self._config.spool.path, each.node, each.stream), each.first_pending
+                )
+                if said is not None and said.first_at is not None:
+                    yield said.first_at
+
+    def _in(self, folder: Path) -> list[Written]:
+        return [each for each in self._ledger.bundles() if Path(each.path) == folder]
+
+    def _pack(self, folder: Path) -> None:
+        config = self._config
+        trust = TrustStore.load(config.keys.path / TRUST_NAME)
+        peer = peer_for(trust, None, (), plain=False)
+        seal_all(config, self._signer)
+        packer = Packer(config, self._signer, self._ledger, self._clock)
+        found = packer.waiting(Wanted(frozenset({State.PENDING})))
+        if not found:
+            return
+        folder.mkdir(exist_ok=True)
+        order = order_for(config, peer.name, folder, peer.age, _NOTE)
+        for each in packer.pack(found, order, self._moved):
+            self._tell(_packed(each))
+
+    def _take_back(self, folder: Path) -> bool:
+        """Make pending what lies in the folder still; the files go after the ledger knows."""
+        taken = False
+        lanes = [Lane(self._config.spool.path, self._config.node, name) for name in STREAMS]
+        for written in self._in(folder):
+            names = [
+                path
+                for path in folder.glob(f"*-{written.serial:06d}.agb*")
+                if path.suffix != ".txt"
+            ]
+            if not names:
+                continue
+            wanted = Wanted(
+                frozenset({State.EXPORTED}), segments=self._ledger.packed(written.serial)
+            )
+            for choice in choose(self._ledger, lanes, wanted, self._signer.own_keys):
+                send_again(self._ledger, choice)
+                taken = True
+            for path in names:
+                with suppress(FileNotFoundError):
+                    path.unlink()
+                drop_slip(path)
+            message = "Egress is back: a bundle that nobody took is sent instead."
+            self._tell(Event("transfer.withdrawn", message, {"serial": written.serial}))
+        return taken
+
+    def _say(self, error: BridgeError) -> None:
+        if error.message != self._said:
+            self._said = error.message
+            self._tell(Event("transfer.outbox", error.message, {"error": error.id}))
+
+
+def _packed(done: Exported) -> Event:
+    records = sum(lane.records for lane in done.manifest.lanes)
+    fields: dict[str, object] = {
+        "file": done.path.name,
+        "records": records,
+        "segments": len(done.manifest.members),
+        "to": done.manifest.recipient,
+    }
+    return Event("transfer.packed", "A bundle waits for the courier.", fields)

@@ -1,0 +1,123 @@
+"""What a node packs into bundles, for whoever asks: a person, or the daemon's outbox."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bridge.config.model import ONE_WAY, Config
+from bridge.egress.selection import Wanted, choose
+from bridge.transfer.exporting import Chosen, Exported, Exporter, Order, chosen, parted
+from keys.ed25519 import SigningKey
+from keys.errors import ConfigError
+from spool.clock import Clock
+from spool.durable import explained
+from spool.errors import SpoolError
+from spool.lane import Lane
+from spool.ledger import Ledger, State
+from spool.ranges import Range
+from spool.streams import STREAMS
+
+
+class Packer:
+    """Packs what a node's lanes hold, by the books in ``ledger``."""
+
+    def __init__(self, config: Config, signer: SigningKey, ledger: Ledger, clock: Clock) -> None:
+        self._config = config
+        self._signer = signer
+        self._ledger = ledger
+        self._clock = clock
+
+    def waiting(self, wanted: Wanted) -> list[Chosen]:
+        """What of this node's lanes is wanted and held.
+
+        Where nothing ever comes back, each bundle repeats what is in fewer than ``transfer.repeat``.
+        Raises :class:`SpoolError` ``disk.*`` or :class:`VerificationError`.
+        """
+        spool, node = self._config.spool.path, self._config.node
+        lanes = [Lane(spool, node, name) for name in sorted(STREAMS)]
+        repeats = self._config.transfer.receipts == ONE_WAY and State.EXPORTED not in wanted.states
+        found: list[Chosen] = []
+        try:
+            found += self._of(lanes, wanted)
+            if repeats:
+                again = Wanted(
+                    frozenset({State.EXPORTED}),
+                    wanted.streams,
+                    wanted.since,
+                    wanted.until,
+                    wanted.segments,
+                )
+                most = self._config.transfer.repeat
+                found += [
+                    each
+                    for each in self._of(lanes, again)
+                    if self._ledger.copies(each.lane, each.packed.seq) < most
+                ]
+        except OSError as error:
+            raise explained(error, "read the segments") from error
+        return sorted(found, key=lambda each: (each.packed.stream, each.packed.seq))
+
+    def these(self, numbers: Mapping[str, Sequence[Range]]) -> list[Chosen]:
+        """The segments with these numbers, by stream; those that are not held any more are left out.
+
+        Raises as :meth:`waiting` does.
+        """
+        spool, node = self._config.spool.path, self._config.node
+        try:
+            return [
+                each
+                for stream in sorted(numbers)
+                for each in chosen(Lane(spool, node, stream), numbers[stream])
+            ]
+        except OSError as error:
+            raise explained(error, "read the segments") from error
+
+    def pack(
+        self,
+        found: Sequence[Chosen],
+        order: Order,
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        dry_run: bool = False,
+    ) -> list[Exported]:
+        """Write ``found`` into as many bundles as it takes.
+
+        Raises :class:`SpoolError` ``disk.full`` before anything is written, :class:`ConfigError`
+        ``export.target`` where one file is named and it takes several, and as
+        :meth:`bridge.transfer.exporting.Exporter.export` does.
+        """
+        exporter = Exporter(self._ledger, self._signer, self._clock)
+        parts = list(parted(found, order.size_max))
+        total = sum(each.packed.size for each in found)
+        try:
+            if not dry_run and total > shutil.disk_usage(order.folder).free:
+                raise SpoolError(
+                    "disk.full",
+                    f"There is no room for {total} bytes where the bundles go.",
+                    "Use a larger medium, or choose less; nothing was written.",
+                )
+            if order.name is not None and len(parts) > 1:
+                raise ConfigError(
+                    "export.target",
+                    f"It takes {len(parts)} bundles, and --to names one file.",
+                    "Name a folder with --to.",
+                )
+            return [exporter.export(part, order, progress, dry_run=dry_run) for part in parts]
+        except OSError as error:
+            raise explained(error, "write a bundle") from error
+
+    def _of(self, lanes: Sequence[Lane], wanted: Wanted) -> list[Chosen]:
+        found: list[Chosen] = []
+        for choice in choose(self._ledger, lanes, wanted, self._signer.own_keys):
+            numbers = sorted(Range(each.first, each.last) for each in choice.stretches)
+            found += chosen(choice.lane, numbers)
+        return found
+
+
+def order_for(config: Config, recipient: str, folder: Path, age: Sequence[str], note: str) -> Order:
+    """What is to be done where nobody says more: bundles in ``folder``, of the usual size."""
+    return Order(config.node, recipient, folder, None, SIZE_MAX, age, note)
+
+
+SIZE_MAX = 4_000_000_000
+"""Bytes of a bundle: what the oldest file systems of sticks take."""

@@ -1,0 +1,259 @@
+"""The drop directory: filled by schedule, taken back when egress returns, repeated for a diode."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bridge.config import Config
+from bridge.config.licensekeys import load_license_keys
+from bridge.config.load import load
+from bridge.daemon.courier import Courier, StoppedWork
+from bridge.daemon.inbox import Inbox
+from bridge.daemon.outbox import LOOK_EVERY_S, Outbox
+from bridge.egress.engine import Event
+from keys.ed25519 import SigningKey
+from keys.keyfile import create_pair
+from keys.truststore import TRUST_NAME, TrustStore
+from spool.discovery import discover
+from spool.durable import OS_DISK
+from spool.egressfile import write_egress_state
+from spool.lane import Lane, lanes
+from spool.ledger import Ledger, State
+from spool.writer import Writer
+from tests.support.sending import ONE
+from tests.support.spools import HandClock, wait_until
+
+HOUR_MS = 3_600_000
+RELAY = SigningKey(bytes([9]) * 32)
+
+
+@dataclass
+class Site:
+    """A node with an outbox, whose clock we turn."""
+
+    folder: Path
+    more: str
+    clock: HandClock = field(default_factory=HandClock)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        (self.folder / "keys").mkdir()
+        (self.folder / "spool").mkdir()
+        self.key = create_pair(self.folder / "keys")
+        self.trust(RELAY)
+        path = self.folder / "bridge.yaml"
+        path.write_text(
+            f"node: inside\nkeys: {{path: keys}}\nspool: {{path: spool}}\n{self.more}\n"
+        )
+        path.chmod(0o644)
+        self.config: Config = load(path, {})
+        self.ledger = Ledger.open(self.spool, clock=self.clock)
+        self.moved: list[int] = []
+        self.outbox = Outbox(
+            self.config, self.key, self.ledger, self.clock, self.events.append, self.moved.append
+        )
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.spool, "inside", "transactions")
+
+    def trust(self, relay: SigningKey) -> None:
+        store = TrustStore().with_key("relay", "relay-1", relay.public, relay.public.id)
+        store.save(self.folder / "keys" / TRUST_NAME)
+
+    def append(self, *numbers: int) -> None:
+        with Writer(
+            self.spool, "transactions", node="inside", signer=self.key, clock=self.clock
+        ) as writer:
+            writer.append([ONE["transactions"] % n for n in numbers])
+        for lane in lanes(self.spool):
+            discover(self.ledger, lane)
+
+    def look(self, hours: float = 0) -> bool:
+        self.clock.wall += int(hours * HOUR_MS)
+        self.clock.seconds += max(hours * 3600, LOOK_EVERY_S)
+        return self.outbox.look()
+
+    def egress(self, state: str) -> None:
+        write_egress_state(OS_DISK, self.spool, state, self.clock.wall_ms())
+
+    def held(self) -> list[str]:
+        folder = self.folder / "out"
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+    def records(self) -> dict[State, int]:
+        (counts,) = self.ledger.counts()
+        return {state: count for state, count in counts.records.items() if count}
+
+
+FILES = ["SHA256SUMS", "inside-to-relay-1-000001.agb", "inside-to-relay-1-000001.agb.txt"]
+OFFLINE = "egress: {mode: offline}\ntransfer: {outbox: out, every: 24h}"
+ONLINE = "transfer: {outbox: out, after: 3d}"
+DIODE = "egress: {mode: offline}\ntransfer: {outbox: out, receipts: none, repeat: 2}"
+
+
+def test_offline_what_waits_is_packed_at_once_and_then_by_schedule(tmp_path: Path) -> None:
+    site = Site(tmp_path, OFFLINE)
+    site.append(1)
+    site.look()
+    assert site.held() == FILES
+    assert site.records() == {State.EXPORTED: 1}
+    site.append(2)
+    site.look(hours=23)
+    assert site.held() == FILES
+    site.look(hours=2)
+    assert "inside-to-relay-1-000002.agb" in site.held()
+    assert site.records() == {State.EXPORTED: 2}
+    assert [event.name for event in site.events] == ["transfer.packed"] * 2
+    assert sum(site.moved) > 0
+
+
+def test_a_clock_that_was_set_back_does_not_keep_the_outbox_empty(tmp_path: Path) -> None:
+    site = Site(tmp_path, OFFLINE)
+    site.append(1)
+    site.look()
+    site.append(2)
+    site.look(hours=-24 * 365)
+    assert site.records() == {State.EXPORTED: 2}
+
+
+def test_online_only_what_waited_long_while_egress_was_away_is_packed(tmp_path: Path) -> None:
+    site = Site(tmp_path, ONLINE)
+    site.append(1)
+    site.egress("up")
+    site.look(hours=100)
+    assert site.held() == []
+    site.egress("down")
+    site.append(2)
+    site.look()
+    assert site.held() == FILES
+    assert site.records() == {State.EXPORTED: 2}
+
+
+def test_when_egress_returns_what_lies_there_is_pending_again_and_its_files_go(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, ONLINE)
+    site.append(1)
+    site.egress("down")
+    site.look(hours=73)
+    assert site.held() == FILES
+    site.egress("up")
+    assert site.look()
+    assert site.held() == []
+    assert site.records() == {State.PENDING: 1}
+    assert not site.look()
+
+
+def test_a_bundle_that_the_courier_took_stays_exported(tmp_path: Path) -> None:
+    site = Site(tmp_path, ONLINE)
+    site.append(1)
+    site.egress("down")
+    site.look(hours=73)
+    (tmp_path / "out" / FILES[1]).rename(tmp_path / "stick.agb")
+    site.egress("up")
+    assert not site.look()
+    assert site.records() == {State.EXPORTED: 1}
+
+
+def test_for_a_diode_each_bundle_repeats_what_is_not_in_enough(tmp_path: Path) -> None:
+    site = Site(tmp_path, DIODE)
+    site.append(1)
+    site.look()
+    site.append(2)
+    site.look(hours=25)
+    assert [site.ledger.copies(site.lane, seq) for seq in (1, 2)] == [2, 1]
+    site.look(hours=25)
+    assert [site.ledger.copies(site.lane, seq) for seq in (1, 2)] == [2, 2]
+    site.look(hours=25)
+    assert len(site.ledger.bundles()) == 3
+    assert site.records() == {State.EXPORTED: 2}
+
+
+def test_without_anybody_to_pack_for_it_says_so_once_and_goes_on_when_there_is(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path, OFFLINE)
+    (tmp_path / "keys" / TRUST_NAME).unlink()
+    site.append(1)
+    site.look()
+    site.look()
+    assert [event.fields for event in site.events] == [{"error": "export.for"}]
+    site.trust(RELAY)
+    site.look()
+    assert site.records() == {State.EXPORTED: 1}
+
+
+def test_a_stop_in_the_midst_of_a_bundle_leaves_nothing_of_it(tmp_path: Path) -> None:
+    site = Site(tmp_path, OFFLINE)
+    site.append(1)
+    courier = Courier(lambda: None)
+
+    def moved(count: int) -> None:
+        if count:
+            courier._stop.set()  # noqa: SLF001 - as a stop from another thread would, at that moment
+        courier.moved(count)
+
+    outbox = Outbox(site.config, site.key, site.ledger, site.clock, site.events.append, moved)
+    with pytest.raises(StoppedWork):
+        outbox.look()
+    assert site.held() == []
+    assert site.records() == {State.PENDING: 1}
+    assert site.ledger.bundles() == []
+
+
+def test_the_courier_says_what_ended_it() -> None:
+    courier = Courier(lambda: None)
+
+    def broken() -> bool:
+        raise ZeroDivisionError
+
+    courier.start(broken)
+    wait_until(lambda: courier.broken is not None)
+    courier.stop()
+    assert isinstance(courier.broken, ZeroDivisionError)
+
+
+def test_an_import_that_is_stopped_is_done_by_a_later_look(tmp_path: Path) -> None:
+    site = Site(tmp_path, OFFLINE)
+    site.append(1)
+    site.look()
+    relay = tmp_path / "relay"
+    (relay / "keys").mkdir(parents=True)
+    (relay / "spool").mkdir()
+    (relay / "in").mkdir()
+    public = site.key.public
+    TrustStore().with_key("node", "inside", public, public.id).save(relay / "keys" / TRUST_NAME)
+    config = relay / "bridge.yaml"
+    config.write_text(
+        "node: relay-1\nkeys: {path: keys}\nspool: {path: spool}\ntransfer: {inbox: in}\n"
+    )
+    (tmp_path / "out" / FILES[1]).rename(relay / "in" / "a.agb")
+    clock = HandClock()
+    loaded = load(config, {})
+    stopping = [True]
+
+    def moved(_: int) -> None:
+        if stopping[0]:
+            raise StoppedWork
+
+    with Ledger.open(relay / "spool", clock=clock) as ledger:
+        keys = load_license_keys(loaded, {})
+        inbox = Inbox(
+            loaded, RELAY, ledger, clock, site.events.append, licenses=lambda: keys, moved=moved
+        )
+        inbox.look()
+        clock.seconds += 10
+        with pytest.raises(StoppedWork):
+            inbox.look()
+        assert [path.name for path in (relay / "in").iterdir()] == ["a.agb"]
+        stopping[0] = False
+        clock.seconds += 10
+        inbox.look()
+        assert [path.name for path in (relay / "in").iterdir()] == ["a.agb.imported"]
+        assert [counts.records[State.PENDING] for counts in ledger.counts()] == [1]
