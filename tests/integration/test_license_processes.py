@@ -28,7 +28,7 @@ from tests.support.tokens import ED, jwks
 
 pytestmark = pytest.mark.enable_socket
 RESTARTS = 5
-KILLS = 10
+KILLS = 5
 TOKENS = 5_000
 """More than a daemon can keep in all of a test."""
 

@@ -103,10 +103,11 @@ def test_two_bridges_that_lead_to_each_other_are_known_by_the_first_that_gets_it
             node.daemon.start()
             held.enter_context(leading_back(listener, node.daemon.port))
         assert first.daemon.post("/v1/beacon/ingest-traces", ONE) == 200
-        said = _until_said(first, second)
-        assert said is second
-        # The record stays where the loop was found, and goes round no more.
-        assert (_pending(first), _pending(second)) == (0, 1)
+        # Either may be the first to ask: the second for the record, the first for a license token.
+        _until_said(first, second)
+        for _ in range(5):
+            assert _pending(first) + _pending(second) == 1  # it goes round no more
+            time.sleep(0.3)
 
 
 def test_a_license_request_that_goes_round_two_bridges_goes_round_once(tmp_path: Path) -> None:
