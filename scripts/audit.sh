@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Verifies sealed segments with stock tools alone: bash, coreutils, jq, zstd, openssl.
+# Verifies sealed segments and bundles with stock tools alone: bash, coreutils, cmp, jq, zstd, openssl.
 #
 #     scripts/audit.sh PUB.pem PATH...
 #
-# PATH is a segment, a folder of segments, a lane or a whole spool. One line a file:
+# PATH is a segment, a bundle (.agb), a return bundle (.agr), a folder of these, a lane or a whole spool.
+# A bundle may be signed, and its segments too, by keys that took over from PUB.pem, if the statements in
+# it say so. Its members are copied to a folder of this script's own; nothing else of it is. One line a
+# file, and one for each segment in a bundle, as BUNDLE!MEMBER:
 #
 #     ok PATH: NODE/STREAM SEQ, N records
 #     BAD PATH: why
 #     gap LANE: FROM-TO are not here        pruned, taken away, or BAD above; no error by itself
 #
 # Exit: 0 good, 4 something is BAD, 2 usage. docs/formats.md says what is checked and why; this
-# script is that page in shell. It is stricter than the page in one way: envelope, statement and head
+# script is that page in shell, and docs/bundles.md. It is stricter than the page in one way: envelope, statement and head
 # must have exactly the bytes that our writer gives them (order of members, no spaces), because jq does
 # not see repeated names and hides how a number was spelled. Nothing is written outside a folder of
 # its own, no file is followed, and no name out of a file becomes a path or a command.
@@ -31,7 +34,7 @@ usage() {
 }
 
 [[ $# -ge 2 ]] || usage
-for tool in jq zstd openssl sha256sum od stat; do
+for tool in jq zstd openssl sha256sum od stat cmp; do
     command -v "$tool" >/dev/null || usage "this machine has no $tool"
 done
 
@@ -47,6 +50,8 @@ openssl pkey -pubin -in "$work/key.pem" -outform DER -out "$work/key.der" 2>/dev
 key_der=$(od -An -v -tx1 "$work/key.der")
 [[ ${key_der//[[:space:]]/} =~ ^302a300506032b6570032100[0-9a-f]{64}$ ]] || usage "it is no Ed25519 key"
 read -r key_id _ < <(sha256sum <"$work/key.der")
+mkdir "$work/keys"
+cp -- "$work/key.pem" "$work/keys/$key_id" # by id: those whose signatures count
 
 # What is to be looked at. Paths are kept as they were given, and made absolute for their places.
 paths=() absolutes=() problems=()
@@ -56,28 +61,263 @@ add_file() { # SHOWN ABSOLUTE
 }
 
 add_folder() { # SHOWN
-    local shown=${1%/} folder file before=${#paths[@]}
+    local shown=${1%/} folder file before=$((${#paths[@]} + ${#bundles[@]}))
     folder=$(cd -P -- "$1" && printf '%s/' "$PWD")
     folder=${folder%/}
+    for file in "$folder"/**/*.ag[br]; do
+        add_bundle "${shown:-/}${file#"$folder"}" "$file"
+    done
     for file in "$folder"/**/*"$SUFFIX"; do
         # What is still open has no seal, and what was set aside was judged already.
         [[ $file == */open/* && -d ${file%/open/*}/sealed ]] && continue
         [[ $file == "$folder"/quarantine/* ]] && continue
         add_file "${shown:-/}${file#"$folder"}" "$file"
     done
-    if [[ ${#paths[@]} -eq $before ]]; then
+    if [[ $((${#paths[@]} + ${#bundles[@]})) -eq $before ]]; then
         add_file "$1" "$folder"
         problems[-1]="there is no segment in it"
     fi
 }
 
+# Bundles: the container first, header by header; then its manifest; its segments go with the others.
+bundles=() verdicts=() manifests=()
+readonly MEMBER='^(manifest\.dsse\.json|receipt\.dsse\.json|token\.jwt|keys/[0-9]{6}\.dsse\.json|segments/[a-z0-9][a-z0-9-]{0,62}/[a-z][a-z0-9-]{0,31}/[0-9]{12}\.ndjson\.zst)$'
+readonly BUNDLE=application/vnd.airgap-bridge.bundle.v1+json RECEIPT=application/vnd.airgap-bridge.receipt.v1+json
+readonly RETURN=application/vnd.airgap-bridge.return.v1+json ROTATION=application/vnd.airgap-bridge.rotation.v1+json
+readonly MEMBERS_MAX=4160 MANIFEST_MAX=4194304 RETURN_MAX=65536 RECEIPT_MAX=8388608 ROTATION_MAX=4096
+
+header() { # NAME SIZE: the one header that a member of this name and size has
+    local base=${1##*/} prefix="" size at sum=3181
+    [[ $1 != */* ]] || prefix=${1%/*}
+    printf -v size '%011o' "$2"
+    # The sum of all bytes, the checksum's own read as spaces: what is always there, and these.
+    for ((at = 0; at < ${#base}; at++)); do sum=$((sum + $(printf '%d' "'${base:at:1}"))); done
+    for ((at = 0; at < ${#prefix}; at++)); do sum=$((sum + $(printf '%d' "'${prefix:at:1}"))); done
+    for ((at = 0; at < 11; at++)); do sum=$((sum + ${size:at:1} + 48)); done
+    printf '%s' "$base"
+    head -c $((100 - ${#base})) /dev/zero
+    printf '0000644\0000000000\0000000000\000%s\00000000000000\000%06o\000 0' "$size" "$sum"
+    head -c 100 /dev/zero
+    printf 'ustar\00000'
+    head -c 64 /dev/zero
+    printf '0000000\0000000000\000%s' "$prefix"
+    head -c $((155 - ${#prefix} + 12)) /dev/zero
+}
+
+unpack() { # FILE INTO: sets why, and members (name, size, in their order)
+    local file=$1 into=$2 size at=0 name prefix octal length pad
+    members=()
+    why="it is no regular file, and was not read"
+    [[ ! -L $file && -f $file ]] || return 0
+    size=$(stat -c %s -- "$file")
+    why="it is encrypted: open it with age -d first"
+    [[ $(head -c 21 -- "$file" | tr -d '\0') != age-encryption.org/v1 ]] || return 0
+    while :; do
+        why="its container is cut short"
+        ((at + 1024 <= size)) || return 0
+        tail -c +$((at + 1)) -- "$file" | head -c 512 >"$work/block" || true
+        if cmp -s -n 512 -- "$work/block" /dev/zero; then
+            why="its container does not end with two blocks of zeros and nothing more"
+            ((at + 1024 == size)) || return 0
+            tail -c 512 -- "$file" >"$work/block"
+            cmp -s -n 512 -- "$work/block" /dev/zero || return 0
+            break
+        fi
+        why="a member of its container has a name that no bundle has"
+        name=$(head -c 100 "$work/block" | tr -d '\0\n')
+        prefix=$(tail -c +346 "$work/block" | head -c 155 | tr -d '\0\n')
+        name=${prefix:+$prefix/}$name
+        [[ $name =~ $MEMBER ]] || return 0
+        why="a member stands in it twice, or it has too many"
+        [[ ! -e $into/$name && $((${#members[@]} / 2)) -lt $MEMBERS_MAX ]] || return 0
+        why="a header of its container does not follow from name and size"
+        octal=$(tail -c +125 "$work/block" | head -c 11 | tr -d '\0\n')
+        [[ $octal =~ ^[0-7]{11}$ ]] || return 0
+        length=$((8#$octal))
+        header "$name" "$length" | cmp -s - "$work/block" || return 0
+        why="its container is cut short"
+        pad=$(((512 - length % 512) % 512))
+        ((length <= SEGMENT_STORED_MAX && at + 512 + length + pad + 1024 <= size)) || return 0
+        mkdir -p -- "$into/${name%"${name##*/}"}"
+        tail -c +$((at + 513)) -- "$file" | head -c "$length" >"$into/$name" || true
+        why="there is something between members of its container"
+        [[ $(tail -c +$((at + 513 + length)) -- "$file" | head -c $pad | tr -d '\0' | wc -c) -eq 0 ]] || return 0
+        members+=("$name" "$length")
+        at=$((at + 512 + length + pad))
+    done
+    why=""
+}
+
+opened() { # ENVELOPE TYPE MAX SIGNATURES: sets why; its payload goes to $work/payload, who signed to signers, sigs
+    local said line
+    why="a signed document in it is too large"
+    (($(stat -c %s -- "$1") <= $3)) || return 0
+    why="a signed document in it is not in the one form, or of another kind"
+    # Nothing but the one line is there, and jq has nothing to hide in it.
+    said=$(jq -R -s -r --arg type "$2" --argjson count "$4" '
+        . as $text | fromjson as $e
+        | select(({payload: $e.payload, payloadType: $e.payloadType,
+            signatures: [$e.signatures[] | {keyid, sig}]} | tojson) == $text)
+        | select($e.payloadType == $type and ($e.signatures | length) == $count)
+        | select($e.payload | @base64d | @base64 == $e.payload)
+        | select(all($e.signatures[]; (.keyid | test("\\A[0-9a-f]{64}\\z")) and (.sig | test("\\A[A-Za-z0-9+/]{85}[AQgw]==\\z"))))
+        | ($e.signatures[] | "\(.keyid) \(.sig)"), $e.payload' "$1" 2>/dev/null) || return 0
+    [[ -n $said ]] || return 0
+    signers=() sigs=()
+    while read -r line; do
+        if [[ $line == *" "* ]]; then
+            signers+=("${line% *}") sigs+=("${line#* }")
+        else
+            base64 -d <<<"$line" >"$work/payload"
+        fi
+    done <<<"$said"
+    # PAE, as for the segments.
+    { printf 'DSSEv1 %d %s %d ' ${#2} "$2" "$(stat -c %s "$work/payload")" && cat "$work/payload"; } >"$work/pae"
+    why=""
+}
+
+signed_by() { # KEY-FILE SIG
+    base64 -d <<<"$2" >"$work/sig"
+    openssl pkeyutl -verify -pubin -inkey "$1" -rawin -in "$work/pae" -sigfile "$work/sig" >/dev/null 2>&1
+}
+
+is_signed() { # sets why: the document that was opened last counts
+    why="it is signed by key ${signers[0]:0:16}, not by this one"
+    [[ -f $work/keys/${signers[0]} ]] || return 0
+    why="a signature in it was not made by its key over these bytes"
+    signed_by "$work/keys/${signers[0]}" "${sigs[0]}" || return 0
+    why=""
+}
+
+take_over() { # STATEMENT NUMBER SENDER: sets why; trusts the new key if the old one is trusted
+    local said old new side id
+    opened "$1" $ROTATION $ROTATION_MAX 2
+    [[ -z $why ]] || return 0
+    why="a rotation statement in it is not in the one form, or of another machine"
+    said=$(jq -R -s -r --argjson number "$2" --arg name "$3" '. as $t | fromjson
+        | select(({v, number, name, made_at, old, new} | tojson) == $t)
+        | select(.v == 1 and .number == $number and .name == $name and .old != .new) | "\(.old) \(.new)"' \
+        "$work/payload" 2>/dev/null) || return 0
+    [[ $said =~ ^[A-Za-z0-9+/=]+\ [A-Za-z0-9+/=]+$ ]] || return 0
+    old=${said% *} new=${said#* }
+    why="a rotation statement in it is not signed by the old key and the new"
+    for side in 0 1; do
+        [[ $side -eq 0 ]] && said=$old || said=$new
+        base64 -d <<<"$said" 2>/dev/null >"$work/der" || return 0
+        read -r id _ < <(sha256sum <"$work/der")
+        [[ $id == "${signers[side]}" ]] || return 0
+        openssl pkey -pubin -inform DER -in "$work/der" -out "$work/side.pem" 2>/dev/null || return 0
+        signed_by "$work/side.pem" "${sigs[side]}" || return 0
+    done
+    why=""
+    [[ ! -f $work/keys/${signers[0]} ]] || cp -- "$work/side.pem" "$work/keys/${signers[1]}"
+}
+
+add_bundle() { # SHOWN ABSOLUTE
+    local into="$work/bundle${#bundles[@]}" kind=$BUNDLE max=$MANIFEST_MAX said names i number=0 sum sender
+    bundles+=("$1") verdicts+=("") manifests+=("$into")
+    mkdir -- "$into"
+    unpack "$2" "$into"
+    verdicts[-1]=$why
+    [[ -z $why ]] || return 0
+    verdicts[-1]="its first member is not the manifest"
+    [[ ${members[0]-} == manifest.dsse.json ]] || return 0
+    if jq -e --arg type $RETURN '.payloadType == $type' "$into/manifest.dsse.json" >/dev/null 2>&1; then
+        kind=$RETURN max=$RETURN_MAX
+    fi
+    opened "$into/manifest.dsse.json" $kind $max 1
+    verdicts[-1]=$why
+    [[ -z $why ]] || return 0
+    local by=${signers[0]} sig=${sigs[0]}
+    cp -- "$work/payload" "$into/payload"
+    verdicts[-1]="its manifest is not in the one form, or contradicts itself"
+    said=$(jq -R -s -r --arg kind "${kind:30:6}" '. as $t | fromjson
+        | def enclosed: {name, size, sha256};
+          def ranges: reduce .[] as $n ([]; if length > 0 and .[-1][1] + 1 == $n
+              then .[-1][1] = $n else . + [[$n, $n]] end)
+              | map(if .[0] == .[1] then "\(.[0])" else "\(.[0])-\(.[1])" end) | join(",");
+        select(if $kind == "bundle" then
+            ({v, id, serial, made_at, from, to, note, received, rotations: [.rotations[] | enclosed],
+              lanes: [.lanes[] | {node, stream, ranges, records, raw_size, first_at, last_at,
+                  head: (.head | {chain, seq, digest}), lost: [.lost[] | {ranges, records}]}],
+              members: [.members[] | {name, size, digest}]} | tojson) == $t
+            and (.note | test("[\\x{0}-\\x{1f}\\x{7f}-\\x{9f}\\x{200b}-\\x{200f}\\x{2028}-\\x{202e}\\x{2060}-\\x{206f}\\x{feff}]") | not)
+            and (.from as $from | [.members[].name] | . == unique and all(startswith("segments/" + $from + "/")))
+            and ([.members[].name | split("/")] | group_by(.[1:3])
+                | map({node: .[0][1], stream: .[0][2], ranges: (map(.[3][:12] | tonumber) | ranges)}))
+                == [.lanes[] | {node, stream, ranges}]
+          else
+            ({v, id, serial, made_at, from, to, accepts, rotations: [.rotations[] | enclosed],
+              members: [.members[] | enclosed]} | tojson) == $t
+          end)
+        | select(.v == 1 and ([.serial, .rotations[].size, .members[].size] | all(tojson | test("\\A[1-9][0-9]{0,15}\\z"))))
+        | .from, (.rotations[] | "\(.name) \(.size) \(.sha256)"), (.members[] | "\(.name) \(.size) \(.sha256 // .digest)")' \
+        "$into/payload" 2>/dev/null) || return 0
+    [[ -n $said ]] || return 0
+    mapfile -t names <<<"$said"
+    sender=${names[0]}
+    verdicts[-1]="its members are not those that the manifest names"
+    [[ ${#names[@]} -eq $((${#members[@]} / 2)) ]] || return 0
+    for ((i = 1; i < ${#names[@]}; i++)); do
+        [[ ${names[i]} =~ ^([^ ]+)\ ([0-9]+)\ ([0-9a-f]{64})$ ]] || return 0
+        [[ ${BASH_REMATCH[1]} == "${members[2 * i]}" && ${BASH_REMATCH[2]} -eq ${members[2 * i + 1]} ]] || return 0
+        if [[ ${BASH_REMATCH[1]} == segments/* ]]; then
+            named["$into/${BASH_REMATCH[1]}"]=${BASH_REMATCH[3]}
+            continue
+        fi
+        read -r sum _ < <(sha256sum <"$into/${BASH_REMATCH[1]}")
+        verdicts[-1]="${BASH_REMATCH[1]} is not what the manifest names"
+        [[ $sum == "${BASH_REMATCH[3]}" ]] || return 0
+        verdicts[-1]="its members are not those that the manifest names"
+        [[ ${members[2 * i]} == keys/* ]] || continue
+        number=$((number + 1))
+        [[ ${members[2 * i]} == "$(printf 'keys/%06d.dsse.json' $number)" ]] || return 0
+        take_over "$into/${members[2 * i]}" $number "$sender"
+        verdicts[-1]=$why
+        [[ -z $why ]] || return 0
+    done
+    { printf 'DSSEv1 %d %s %d ' ${#kind} "$kind" "$(stat -c %s "$into/payload")" && cat "$into/payload"; } >"$work/pae"
+    signers=("$by") sigs=("$sig")
+    is_signed
+    verdicts[-1]=$why
+    [[ -z $why ]] || return 0
+    if [[ $kind == "$RETURN" ]]; then
+        opened "$into/receipt.dsse.json" $RECEIPT $RECEIPT_MAX 1
+        [[ -n $why ]] || is_signed
+        verdicts[-1]=$why
+        [[ -z $why ]] || return 0
+        verdicts[-1]="its receipt is another relay's, or for another node, or not in the one form"
+        said=$(jq -R -s -r --argjson around "$(jq '{from, to}' "$into/payload")" '. as $t | fromjson
+            | select(({v, serial, made_at, relay, node, lanes: [.lanes[] | {stream, in_doubt, missing,
+                spans: [.spans[] | {chain, first, last, state, digest}],
+                refused: [.refused[] | {seq, line, status, code}]}]} | tojson) == $t)
+            | select(.v == 1 and .relay == $around.from and .node == $around.to)
+            | select(all(.lanes[].spans[]; .state == "pending" or .state == "delivered" or .state == "quarantined"))
+            | select(all(.lanes[].spans; . as $s | all(range(length); $s[.].first <= $s[.].last and (. == 0 or $s[. - 1].last < $s[.].first))))
+            | "good"' "$work/payload" 2>/dev/null) || return 0
+        [[ $said == good ]] || return 0
+        verdicts[-1]=""
+        return
+    fi
+    verdicts[-1]=""
+    for ((i = 1; i < ${#names[@]}; i++)); do
+        [[ ${members[2 * i]} != segments/* ]] || add_file "$1!${members[2 * i]}" "$into/${members[2 * i]}"
+    done
+}
+
+declare -A named=()
 for path in "$@"; do
     if [[ -d $path && ! -L $path ]]; then
         add_folder "$path"
     elif [[ -e $path || -L $path ]]; then
         folder=.
         [[ $path != */* ]] || folder=${path%/*}/
-        add_file "$path" "$(cd -P -- "$folder" && printf '%s' "$PWD")/${path##*/}"
+        absolute="$(cd -P -- "$folder" && printf '%s' "$PWD")/${path##*/}"
+        if [[ $path == *.ag[br] || $path == *.ag[br].age ]]; then
+            add_bundle "$path" "$absolute"
+        else
+            add_file "$path" "$absolute"
+        fi
     else
         usage "there is no $(printf %q "$path")"
     fi
@@ -327,11 +567,13 @@ check_file() { # INDEX LINE-OF-JQ: sets why
     digests[i]=$digest
     why="its bytes are not the ones that were sealed"
     [[ $data_sum == "$sha" ]] || return 0
+    why="it is not the segment that the manifest names"
+    [[ -z ${named[$file]-} || ${named[$file]} == "$digest" ]] || return 0
     why="it is signed by key ${keyid:0:16}, not by this one"
-    [[ $keyid == "$key_id" ]] || return 0
+    [[ -f $work/keys/$keyid ]] || return 0
     why="its signature was not made by this key over these bytes"
     base64 -d <<<"$sig" >"$work/sig"
-    openssl pkeyutl -verify -pubin -inkey "$work/key.pem" -rawin -in "$work/pae" -sigfile "$work/sig" \
+    openssl pkeyutl -verify -pubin -inkey "$work/keys/$keyid" -rawin -in "$work/pae" -sigfile "$work/sig" \
         >/dev/null 2>&1 || return 0
     check_place "$i"
     [[ -z $why ]] || return 0
@@ -353,7 +595,9 @@ while IFS= read -r line; do
         [[ ! $lane =~ ^(.+)/sealed/[0-9]{8}$ ]] || lane=${BASH_REMATCH[1]}
         group="$lane|${nodes[i]}|${streams[i]}"
         [[ -n ${groups[$group]-} ]] || groups[$group]=${#groups[@]}
-        lane_of[${groups[$group]}]=$lane
+        # What lies in a folder of this script's own is told by the bundle that it is from.
+        lane_of[${groups[$group]}]=${paths[i]%/*}
+        [[ ${absolutes[i]} == "$work"/* ]] || lane_of[${groups[$group]}]=$lane
         printf '%d %d %d\n' "${groups[$group]}" "${seqs[i]}" "$i"
     fi
     i=$((i + 1))
@@ -456,6 +700,14 @@ while read -r group _ i; do
 done < <(sort -n -k1,1 -k2,2 -k3,3 "$work/order")
 [[ -z $last_group ]] || check_head "$last_group" "$previous" "$earlier"
 
+for i in "${!bundles[@]}"; do
+    if [[ -n ${verdicts[i]} ]]; then
+        bad=1
+        printf 'BAD %q: %s\n' "${bundles[i]}" "${verdicts[i]}"
+    else
+        printf 'ok %q: %s\n' "${bundles[i]}" "$(jq -r '"from \(.from) to \(.to), serial \(.serial)"' "${manifests[i]}/payload")"
+    fi
+done
 for i in "${!paths[@]}"; do
     if [[ -n ${problems[i]} ]]; then
         bad=1

@@ -20,6 +20,7 @@ from keys.ed25519 import SigningKey
 from spool.lane import Lane
 from spool.writer import Writer
 from tests.golden import generate
+from tests.support.bundles import Machine
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "audit.sh"
@@ -27,8 +28,12 @@ GOLDEN = Path(generate.__file__).parent
 KEY = GOLDEN / "keys" / "signer.pub.pem"
 GOOD: list[dict[str, Any]] = json.loads((GOLDEN / "good.json").read_bytes())
 BAD: list[dict[str, str]] = json.loads((GOLDEN / "bad.json").read_bytes())
-COREUTILS = ("base64", "cat", "env", "head", "mktemp", "od", "rm", "sha256sum", "sort", "stat")
-TOOLS = ("bash", "jq", "openssl", "zstd", "tail", "tr", "wc", *COREUTILS)
+BUNDLES: list[dict[str, str]] = json.loads((GOLDEN / "bundles.json").read_bytes())
+RELAY_KEY = GOLDEN / "keys" / "stranger.pub.pem"
+COREUTILS = (
+    "base64", "cat", "cp", "env", "head", "mkdir", "mktemp", "od", "rm", "sha256sum", "sort", "stat",
+)  # fmt: skip
+TOOLS = ("bash", "cmp", "jq", "openssl", "zstd", "tail", "tr", "wc", *COREUTILS)
 
 REASONS = {
     "chain.broken": ("does not link", "a new chain begins"),
@@ -313,3 +318,62 @@ def _envelope(path: Path) -> Any:  # noqa: ANN401 - JSON
 def _payload(path: Path) -> bytes:
     encoded: str = _envelope(path)["payload"]
     return base64.b64decode(encoded)
+
+
+def key_of(row: dict[str, str]) -> Path:
+    """Whose word counts: the node's for a bundle, the relay's for what comes back."""
+    return RELAY_KEY if row["file"].endswith(".agr") else KEY
+
+
+@pytest.mark.parametrize("row", BUNDLES, ids=lambda row: Path(row["file"]).name)
+def test_a_bundle_is_good_or_bad_as_it_is_for_our_reader(
+    tools: Path, tmp_path: Path, row: dict[str, str]
+) -> None:
+    audit = Audit(tools, key_of(row), GOLDEN / row["file"], cwd=tmp_path)
+    assert audit.errors == ""
+    assert audit.code == (4 if row["error"] else 0)
+    assert bool(audit.bad()) == bool(row["error"])
+    if row["file"].endswith("good.agb"):
+        assert len(audit.lines) == 3
+
+
+def test_a_segment_that_was_exchanged_in_a_bundle_is_told_by_its_place(
+    tools: Path, tmp_path: Path
+) -> None:
+    data = bytearray((GOLDEN / "bundles" / "good.agb").read_bytes())
+    at = data.index(b"\x28\xb5\x2f\xfd")
+    data[at + 20] ^= 1
+    path = tmp_path / "a.agb"
+    path.write_bytes(data)
+    audit = Audit(tools, KEY, path, cwd=tmp_path)
+    assert audit.code == 4
+    (bad,) = audit.bad()
+    assert "000000000001.ndjson.zst" in bad
+    assert "its bytes are not the ones that were sealed" in bad
+
+
+def test_an_encrypted_bundle_is_not_called_good(tools: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.agb.age"
+    path.write_bytes(b"age-encryption.org/v1\n-> X25519 x\n")
+    audit = Audit(tools, KEY, path, cwd=tmp_path)
+    assert (audit.code, audit.errors) == (4, "")
+    assert "age -d" in audit.lines[0]
+
+
+def test_a_bundle_of_our_writer_is_good_also_in_a_folder(tools: Path, tmp_path: Path) -> None:
+    inside, relay = Machine(tmp_path / "inside", "inside", 1), Machine(tmp_path / "r", "relay-1", 2)
+    for n in range(3):
+        inside.append(n)
+    made = inside.export(relay, tmp_path, note='a "note" of ünicode \\ and more')
+    key = tmp_path / "key.pem"
+    key.write_bytes(inside.key.public.pem())
+    audit = Audit(tools, key, made.path, cwd=tmp_path)
+    assert (audit.code, audit.bad(), len(audit.lines)) == (0, [], 4)
+    relay.trusts(inside, "node")
+    relay.take(made.path)
+    folder = tmp_path / "back"
+    folder.mkdir()
+    relay.give_back(inside, folder)
+    key.write_bytes(relay.key.public.pem())
+    audit = Audit(tools, key, folder, cwd=tmp_path)
+    assert (audit.code, audit.bad(), len(audit.lines)) == (0, [], 1)
