@@ -700,6 +700,23 @@ while read -r group _ i; do
 done < <(sort -n -k1,1 -k2,2 -k3,3 "$work/order")
 [[ -z $last_group ]] || check_head "$last_group" "$previous" "$earlier"
 
+# What a manifest says of its lanes must be what their segments hold, if all of these are good.
+declare -A sums=() unclear=()
+for i in "${!paths[@]}"; do
+    [[ ${absolutes[i]} =~ ^(.*/bundle[0-9]+)/segments/([^/]+/[^/]+)/ && -n ${named[${absolutes[i]}]-} ]] || continue
+    lane="${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+    read -r -a before <<<"${sums[$lane]:-0 0}"
+    [[ -z ${problems[i]} ]] || unclear[$lane]=1
+    sums[$lane]="$((before[0] + ${records[i]:-0})) $((before[1] + ${raws[i]:-0}))"
+done
+for i in "${!bundles[@]}"; do
+    [[ -z ${verdicts[i]} ]] || continue
+    while read -r lane said; do
+        lane="${manifests[i]} $lane"
+        [[ -n ${unclear[$lane]-} || ${sums[$lane]-} == "$said" ]] ||
+            verdicts[i]="its manifest says something else than its segments"
+    done < <(jq -r '.lanes[]? | select(has("node")) | "\(.node)/\(.stream) \(.records) \(.raw_size)"' "${manifests[i]}/payload")
+done
 for i in "${!bundles[@]}"; do
     if [[ -n ${verdicts[i]} ]]; then
         bad=1

@@ -16,6 +16,7 @@ from spool.clock import rfc3339
 from spool.frames import FrameDecoder
 from spool.ranges import format_ranges
 from spool.safefile import open_regular
+from spool.statement import Statement
 
 if TYPE_CHECKING:
     from bridge.transfer.bundle import Bundle, Keys, ReturnBundle
@@ -117,7 +118,10 @@ def _successors(
 
 
 def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
+    from bridge.transfer.manifest import unlike
+
     told = found.manifest
+    held: dict[tuple[str, str], list[Statement]] = {}
     for packed in told.members:
         try:
             with found.segment(packed) as segment:
@@ -125,9 +129,13 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
                 segment.check_signature(keys("node", packed.node, found.rotations))
                 for _ in segment.raw_frames(FrameDecoder()):
                     pass
+                held.setdefault(packed.lane, []).append(segment.statement)
         except VerificationError as error:
             judged.problems.append(error)
             judged.lines.append(f"  BAD {packed.name}: {error.message} [{error.id}]")
+    if not judged.problems:
+        judged.problems += unlike(told, held)
+        judged.lines += [f"  BAD {each.message} [{each.id}]" for each in judged.problems]
     judged.answer = {
         "id": told.id,
         "serial": told.serial,

@@ -1,6 +1,6 @@
 """Takes in one file from a courier, whatever it is: a bundle on a relay, a return bundle on a node."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from bridge.transfer.bundle import Bundle, ReturnBundle, opened
 from bridge.transfer.importing import Importer, Outcome
 from bridge.transfer.returning import Applied, apply
 from keys.ed25519 import PublicKey, SigningKey
+from keys.errors import BridgeError
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover
@@ -38,7 +39,7 @@ class Received:
         """Whether something of it was refused, is missing, or is a fork."""
         if self.outcome is not None:
             found = self.outcome
-            return bool(found.refused or found.gaps or found.forks)
+            return bool(found.refused or found.gaps or found.forks or found.problems)
         return self.applied is not None and bool(self.applied.missing or self.applied.foreign)
 
     def answer(self, path: Path) -> Mapping[str, Any]:
@@ -70,13 +71,7 @@ class Received:
                 "missing": applied.missing,
             },
             "token": self.token,
-            "problem": None
-            if not found.refused
-            else {
-                "id": found.refused[0].error.id,
-                "message": found.refused[0].error.message,
-                "hint": found.refused[0].error.hint,
-            },
+            "problem": _first([*(each.error for each in found.refused), *found.problems]),
         }
 
     def lines(self, path: Path) -> Iterator[str]:
@@ -87,6 +82,8 @@ class Received:
                 f"{path}: from {self.sender}, {found.new} segments are new, {found.duplicate} were "
                 f"here already, {len(found.refused)} are refused."
             )
+            for problem in found.problems:
+                yield f"  {problem.message} [{problem.id}]"
             for each in found.refused:
                 yield f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]"
             for fork in found.forks:
@@ -107,6 +104,12 @@ class Received:
                 yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
             if self.token:
                 yield "  A license token came with it."
+
+
+def _first(errors: Sequence[BridgeError]) -> Mapping[str, str] | None:
+    for error in errors:
+        return {"id": error.id, "message": error.message, "hint": error.hint}
+    return None
 
 
 def follow_rotations(trust: TrustStore, found: Bundle | ReturnBundle, path: Path) -> TrustStore:

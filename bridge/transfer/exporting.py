@@ -9,14 +9,14 @@ from bridge.transfer import manifest as manifests
 from bridge.transfer import ustar
 from bridge.transfer.bundle import MANIFEST_NAME
 from bridge.transfer.enclosing import rotation_members
-from bridge.transfer.manifest import SEGMENTS_MAX, LaneSums, Manifest, Packed, numbers_of
+from bridge.transfer.manifest import SEGMENTS_MAX, Manifest, Packed, numbers_of, sums_of
 from bridge.transfer.slip import slip_of
 from bridge.transfer.writing import Medium, Source, write
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
 from spool.clock import Clock
-from spool.head import Head, read_head
+from spool.head import read_head
 from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.ranges import Range
@@ -170,7 +170,8 @@ class Exporter:
                     f"The lane {node}/{stream} has lost its head.",
                     "Start the daemon once; it begins a new chain that says so.",
                 )
-            lanes.append(_sums(node, stream, ranges, [each.said for each in inside], head))
+            said = [each.said for each in inside]
+            lanes.append(sums_of(node, stream, ranges, said, (head.chain, head.seq, head.digest)))
         return Manifest(
             identity,
             serial,
@@ -189,26 +190,6 @@ def file_name(told: Manifest, *, encrypted: bool) -> str:
     """What a bundle is called where nobody says otherwise."""
     ending = "agb.age" if encrypted else "agb"
     return f"{told.sender}-to-{told.recipient}-{told.serial:06d}.{ending}"
-
-
-def _sums(
-    node: str, stream: str, ranges: list[Range], said: Sequence[Statement], head: Head
-) -> LaneSums:
-    begins = [each.first_at for each in said if each.first_at is not None]
-    ends = [each.last_at for each in said if each.last_at is not None]
-    return LaneSums(
-        node,
-        stream,
-        tuple(ranges),
-        sum(each.records for each in said),
-        sum(each.raw_size for each in said),
-        min(begins, default=None),
-        max(ends, default=None),
-        head.chain,
-        head.seq,
-        head.digest,
-        tuple((each.lost.ranges, each.lost.records) for each in said if each.lost is not None),
-    )
 
 
 def _stretches(part: Sequence[Chosen]) -> Iterator[tuple[Lane, Range, Totals, Totals]]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
-from bridge.transfer.manifest import Packed
+from bridge.transfer.manifest import Packed, unlike
 from keys.ed25519 import PublicKey
 from keys.errors import BridgeError, VerificationError, shown
 from keys.truststore import TrustStore
@@ -22,6 +22,7 @@ from spool.lane import Lane
 from spool.ledger import Ledger, Span, Taken
 from spool.ranges import Range, join_ranges
 from spool.segment import Segment
+from spool.statement import Statement
 from spool.streams import STREAMS
 
 PIECE = 1 << 20
@@ -45,6 +46,8 @@ class Outcome:
     forks: list[Packed] = field(default_factory=list)
     gaps: dict[tuple[str, str], list[Range]] = field(default_factory=dict)
     records: int = 0
+    problems: list[VerificationError] = field(default_factory=list)
+    """What the manifest says of its lanes, and its segments do not."""
 
 
 class Importer:
@@ -82,10 +85,11 @@ class Importer:
                 "Carry it to the relay that it is for.",
             )
         outcome = Outcome()
+        held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
         for packed in said.members:
             lane = Lane(self._spool, packed.node, packed.stream)
             try:
-                found = self._take_one(bundle, lane, packed, dry_run=dry_run)
+                found, statement = self._take_one(bundle, lane, packed, dry_run=dry_run)
             except OSError as error:
                 raise explained(error, "import a segment") from error
             except VerificationError as error:
@@ -93,12 +97,15 @@ class Importer:
                 continue
             finally:
                 progress(packed.size)
+            held[packed.lane].append(statement)
             if found is Taken.NEW:
                 outcome.new += 1
             elif found is Taken.DUPLICATE:
                 outcome.duplicate += 1
             else:
                 outcome.forks.append(packed)
+        if not outcome.refused:
+            outcome.problems += unlike(said, held)
         for each in said.lanes:
             lane = Lane(self._spool, each.node, each.stream)
             if gaps := list(gaps_of(self._ledger, lane)):
@@ -106,7 +113,9 @@ class Importer:
             outcome.records += each.records
         return outcome
 
-    def _take_one(self, bundle: Bundle, lane: Lane, packed: Packed, *, dry_run: bool) -> Taken:
+    def _take_one(
+        self, bundle: Bundle, lane: Lane, packed: Packed, *, dry_run: bool
+    ) -> tuple[Taken, Statement]:
         if packed.stream not in STREAMS:
             raise VerificationError(
                 "stream.unknown",
@@ -116,11 +125,11 @@ class Importer:
         with bundle.segment(packed) as segment:
             self._judge(segment, packed)
             found = self._ledger.taken(lane, packed.seq, packed.digest)
-            if found is Taken.DUPLICATE or dry_run:
-                return found
-            self._copy(bundle, packed, lane, found)
             said = segment.statement
-        return self._ledger.take_in(
+            if found is Taken.DUPLICATE or dry_run:
+                return found, said
+            self._copy(bundle, packed, lane, found)
+        found = self._ledger.take_in(
             lane,
             packed.seq,
             packed.digest,
@@ -128,6 +137,7 @@ class Importer:
             before=said.before,
             totals=said.totals,
         )
+        return found, said
 
     def _judge(self, segment: Segment, packed: Packed) -> None:
         """Signature, revocation, digest, frames, in the order of a reader."""

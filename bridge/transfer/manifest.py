@@ -5,7 +5,7 @@ written is refused.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -20,6 +20,7 @@ from spool.errors import RecordError
 from spool.lane import SEQ_MAX
 from spool.ranges import Range, format_ranges, parse_ranges
 from spool.segment import SEGMENT_STORED_MAX
+from spool.statement import Statement
 
 PAYLOAD_TYPE = "application/vnd.airgap-bridge.bundle.v1+json"
 SEGMENTS_MAX = 4096
@@ -246,6 +247,47 @@ def numbers_of(members: Sequence[Packed]) -> Iterator[tuple[tuple[str, str], lis
             else:
                 ranges.append(Range(each.seq, each.seq))
         yield lane, ranges
+
+
+def sums_of(
+    node: str,
+    stream: str,
+    ranges: Sequence[Range],
+    said: Sequence[Statement],
+    head: tuple[str, int, str],
+) -> LaneSums:
+    """What a manifest says of a lane whose segments say ``said``.
+
+    ``head`` is the chain, number and digest of the lane's head.
+    """
+    begins = [each.first_at for each in said if each.first_at is not None]
+    ends = [each.last_at for each in said if each.last_at is not None]
+    return LaneSums(
+        node,
+        stream,
+        tuple(ranges),
+        sum(each.records for each in said),
+        sum(each.raw_size for each in said),
+        min(begins, default=None),
+        max(ends, default=None),
+        *head,
+        tuple((each.lost.ranges, each.lost.records) for each in said if each.lost is not None),
+    )
+
+
+def unlike(
+    told: Manifest, held: Mapping[tuple[str, str], Sequence[Statement]]
+) -> Iterator[VerificationError]:
+    """The lanes of which ``told`` says something else than all of their statements, ``held``, do."""
+    for lane in told.lanes:
+        head = (lane.head_chain, lane.head_seq, lane.head_digest)
+        said = held[lane.node, lane.stream]
+        if sums_of(lane.node, lane.stream, lane.ranges, said, head) != lane:
+            yield VerificationError(
+                "manifest.sums",
+                f"The manifest says of {lane.node}/{lane.stream} something else than its segments.",
+                "Do not approve it; ask its sender what it holds.",
+            )
 
 
 def check_note(text: str) -> str:

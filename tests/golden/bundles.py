@@ -192,6 +192,9 @@ def _manifests() -> Iterator[Made]:
     yield Made(
         "anothers-lane.agb", ustar(_bundle(manifest(**{"from": "prod-2"}))), "manifest.sense"
     )
+    lying = manifest()
+    lying["lanes"][0]["records"] = 3
+    yield Made("records-unlike-segments.agb", ustar(_bundle(lying)), "manifest.sums")
     unlike = manifest()
     unlike["lanes"][0]["ranges"] = "1-3"
     yield Made("ranges-unlike-members.agb", ustar(_bundle(unlike)), "manifest.sense")

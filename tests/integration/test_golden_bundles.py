@@ -13,6 +13,7 @@ from keys.ed25519 import PublicKey
 from keys.errors import VerificationError
 from keys.truststore import TrustStore
 from spool.frames import FrameDecoder
+from spool.statement import Statement
 from tests.golden import bundles as golden
 from tests.golden.build import HERE, SIGNER, STRANGER, Key, compact
 
@@ -34,12 +35,16 @@ def outcome(path: Path) -> str:
     try:
         with opened(path, keys, None, None) as found:
             if isinstance(found, Bundle):
+                held: dict[tuple[str, str], list[Statement]] = {}
                 for packed in found.manifest.members:
                     with found.segment(packed) as segment:
                         segment.check_digest()
                         segment.check_signature(keys("node", packed.node, found.rotations))
                         for _ in segment.raw_frames(FrameDecoder()):
                             pass
+                        held.setdefault(packed.lane, []).append(segment.statement)
+                for problem in manifests.unlike(found.manifest, held):
+                    raise problem
     except VerificationError as error:
         return error.id
     return ""
