@@ -17,18 +17,39 @@ def give_back(
     """
     from bridge.daemon.returntoken import token_for_return
     from bridge.transfer.returning import receipt_for, write_return
-    from spool.clock import SYSTEM_CLOCK
+    from spool.clock import SYSTEM_CLOCK, rfc3339
     from spool.durable import explained
 
     config = session.config
     with ledger_of(session) as ledger:
-        told = receipt_for(ledger, config.spool.path, config.node, other.name, SYSTEM_CLOCK)
+        told = receipt_for(
+            ledger,
+            config.spool.path,
+            config.node,
+            other.name,
+            SYSTEM_CLOCK,
+            config.transfer.return_text,
+        )
     token = token_for_return(config, session.license_keys, session.signing_key.public, other.name)
-    answer: dict[str, Any] = {"dry_run": dry_run, "bundles": [], "token": token is not None}
+    waiting = sum(
+        span.last - span.first + 1
+        for lane in told.lanes
+        for span in lane.spans
+        if span.state == "pending"
+    )
+    back_at = SYSTEM_CLOCK.wall_ms() + config.transfer.overdue
+    ends_at = None if token is None or token.ends_at is None else token.ends_at
+    answer: dict[str, Any] = {
+        "dry_run": dry_run,
+        "bundles": [],
+        "pending": waiting,
+        "token": token is not None,
+        "token_ends_at": None if ends_at is None else rfc3339(ends_at),
+    }
     if not dry_run:
         try:
             path, manifest, medium = write_return(
-                folder, name, told, token,
+                folder, name, told, None if token is None else token.data,
                 signer=session.signing_key, age=other.age, clock=SYSTEM_CLOCK,
             )  # fmt: skip
         except OSError as error:
@@ -49,14 +70,13 @@ def give_back(
     def text() -> None:
         for each in answer["bundles"]:
             session.say(f"{each['path']}: {each['size']} bytes, sha256 {each['sha256']}")
-        waiting = sum(
-            span.last - span.first + 1
-            for lane in told.lanes
-            for span in lane.spans
-            if span.state == "pending"
-        )
         if waiting:
             session.say(f"{waiting} segments are still to be sent: this receipt is an early one.")
-        session.say("A license token goes with it." if token else "No license token goes with it.")
+        if token is None:
+            session.say("No license token goes with it.")
+        elif ends_at is not None and ends_at < back_at:
+            session.say(f"The license token in it ends {rfc3339(ends_at)}: be there before.")
+        else:
+            session.say("A license token goes with it.")
 
     session.result(answer, text)

@@ -34,6 +34,10 @@ beacon: {{url: "{url}"}}
 keys: {{path: keys}}
 spool: {{path: spool}}
 """
+RELAY_TEMPLATE = """\
+licenses: {{}}                           # of the nodes it sends for: {{inside: [inside_license_key]}}
+"""
+"""What a relay's configuration begins with besides."""
 
 _INTAKE = "intake: {listen: 127.0.0.1:8480}       # point BEACON_ENDPOINT and OTel exporters here"
 _TLS = "tls: {cert: tls/cert.pem, key: tls/key.pem}"
@@ -57,6 +61,7 @@ def _default_name() -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the CA's key goes, to be taken off this machine; else it is forgotten.",
 )
+@click.option("--relay", is_flag=True, help="It will send for others: say how they are paired.")
 @click.option("--renew", is_flag=True, help="With --tls: make a new certificate.")
 @click.option("--new-ca", is_flag=True, help="With --renew: make a new CA, too.")
 @json_option
@@ -69,6 +74,7 @@ def command(
     *,
     tls: bool,
     ca_key: Path | None,
+    relay: bool,
     renew: bool,
     new_ca: bool,
     as_json: bool,
@@ -95,7 +101,8 @@ def command(
         ) from None
     intake = _INTAKE_TLS if tls else _INTAKE
     # The configuration is read before the certificate that it names is there.
-    config, key, made = _made(folder, TEMPLATE.format(node=node, url=beacon, intake=intake))
+    template = TEMPLATE + RELAY_TEMPLATE if relay else TEMPLATE
+    config, key, made = _made(folder, template.format(node=node, url=beacon, intake=intake))
     said = _with_tls(folder, config, ca_key, made, renew=renew, new_ca=new_ca) if tls else []
     answer = {"folder": str(folder), "node": config.node, "key": key.public.id, "made": made}
 
@@ -110,7 +117,11 @@ def command(
             )
         else:
             session.say("Next:")
-        session.say(f"  bridge --config {shlex.quote(str(folder / FILE_NAME))} run")
+        order = f"  bridge --config {shlex.quote(str(folder / FILE_NAME))}"
+        if relay:
+            session.say(f"{order} keys show      # on the other side: keys trust … --role relay")
+            session.say(f"{order} keys trust NODE.pub.pem --role node --name NODE …")
+        session.say(f"{order} run")
 
     session.result(answer, text)
 

@@ -200,6 +200,7 @@ def _return(found: "ReturnBundle", judged: Judged) -> None:
                 "stream": lane.stream,
                 "missing": format_ranges(lane.missing),
                 "refused": len(lane.refused),
+                "texts": sorted({each.text for each in lane.refused if each.text}),
                 "in_doubt": lane.in_doubt,
                 "spans": [
                     {"first": span.first, "last": span.last, "state": span.state}
@@ -225,5 +226,9 @@ def _return(found: "ReturnBundle", judged: Judged) -> None:
         judged.lines.append(f"    {lane.stream}: {spans or 'nothing'}{more}")
         if lane.refused:
             judged.lines.append(f"      {len(lane.refused)} records refused")
+            judged.lines += [
+                f"      the beacon's words: {text}"
+                for text in sorted({each.text for each in lane.refused if each.text})
+            ]
         if lane.missing:
             judged.lines.append(f"      never came: {format_ranges(lane.missing)}")

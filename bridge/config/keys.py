@@ -255,7 +255,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "transfer.every": Key("24h", _duration("1m", _YEARS), "a duration", "24h"),
         "transfer.after": Key("3d", _duration("1m", _YEARS), "a duration", "3d"),
         "transfer.repeat": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
-        "transfer.return_text": Key(0, _whole(0, 10_000), "a whole number of characters", "0"),
+        "transfer.return_text": Key(0, _whole(0, 500), "a whole number up to 500", "0"),
         "log.format": Key("auto", _among("auto", "text", "json"), "auto, text or json", "auto"),
     }
 )

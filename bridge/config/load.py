@@ -38,25 +38,6 @@ _BILLING_VARIABLE = re.compile(
     r"_(?P<end>ENABLED|DISABLED)|(?:BEACON|PHONE_HOME)_(?P<all>ENABLED|DISABLED)"
 )
 """Variables in the vendor's style that would switch billing off, if there were such switches."""
-_ACTED_ON = frozenset(
-    {
-        "node", "keys.path", "license_key_file", "licenses", "beacon.url", "beacon.ca_file",
-        "beacon.addresses", "beacon.proxy", "egress.mode", "egress.max_request", "egress.deadline",
-        "egress.compression", "egress.rate", "egress.windows", "intake.listen",
-        "intake.require_license", "intake.tls.cert", "intake.tls.key", "spool.path",
-        "spool.max_size", "spool.min_free", "spool.seal.size", "spool.seal.age", "log.format",
-        "data_plane_auth_file", "config.telemetry.logs", "config.telemetry.metrics",
-        "config.telemetry.traces", "snapshots.enabled", "spool.ballast", "spool.allow_network_fs",
-        "spool.retention.keep.billing", "spool.retention.keep.other", "spool.retention.audit",
-        "license.jwks_file", "license.issuer", "license.audience", "license.leeway",
-        "license.grace", "license.max_life",
-        "admin.listen", "transfer.overdue", "transfer.receipts",
-        "transfer.inbox", "transfer.outbox", "transfer.every", "transfer.after", "transfer.repeat",
-        "transfer.copies",
-    }
-)  # fmt: skip
-NOT_BUILT = frozenset(KEYS) - _ACTED_ON
-"""Keys of the format that this version does not act on yet: silence would be a broken promise."""
 
 
 def find_file(explicit: Path | None, environment: Mapping[str, str]) -> Path:
@@ -197,12 +178,6 @@ def _judged(key: str, setting: Setting | None) -> object:
             f"{setting.where}: `{key}` must be {row.allowed}{found}.",
             f"Write e.g. `{key.rpartition('.')[2]}: {row.example}`.",
         ) from None
-    if key in NOT_BUILT and value != row.unset:
-        raise ConfigError(
-            "config.not_built",
-            f"{setting.where}: this version does not act on `{key}` yet.",
-            "Leave it out, or wait for the version whose CHANGELOG names it.",
-        )
     return value
 
 

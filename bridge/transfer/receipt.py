@@ -32,6 +32,10 @@ REFUSED_MAX = 20_000
 """Refused records in a receipt."""
 STATES = ("pending", "delivered", "quarantined")
 CODES = ("refused", "too_large")
+TEXT_MAX = 500
+"""Characters of an answer of the beacon's."""
+TEXT = rf"[ -~]{{0,{TEXT_MAX}}}"
+"""Printable ASCII: nothing hides in it."""
 FORMATS = ("segment.v1", "bundle.v1")
 """What this version reads."""
 _COUNT_MAX = 2**53 - 1
@@ -52,12 +56,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record that the beacon refused: its place, the status, a word of :data:`CODES`."""
+    """A record that the beacon refused: its place, the status, a word of :data:`CODES`.
+
+    ``text`` is the beginning of the beacon's answer, empty unless the relay's operator allows some.
+    """
 
     seq: int
     line: int
     status: int
     code: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
                             "line": each.line,
                             "status": each.status,
                             "code": each.code,
+                            "text": each.text,
                         }
                         for each in lane.refused
                     ],
@@ -197,6 +206,7 @@ def _refused(item: Fields) -> Refused:
         item.integer("line", 0, _LINE_MAX),
         item.integer("status", 100, _STATUS_MAX),
         item.choice("code", CODES),
+        item.text("text", TEXT),
     )
     item.done()
     return refused

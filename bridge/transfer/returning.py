@@ -4,6 +4,7 @@ A receipt is a relay's word. It moves what it names as an answer of the beacon w
 digests in it are of segments of ours; delivered stays delivered, and nothing is deleted.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from bridge.transfer.enclosing import Enclosed, rotation_members
 from bridge.transfer.importing import gaps_of
 from bridge.transfer.receipt import (
     FORMATS,
+    RECEIPT_MAX,
     RECEIPT_TYPE,
+    REFUSED_MAX,
     RETURN_TYPE,
     SPANS_MAX,
     LaneReceipt,
@@ -32,18 +35,22 @@ from keys.errors import VerificationError, shown
 from spool.clock import Clock
 from spool.discovery import said_by, totals_before
 from spool.head import Head, read_head
-from spool.lane import Lane, lanes
+from spool.lane import SEQ_MAX, Lane, lanes
 from spool.ledger import DISCARDED, Ledger, RecordException, State
 from spool.ranges import Range
 from spool.segment import Segment
 
 _TOO_LARGE = 413
 _WORD = "receipt"
+_UNPRINTABLE = re.compile(r"[^ -~]")
 
 
-def receipt_for(ledger: Ledger, spool: Path, relay: str, node: str, clock: Clock) -> Receipt:
+def receipt_for(
+    ledger: Ledger, spool: Path, relay: str, node: str, clock: Clock, text_max: int = 0
+) -> Receipt:
     """All that is known here of ``node``, as a receipt with a serial of its own.
 
+    Of each answer of the beacon's it carries at most ``text_max`` characters, those that are printable.
     Raises :class:`VerificationError` ``receipt.nothing`` where nothing of that node ever came.
     """
     found = [lane for lane in lanes(spool) if lane.node == node and lane.imported.exists()]
@@ -54,32 +61,37 @@ def receipt_for(ledger: Ledger, spool: Path, relay: str, node: str, clock: Clock
             "Look at bridge status for the nodes that were.",
         )
     now = clock.wall_ms()
-    told = tuple(_lane_receipt(ledger, lane) for lane in found)
+    told = tuple(_lane_receipt(ledger, lane, text_max) for lane in found)
     return Receipt(ledger.next_receipt(node, now), now, relay, node, told)
 
 
-def _lane_receipt(ledger: Ledger, lane: Lane) -> LaneReceipt:
-    spans = []
-    for span in ledger.spans(lane)[:SPANS_MAX]:
-        digest = ledger.imported_digest(lane, span.last)
-        state = "pending" if span.state is State.EXPORTED else str(span.state)
-        if digest is not None and state in ("pending", "delivered", "quarantined"):
-            spans.append(Span(span.chain, span.first, span.last, state, digest))
-    refused = tuple(
+def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
+    refused = [
         Refused(
             each.seq,
             each.line,
             each.status,
             "too_large" if each.status == _TOO_LARGE else "refused",
+            _UNPRINTABLE.sub("?", each.text)[:text_max],
         )
         for each in ledger.exceptions(lane)
         if each.verdict != DISCARDED
-    )
+    ]
+    # What there is no room to call refused must not be called delivered either.
+    end = refused[REFUSED_MAX].seq if len(refused) > REFUSED_MAX else SEQ_MAX + 1
+    refused = [each for each in refused if each.seq < end]
+    spans = []
+    for span in ledger.spans(lane)[:SPANS_MAX]:
+        last = min(span.last, end - 1)
+        digest = ledger.imported_digest(lane, last) if span.first <= last else None
+        state = "pending" if span.state is State.EXPORTED else str(span.state)
+        if digest is not None and state in ("pending", "delivered", "quarantined"):
+            spans.append(Span(span.chain, span.first, last, state, digest))
     counts = [c for c in ledger.counts() if (c.node, c.stream) == (lane.node, lane.stream)]
     return LaneReceipt(
         lane.stream,
         tuple(spans),
-        refused,
+        tuple(refused),
         tuple(gaps_of(ledger, lane)),
         sum(each.in_doubt for each in counts),
     )
@@ -98,9 +110,16 @@ def write_return(
 ) -> tuple[Path, Return, Medium]:
     """Write the return bundle that carries ``receipt``, and ``token`` if there is one.
 
-    Raises as :func:`bridge.transfer.writing.write` does.
+    Raises :class:`VerificationError` ``receipt.too_large``, and as
+    :func:`bridge.transfer.writing.write` does.
     """
     envelope = dsse.seal(RECEIPT_TYPE, encode_receipt(receipt), [signer])
+    if len(envelope) > RECEIPT_MAX:
+        raise VerificationError(
+            "receipt.too_large",
+            f"The receipt would have more than {RECEIPT_MAX} bytes, and no reader takes that.",
+            "Give up refused records on the relay: bridge replay --state quarantined --discard.",
+        )
     held = [("receipt.dsse.json", envelope)]
     if token is not None:
         held.append(("token.jwt", token))
@@ -215,7 +234,7 @@ def _apply_span(
         if state is target:
             continue
         exceptions = [
-            RecordException(each.seq, each.line, at, each.code, each.status, _WORD)
+            RecordException(each.seq, each.line, at, each.code, each.status, each.text or _WORD)
             for each in told.refused
             if part.first <= each.seq <= part.last
         ]

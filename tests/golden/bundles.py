@@ -132,7 +132,7 @@ def receipt(**changes: object) -> dict[str, Any]:
                         "digest": _segments()[1][2],
                     }
                 ],
-                "refused": [{"seq": 2, "line": 0, "status": 422, "code": "refused"}],
+                "refused": [{"seq": 2, "line": 0, "status": 422, "code": "refused", "text": ""}],
             }
         ],
     }
@@ -292,7 +292,7 @@ def _returns() -> Iterator[Made]:
     state["lanes"][0]["spans"][0]["state"] = "lost"
     yield Made("state-unknown.agr", ustar(_return(state)), "document.field")
     text = receipt()
-    text["lanes"][0]["refused"][0]["text"] = "what the beacon said"
+    text["lanes"][0]["refused"][0]["answer"] = "what the beacon said"
     yield Made("text-of-others.agr", ustar(_return(text)), "document.unknown_key")
 
 

@@ -1,5 +1,6 @@
 """The command line from one machine to the other and back, as operators and couriers use it."""
 
+import base64
 import json
 import re
 import shutil
@@ -354,3 +355,44 @@ def test_replay_from_anothers_bundle_wants_a_yes_and_a_receipt_is_no_bundle(
 
 def _licenses(folder: Path) -> str:
     return f"licenses: {{inside: [{folder / 'inside_key'}]}}\n"
+
+
+SAID = "your record is refused, says the beacon"
+
+
+@pytest.mark.parametrize(("allowed", "there"), [(0, ""), (11, SAID[:11])])
+def test_of_the_beacons_answers_a_return_bundle_carries_what_the_relay_allows(
+    paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon, allowed: int, there: str
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    told(relay, "import", bundle["path"])
+    path = "/v1/beacon/ingest-traces"
+    beacon.set_faults({"path": path, "times": 9, "status": 422, "body": SAID})
+    assert relay.bridge("run", "--once").returncode == 3
+    relay.config.write_text(relay.config.read_text() + f"transfer: {{return_text: {allowed}}}\n")
+    (back,) = told(relay, "export", "--for", "inside", "--to", stick, "--plain")["bundles"]
+    shown = told(relay, "inspect", back["path"], "--key", public(relay))
+    assert [lane["texts"] for lane in shown["lanes"]] == [[there] if there else []]
+    payload = _receipt(Path(back["path"]))
+    assert (SAID[:4] in payload) == bool(allowed)
+    assert SAID[: allowed + 1] not in payload or not allowed
+    (item,) = told(inside, "import", back["path"])["items"]
+    assert item["receipts"]["quarantined"] == 1
+    assert records(inside) == {"quarantined": 1}
+
+
+def _receipt(path: Path) -> str:
+    out = subprocess.run(
+        ["tar", "xOf", path, "receipt.dsse.json"], check=True, capture_output=True
+    ).stdout
+    return base64.b64decode(json.loads(out)["payload"]).decode()
+
+
+def test_a_relay_is_told_how_it_is_paired(tmp_path: Path) -> None:
+    with node_for(tmp_path, "http://127.0.0.1:9", name="r") as node:
+        said = node.bridge("init", str(tmp_path / "new"), "--relay", "--node", "relay-1").stdout
+        for word in ("keys show", "keys trust", "--role node", " run"):
+            assert word in said
+        assert "licenses: {}" in (tmp_path / "new" / "bridge.yaml").read_text()

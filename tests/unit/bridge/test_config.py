@@ -91,7 +91,7 @@ def test_every_default_is_what_its_own_rule_allows() -> None:
         (NODE + b"billing: {enabled: false}", "config.billing", ["line 2"]),
         (NODE + b"streams: {langgraph: false}", "config.billing", ["streams", "license"]),
         (NODE + b"license: {verify: false}", "config.billing", ["license.verify"]),
-        (NODE + b"transfer: {return_text: 9}", "config.not_built", ["transfer.return_text"]),
+        (NODE + b"transfer: {return_text: 501}", "config.value", ["transfer.return_text"]),
         (NODE + b'egress: {windows: ["22:00-22:00"]}', "config.value", ["egress.windows"]),
         (NODE + b'egress: {windows: ["22-04"]}', "config.value", ["egress.windows"]),
         (NODE + b"egress: {rate: 500/s}", "config.value", ["egress.rate"]),
