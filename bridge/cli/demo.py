@@ -23,6 +23,7 @@ INCOMPLETE = 1
 @click.pass_obj
 def command(session: Session, keep: Path | None) -> None:
     """Show the bridge at work: real requests, kills, an outage, and the books at the end."""
+    from bridge.demo.crossing import Crossed, cross
     from bridge.demo.journey import Journey, Outcome
 
     session.begin("demo")
@@ -33,7 +34,10 @@ def command(session: Session, keep: Path | None) -> None:
     folder = Path(tempfile.mkdtemp(prefix="bridge-demo-")) if keep is None else keep.absolute()
     folder.mkdir(0o700, parents=True, exist_ok=True)
 
-    def show(outcome: Outcome) -> None:
+    def tell(act: str) -> None:
+        session.note(f"… {act}")
+
+    def show(outcome: Outcome, crossed: Crossed) -> None:
         session.say()
         session.say(f"{'stream':14}{'produced':>10}{'delivered':>11}{'distinct':>10}{'lost':>6}")
         for line in outcome.lines:
@@ -45,12 +49,18 @@ def command(session: Session, keep: Path | None) -> None:
         session.say(
             f"{lost} records lost in {outcome.kills} kills and one outage, {outcome.seconds:.0f} s."
         )
+        session.say(
+            f"Across the gap: {crossed.appended} transactions; delivered say the node "
+            f"({crossed.by_node}) and the relay ({crossed.by_relay}); the beacon holds "
+            f"{crossed.at_beacon}. A license token came back: {'yes' if crossed.token else 'NO'}."
+        )
 
     try:
-        journey = Journey(folder, Random(), lambda act: session.note(f"… {act}"))  # noqa: S311
+        journey = Journey(folder, Random(), tell)  # noqa: S311 - no secret
         outcome = journey.run()
-        show(outcome)
-        session.finish(0 if outcome.complete else INCOMPLETE)
+        crossed = cross(folder / "crossing", tell)
+        show(outcome, crossed)
+        session.finish(0 if outcome.complete and crossed.complete else INCOMPLETE)
         if keep is None:
             session.say("Look for yourself: bridge demo --keep demo-folder")
         else:

@@ -26,8 +26,11 @@ def free_port() -> int:
         return port
 
 
-def run_bridge(*arguments: str) -> str:
-    """Run a command to its end; what it said. Raises :class:`BridgeError` if it failed."""
+def run_bridge(*arguments: str, codes: Sequence[int] = (0,)) -> str:
+    """Run a command to its end; what it said.
+
+    Raises :class:`BridgeError` if it ended with another exit code than ``codes``.
+    """
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "bridge.cli.main", *arguments],
         capture_output=True,
@@ -35,10 +38,11 @@ def run_bridge(*arguments: str) -> str:
         check=False,
         env=_environment(),
     )
-    if done.returncode:
+    if done.returncode not in codes:
+        said = (done.stderr or done.stdout).strip()
         raise BridgeError(
             "demo.command",
-            f"bridge {' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}",
+            f"bridge {' '.join(arguments)} ended with {done.returncode}: {said}",
             "Look at what it says; the demo cannot go on without it.",
         )
     return done.stdout
@@ -92,6 +96,17 @@ class Service:
         finally:
             connection.close()
         return answer.status
+
+    def get(self, path: str) -> bytes:
+        """The body that it answers. Raises :class:`OSError` where none comes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
 
     def _end(self, number: int) -> None:
         if self._process is not None:

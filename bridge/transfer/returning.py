@@ -28,6 +28,7 @@ from bridge.transfer.receipt import (
     encode_receipt,
     encode_return,
 )
+from bridge.transfer.slip import sum_of
 from bridge.transfer.writing import Medium, Source, write
 from keys import dsse
 from keys.ed25519 import SigningKey
@@ -140,7 +141,9 @@ def write_return(
     sources += [Source(member, len(data), data) for member, data in held]
     ending = "agr.age" if age else "agr"
     path = folder / (name or f"{told.sender}-to-{told.recipient}-{told.serial:06d}.{ending}")
-    return path, told, write(path, sources, age, progress)
+    medium = write(path, sources, age, progress)
+    sum_of(path, medium)
+    return path, told, medium
 
 
 @dataclass(slots=True)

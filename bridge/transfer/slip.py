@@ -17,6 +17,11 @@ def slip_of(path: Path, told: Manifest, medium: Medium) -> None:
     Raises :class:`OSError`.
     """
     _put(path.with_name(path.name + ".txt"), _text(path.name, told, medium))
+    sum_of(path, medium)
+
+
+def sum_of(path: Path, medium: Medium) -> None:
+    """Write the line of the file at ``path`` among the checksums beside it. Raises :class:`OSError`."""
     sums = path.with_name(SUMS)
     lines = []
     if sums.is_file() and sums.stat().st_size <= _SUMS_MAX:

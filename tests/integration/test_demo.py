@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from bridge.demo.crossing import Crossed
 from bridge.demo.journey import NODE, Journey
 from keys.keyfile import read_signing_key
 from spool.clock import SYSTEM_CLOCK
@@ -30,6 +31,7 @@ def test_the_demo_ends_with_nothing_lost_and_everything_in_a_spool_that_verifies
     )
     assert told.returncode == 0, told.stderr
     assert "0 records lost in 4 kills" in told.stdout
+    assert "node (500) and the relay (500); the beacon holds 500" in told.stdout
     public = keep / "node" / "keys" / "node.pub.pem"
     verified = subprocess.run(
         [*command, "verify", str(keep / "node" / "spool"), "--key", str(public)],
@@ -64,6 +66,17 @@ def _skip_one_segment(spool: Path) -> None:
             before_first=said.before,
             after_last=said.after,
         )
+
+
+@pytest.mark.parametrize(
+    "books", [(500, 499, 500, 500), (500, 500, 501, 500), (500, 500, 500, 499)]
+)
+def test_the_second_act_fails_when_the_books_of_two_machines_differ(
+    books: tuple[int, int, int, int],
+) -> None:
+    assert Crossed(500, 500, 500, 500, token=True).complete
+    assert not Crossed(*books, token=True).complete
+    assert not Crossed(500, 500, 500, 500, token=False).complete
 
 
 def test_the_demo_fails_when_the_bridge_skips_one_segment(tmp_path: Path) -> None:
