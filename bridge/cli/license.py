@@ -5,14 +5,15 @@ was pinned, and the new one is refused until the pin is forgotten. The token its
 ``show --token`` alone.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.licensereport import report, show_claims
 from bridge.cli.session import Session, json_option
-from keys.errors import BridgeError, ConfigError, VerificationError, shown
-from spool.clock import SYSTEM_CLOCK, rfc3339
+from bridge.cli.tokenfile import token_in
+from keys.errors import ConfigError, VerificationError
+from spool.clock import rfc3339
 
 if TYPE_CHECKING:
     from bridge.daemon.licensestate import LicenseState
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 NOT_SERVED = 3
 """Exit code: the token is kept, or one before it is, and what was asked for is not served."""
-DAY_MS = 86_400_000
 
 
 @click.group("license")
@@ -79,7 +79,7 @@ def status(session: Session, *, as_json: bool) -> None:
     Ends with 8 where there is none, or it has ended.
     """
     session.begin("license", as_json=as_json)
-    _report(session, _state(session))
+    report(session, _state(session))
 
 
 @command.command("refresh")
@@ -121,7 +121,7 @@ def refresh(session: Session, *, as_json: bool) -> None:
             f"No token is kept of the beacon's answer: {problem}.",
             "Look at bridge license status for what is kept.",
         )
-    _report(session, _state(session))
+    report(session, _state(session))
 
 
 @command.command("import")
@@ -138,7 +138,7 @@ def import_(session: Session, file: str, *, dry_run: bool, as_json: bool) -> Non
     from spool.durable import explained
 
     session.begin("license", as_json=as_json)
-    token = _token_in(session, file)
+    token = token_in(session, file)
     config = session.config
     licensed = Licensed.by(session.license_keys.accepted(config.node))
     keeper = _keeper(session)
@@ -185,7 +185,7 @@ def show(session: Session, *, with_token: bool, as_json: bool) -> None:
     answer: dict[str, Any] = {"claims": claims, "got_at": rfc3339(entry.got_at)}
     if with_token:
         answer["token"] = entry.token
-    session.result(answer, lambda: _show_claims(session, claims, entry.token if with_token else ""))
+    session.result(answer, lambda: show_claims(session, claims, entry.token if with_token else ""))
 
 
 def _state(session: Session) -> "LicenseState":
@@ -210,39 +210,6 @@ def _keeper(session: Session) -> "LicenseKeeper":
     return keeper_for(session.config, session.signing_key)
 
 
-def _token_in(session: Session, file: str) -> str:
-    """The token in ``file``; what it holds stands in no message."""
-    import orjson
-
-    from keys.tokens import TOKEN_MAX
-
-    try:
-        with click.open_file(file, "rb") as opened:
-            data = opened.read(TOKEN_MAX + 4096)
-    except OSError as error:
-        raise BridgeError(
-            "input.unreadable",
-            f"{shown(file)} cannot be read: {error.strerror}.",
-            "Name the file that holds the token.",
-        ) from error
-    text = data.strip()
-    if text.startswith(b"{"):
-        try:
-            found = orjson.loads(text).get("token")
-        except orjson.JSONDecodeError:
-            found = None
-        text = found.encode() if isinstance(found, str) else b""
-    keys = session.license_keys.revealed()
-    as_text: str = text.decode("utf-8", "replace")
-    if as_text in keys or as_text.startswith("lcl_"):
-        raise VerificationError(
-            "license.is_a_key",
-            "The file holds a license key, not a token.",
-            "Name the key's file as license_key_file; a token begins with eyJ and has two dots.",
-        )
-    return as_text
-
-
 def _tell_import(session: Session, standing: str, taken: "Taken | None") -> None:
     answer: dict[str, Any] = {"standing": standing, "kept": taken is not None and taken.kept}
     if taken is not None:
@@ -262,94 +229,3 @@ def _tell_import(session: Session, standing: str, taken: "Taken | None") -> None
     if taken is not None and not taken.judgement.served:
         session.note("bridge license status says what to do.")
         session.finish(NOT_SERVED)
-
-
-def _report(session: Session, state: "LicenseState") -> None:
-    from bridge.license.states import TABLE
-
-    found, said = state.judgement, state.said()
-    left = None if found.expires_at is None else found.expires_at - found.at
-    last = state.refresh
-    answer = {
-        "node": session.config.node,
-        "state": str(found.state),
-        "shown": str(found.word),
-        "meaning": state.meaning,
-        "served": found.served,
-        "expires_at": _time(found.expires_at),
-        "days_left": None if left is None else max(left, 0) // DAY_MS,
-        "source": said.source,
-        "got_at": _time(found.got_at),
-        "refresh": None
-        if last is None
-        else {
-            "tried_at": rfc3339(last.tried_at),
-            "problem": last.problem or None,
-            "next_at": None if state.offline else rfc3339(last.next_at),
-        },
-        "online_key": state.online_key,
-        "anchors_lost": found.anchors_lost,
-        "hint": TABLE[found.state].hint or None,
-    }
-
-    def tell() -> None:
-        for line in _lines(state):
-            session.say(line)
-
-    session.result(answer, tell)
-    session.finish(found.exit_code)
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else rfc3339(at)
-
-
-def _lines(state: "LicenseState") -> Iterator[str]:
-    from bridge.license.states import TABLE
-    from bridge.operate.sentence import duration
-
-    found = state.judgement
-    yield f"{found.word}: {state.meaning} [{found.state}]"
-    if found.expires_at is not None:
-        left = found.expires_at - found.at
-        how_far = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"
-        yield f"  The token's end: {rfc3339(found.expires_at)}, {how_far}."
-    if found.source is not None and found.got_at is not None and not found.refused:
-        by = {"beacon": "from the beacon", "import": "by bridge license import"}
-        yield f"  It came {by.get(found.source, 'in a return bundle')}, {rfc3339(found.got_at)}."
-    yield f"  {_next_refresh(state)}"
-    if found.anchors_lost:
-        yield "  The clock guard's anchors are gone; how far the clock was moved cannot be told."
-    if hint := TABLE[found.state].hint:
-        yield f"  {hint}"
-    if state.online_key is False:
-        yield "  The license key is an offline one (it does not begin with lcl_): the installation"
-        yield "  asks the beacon for no token by itself, and needs none from this bridge."
-    yield "  Reporting usage is another duty, with or without a token: bridge status says what waits."
-
-
-def _next_refresh(state: "LicenseState") -> str:
-    if state.offline:
-        return "No refresh: egress is offline, tokens come by return bundle or as a file."
-    if state.online_key is None:
-        return "No refresh: no license key is configured; a producer's own requests are passed on."
-    if state.online_key is False:
-        return "No refresh: an offline license key has no token at the beacon."
-    if state.refresh is None:
-        return "The next refresh: soon after the daemon's start."
-    last = state.refresh
-    begin = f"The last refresh failed ({last.problem}); the next" if last.problem else "The next"
-    late = " (is the daemon running?)" if last.next_at < SYSTEM_CLOCK.wall_ms() - 60_000 else ""
-    return f"{begin} refresh: {rfc3339(last.next_at)}{late}."
-
-
-def _show_claims(session: Session, claims: Mapping[str, Any], token: str) -> None:
-    if token:
-        session.say(token)
-        return
-    for name, value in claims.items():
-        more = ""
-        if name in ("exp", "iat", "nbf") and isinstance(value, int) and 0 < value < 10**11:
-            more = f"  ({rfc3339(value * 1000)})"
-        session.say(f"{name}: {value}{more}")
-    session.note("What is shown was not verified; bridge license status says what it is worth.")

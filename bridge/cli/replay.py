@@ -1,17 +1,19 @@
 """``bridge replay``: send again on purpose."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from bridge.cli.discarding import discard_all
 from bridge.cli.draining import progress_of
+from bridge.cli.replayed import answer, sums
 from bridge.cli.replayfrom import STATES, take_in
-from bridge.cli.selecting import wanted_of
+from bridge.cli.selecting import pace_of, wanted_of
 from bridge.cli.session import Session, json_option
 from spool.errors import RecordError, SpoolError
 from spool.streams import STREAMS
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.egress.limits import Pace
     from bridge.egress.selection import Choice, Wanted
     from bridge.transfer.importing import Outcome
-    from spool.ledger import Ledger, State
+    from spool.ledger import Ledger
 
 PARTLY = 3
 """Exit code where some of it is not held any more, or was refused again."""
@@ -81,7 +83,7 @@ def command(
         raise click.UsageError(
             "--discard goes with --state quarantined and a --note that says why."
         )
-    pace = _pace(rate)
+    pace = pace_of(rate)
     outcome: Outcome | None = None
     if source is not None:
         outcome, numbers = take_in(session, source, yes=yes, dry_run=dry_run)
@@ -92,17 +94,17 @@ def command(
         wanted = wanted_of(states, streams, since, until, segments) if states else None
     ledger, choices = _open(session, wanted)
     with ledger:
-        before = _sums(ledger)
+        before = sums(ledger)
         _confirm(session, choices, yes=yes or dry_run)
         if not dry_run:
             if discard:
-                _discard(session, ledger, choices, note or "")
+                discard_all(session, ledger, choices, note or "")
             else:
                 _make_pending(ledger, choices)
     stuck = None if dry_run or discard else _send(session, pace)
     ledger, _ = _open(session, None)
     with ledger:
-        _answer(session, ledger, choices, before, outcome, dry_run=dry_run)
+        answer(session, ledger, choices, before, outcome, dry_run=dry_run)
     _end(session, choices, outcome, stuck)
 
 
@@ -131,16 +133,6 @@ def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choi
         ledger.close()
         raise
     return ledger, choices
-
-
-def _sums(ledger: "Ledger") -> dict[str, dict[str, int]]:
-    """Segments and records by state, of all lanes."""
-    segments: Counter[str] = Counter()
-    records: Counter[str] = Counter()
-    for lane in ledger.counts():
-        segments.update({str(state): count for state, count in lane.segments.items()})
-        records.update({str(state): count for state, count in lane.records.items()})
-    return {"segments": dict(segments), "records": dict(records)}
 
 
 def _confirm(session: Session, choices: "Sequence[Choice]", *, yes: bool) -> None:
@@ -173,56 +165,6 @@ def _make_pending(ledger: "Ledger", choices: "Sequence[Choice]") -> None:
         send_again(ledger, choice)
 
 
-def _discard(session: Session, ledger: "Ledger", choices: "Sequence[Choice]", note: str) -> None:
-    """Declare the loss, then tell the ledger: in this order nothing goes unsaid."""
-    from spool.clock import SYSTEM_CLOCK
-    from spool.durable import OS_DISK, explained
-    from spool.ledger import By, State
-    from spool.sealing import Sealer
-    from spool.statement import Lost
-
-    for choice in choices:
-        sealer = Sealer(OS_DISK, choice.lane, session.signing_key, SYSTEM_CLOCK)
-        try:
-            for each in choice.stretches:
-                held = each.after - each.before
-                numbers = (
-                    str(each.first) if each.first == each.last else f"{each.first}-{each.last}"
-                )
-                sealer.declare_lost(Lost(numbers, held.records, held.raw_size, "discarded"))
-                ledger.move(
-                    choice.lane, each.first, each.last,
-                    source=each.state, target=State.LOST, by=By.LOSS,
-                    before_first=each.before, after_last=each.after,
-                )  # fmt: skip
-            single = sum(len(lines.numbers) for lines in choice.lines)
-            if single:
-                sealer.declare_lost(Lost("", single, None, "discarded"))
-            for lines in choice.lines:
-                ledger.discard(choice.lane, lines.segment.seq, lines.numbers, note)
-        except OSError as error:
-            raise explained(error, "seal a loss record") from error
-
-
-def _pace(rate: str | None) -> "Pace | None":
-    from bridge.config.units import size
-    from bridge.egress.limits import Pace
-
-    if rate is None:
-        return None
-    what, _, unit = rate.rpartition("/")
-    try:
-        if unit != "s":
-            raise ValueError(rate)
-        per_s = int(what) if what.isdecimal() else size(what)
-        if per_s < 1:
-            raise ValueError(rate)
-    except ValueError:
-        message = "records or bytes a second, e.g. 200/s or 500KiB/s"
-        raise click.BadParameter(message, param_hint="--rate") from None
-    return Pace(None, per_s) if what.isdecimal() else Pace(per_s)
-
-
 def _send(session: Session, pace: "Pace | None") -> "Stuck | None":
     """Send what is pending: here, or by the daemon that has the spool."""
     from bridge.daemon.run import Daemon
@@ -249,87 +191,6 @@ def _send(session: Session, pace: "Pace | None") -> "Stuck | None":
         held.callback(daemon.close)
         held.enter_context(progress_of(session, daemon.ledger))
         return daemon.drain(pace)
-
-
-def _now(ledger: "Ledger", choices: "Sequence[Choice]") -> "Counter[State]":
-    """In which states the chosen records are now."""
-    from spool.ledger import DISCARDED, State
-
-    found: Counter[State] = Counter()
-    for choice in choices:
-        exceptions = {
-            (each.seq, each.line): each.verdict == DISCARDED
-            for each in ledger.exceptions(choice.lane)
-        }
-        spans = ledger.spans(choice.lane)
-        for stretch in choice.stretches:
-            refused = sum(1 for seq, _ in exceptions if stretch.first <= seq <= stretch.last)
-            inside = [span for span in spans if span.first <= stretch.first <= span.last]
-            state = inside[0].state if inside else stretch.state
-            found[state] += stretch.records - refused
-            found[State.QUARANTINED] += refused
-        for lines in choice.lines:
-            whole = [span for span in spans if span.first <= lines.segment.seq <= span.last]
-            for line in lines.numbers:
-                given_up = exceptions.get((lines.segment.seq, line))
-                state = whole[0].state if whole else State.QUARANTINED
-                if given_up is not None:
-                    state = State.LOST if given_up else State.QUARANTINED
-                found[state] += 1
-    return found
-
-
-def _answer(
-    session: Session,
-    ledger: "Ledger",
-    choices: "Sequence[Choice]",
-    before: Mapping[str, Any],
-    outcome: "Outcome | None",
-    *,
-    dry_run: bool,
-) -> None:
-    from spool.ledger import State
-
-    now = _now(ledger, choices)
-    segments = sum(choice.segments for choice in choices)
-    records = sum(choice.records for choice in choices)
-    done = 0 if dry_run else now[State.DELIVERED]
-    refused = 0 if dry_run else now[State.QUARANTINED]
-    after = _sums(ledger)
-    answer = {
-        "dry_run": dry_run,
-        "selected": {"segments": segments, "records": records},
-        "not_held": sum(choice.not_held for choice in choices),
-        "sent": {"records": done + refused},
-        "delivered": {"records": done},
-        "quarantined": {"records": refused},
-        "before": before,
-        "after": after,
-    }
-    if outcome is not None:
-        answer["imported"] = {
-            "new": outcome.new,
-            "duplicate": outcome.duplicate,
-            "refused": len(outcome.refused),
-        }
-
-    def say() -> None:
-        if outcome is not None:
-            come = "would come in" if dry_run else "came in"
-            session.say(f"{outcome.new} segments {come}, {outcome.duplicate} were here already.")
-            for each in outcome.refused:
-                session.say(f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]")
-        if choices:
-            what = "would be sent again" if dry_run else "chosen"
-            session.say(f"{records} records of {segments} segments {what}.")
-        for choice in choices:
-            if choice.not_held:
-                name = f"{choice.lane.node}/{choice.lane.stream}"
-                session.say(f"{choice.not_held} segments of {name} are not held any more.")
-        pending = [sums["records"].get("pending", 0) for sums in (before, after)]
-        session.say(f"Pending: {pending[0]} records before, {pending[1]} now.")
-
-    session.result(answer, say)
 
 
 def _end(

@@ -1,4 +1,4 @@
-"""Options that choose segments, as what they choose."""
+"""Options that choose segments and how fast they go, as what they mean."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import click
 from keys.errors import VerificationError
 
 if TYPE_CHECKING:
+    from bridge.egress.limits import Pace
     from bridge.egress.selection import Wanted
     from spool.ranges import Range
 
@@ -58,3 +59,23 @@ def _segments(texts: Sequence[str]) -> "Mapping[tuple[str, str], Sequence[Range]
         except VerificationError as error:
             raise click.BadParameter(error.message, param_hint="--segments") from None
     return found or None
+
+
+def pace_of(rate: str | None) -> "Pace | None":
+    """What ``--rate`` asks for. Raises :class:`click.BadParameter`."""
+    from bridge.config.units import size
+    from bridge.egress.limits import Pace
+
+    if rate is None:
+        return None
+    what, _, unit = rate.rpartition("/")
+    try:
+        if unit != "s":
+            raise ValueError(rate)
+        per_s = int(what) if what.isdecimal() else size(what)
+        if per_s < 1:
+            raise ValueError(rate)
+    except ValueError:
+        message = "records or bytes a second, e.g. 200/s or 500KiB/s"
+        raise click.BadParameter(message, param_hint="--rate") from None
+    return Pace(None, per_s) if what.isdecimal() else Pace(per_s)

@@ -52,7 +52,8 @@ def _files() -> Iterator[Path]:
             if name == ".ci"
             or not name.startswith((".", "__pycache__", "bridge-node", "node_modules"))
         ]
-        yield from (Path(folder, name) for name in names)
+        # In a second work tree ``.git`` is a file that says where the first one is.
+        yield from (Path(folder, name) for name in names if name != ".git")
 
 
 def _programs() -> list[Path]:

@@ -1,0 +1,44 @@
+"""Giving up what the beacon refused: ``replay --discard``."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bridge.cli.session import Session
+
+if TYPE_CHECKING:
+    from bridge.egress.selection import Choice
+    from spool.ledger import Ledger
+
+
+def discard_all(session: Session, ledger: "Ledger", choices: "Sequence[Choice]", note: str) -> None:
+    """Declare the loss, then tell the ledger: in this order nothing goes unsaid.
+
+    Raises :class:`SpoolError`.
+    """
+    from spool.clock import SYSTEM_CLOCK
+    from spool.durable import OS_DISK, explained
+    from spool.ledger import By, State
+    from spool.sealing import Sealer
+    from spool.statement import Lost
+
+    for choice in choices:
+        sealer = Sealer(OS_DISK, choice.lane, session.signing_key, SYSTEM_CLOCK)
+        try:
+            for each in choice.stretches:
+                held = each.after - each.before
+                numbers = (
+                    str(each.first) if each.first == each.last else f"{each.first}-{each.last}"
+                )
+                sealer.declare_lost(Lost(numbers, held.records, held.raw_size, "discarded"))
+                ledger.move(
+                    choice.lane, each.first, each.last,
+                    source=each.state, target=State.LOST, by=By.LOSS,
+                    before_first=each.before, after_last=each.after,
+                )  # fmt: skip
+            single = sum(len(lines.numbers) for lines in choice.lines)
+            if single:
+                sealer.declare_lost(Lost("", single, None, "discarded"))
+            for lines in choice.lines:
+                ledger.discard(choice.lane, lines.segment.seq, lines.numbers, note)
+        except OSError as error:
+            raise explained(error, "seal a loss record") from error

@@ -1,0 +1,194 @@
+"""Makes the parts of a daemon, each from what it needs; what is started here ends with ``held``."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from random import Random
+
+from bridge.config import Config
+from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
+from bridge.daemon.admin import AdminServer
+from bridge.daemon.courier import Courier
+from bridge.daemon.inbox import Inbox
+from bridge.daemon.licensing import Licensing
+from bridge.daemon.looking import look_at
+from bridge.daemon.outbox import Outbox
+from bridge.daemon.retaining import Retaining, retaining_for
+from bridge.daemon.roomwatch import RoomWatch
+from bridge.daemon.sending import Outside, client_for, make_engine
+from bridge.daemon.serving import pseudonym_of
+from bridge.daemon.silent import SilenceWatch
+from bridge.daemon.supervision import STALLED_S, Supervision
+from bridge.daemon.telling import tell
+from bridge.daemon.tokens import keeper_for
+from bridge.egress.client import BeaconClient
+from bridge.egress.engine import Engine, Event
+from bridge.egress.limits import Pace
+from bridge.egress.watcher import HeadWatcher
+from bridge.egress.windows import Window
+from bridge.intake.room import Room
+from bridge.intake.server import IntakeServer
+from bridge.operate.notify import ServiceManager
+from keys.ed25519 import PublicKey, SigningKey
+from keys.truststore import TRUST_NAME, TrustStore
+from spool.clock import MS, SYSTEM_CLOCK
+from spool.durable import OS_DISK
+from spool.ledger import Ledger
+
+STOP_S = 3.0
+"""Seconds that requests in flight get when the daemon stops."""
+
+
+class Parts:
+    """The parts of one daemon; ``licenses`` gives the license keys of now: they may be exchanged."""
+
+    def __init__(
+        self,
+        config: Config,
+        signer: SigningKey,
+        ledger: Ledger,
+        licenses: Callable[[], LicenseKeys],
+    ) -> None:
+        self._config = config
+        self._signer = signer
+        self._ledger = ledger
+        self._licenses = licenses
+
+    def client(self, held: ExitStack) -> BeaconClient:
+        """What talks to the beacon. Raises :class:`ConfigError` ``config.ca_file``."""
+        client = client_for(self._config, pseudonym_of(self._signer.public))
+        held.callback(client.close)
+        return client
+
+    def engine(self, client: BeaconClient, held: ExitStack, pace: Pace | None = None) -> Engine:
+        """What sends, started; ``pace`` None: as the configuration says."""
+        config = self._config
+        outside = Outside(
+            client,
+            lambda node: self._licenses().to_send(node),
+            config.egress.max_request,
+            lambda node: self._licenses().data_plane_auth if node == config.node else None,
+            pace or Pace(config.egress.rate),
+            tuple(map(Window.parse, config.egress.windows)),
+            self._keys_of,
+        )
+        engine = make_engine(
+            config.spool.path,
+            self._signer,
+            self._ledger,
+            outside,
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            random=Random(),  # noqa: S311 - jitter, not a secret
+            tell=tell,
+        )
+        engine.start()
+        held.callback(_stop, engine, client)
+        return engine
+
+    def watcher(self, engine: Engine, held: ExitStack) -> HeadWatcher:
+        """What wakes ``engine`` when a head moves, started."""
+        watcher = HeadWatcher(engine.wake)
+        watcher.start()
+        held.callback(watcher.stop)
+        return watcher
+
+    def retaining(self, watch: RoomWatch, room: Callable[[], Room]) -> Retaining:
+        """What makes room."""
+        return retaining_for(
+            self._config,
+            self._signer,
+            self._ledger,
+            room,
+            watch.freed,
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            tell=tell,
+        )
+
+    def licensing(self, client: BeaconClient | None, held: ExitStack) -> Licensing:
+        """What keeps the license token fresh, started."""
+        licensing = Licensing(
+            keeper_for(self._config, self._signer),
+            self._config.node,
+            self._licenses,
+            client,
+            disk=OS_DISK,
+            clock=SYSTEM_CLOCK,
+            random=Random(),  # noqa: S311 - jitter, not a secret
+            tell=tell,
+        )
+        licensing.start()
+        held.callback(licensing.stop)
+        return licensing
+
+    def supervision(self, intake: IntakeServer, engine: Engine | None) -> Supervision:
+        """What tells the service manager, and looks whether intake and egress live."""
+        step_s = self._config.egress.deadline / MS + STALLED_S
+
+        def stalled() -> str | None:
+            if intake.stalled(STALLED_S):
+                return "intake"
+            return "egress" if engine is not None and engine.stalled(STALLED_S, step_s) else None
+
+        return Supervision(
+            ServiceManager.of(os.environ, os.getpid()),
+            self._config.spool.path,
+            stalled=stalled,
+            counts=self._ledger.counts,
+            clock=SYSTEM_CLOCK,
+            tell=tell,
+        )
+
+    def admin(self, held: ExitStack) -> None:
+        """Serve metrics; where the address is taken there are none, and the log says so."""
+        host, port = self._config.admin.listen
+        try:
+            admin = AdminServer(
+                host, port, lambda: look_at(self._config, self._licenses(), self._ledger), tell
+            )
+        except OSError as error:
+            message = (
+                f"There are no metrics: {host}:{port} cannot be listened on ({error.strerror})."
+            )
+            tell(Event("admin.listen", message))
+            return
+        held.callback(admin.close)
+
+    def courier(self, engine: Engine | None, held: ExitStack) -> Courier:
+        """What looks after inbox and outbox, started."""
+        courier = Courier(lambda: None if engine is None else engine.wake())
+        given = (self._config, self._signer, self._ledger, SYSTEM_CLOCK, tell)
+        inbox = Inbox(*given, licenses=self._licenses, moved=courier.moved)
+        courier.start(inbox.look, Outbox(*given, courier.moved).look)
+        held.callback(courier.stop)
+        return courier
+
+    def silence(self) -> SilenceWatch:
+        """What says that nothing comes in any more."""
+        key = self._licenses().to_send(self._config.node)
+        return SilenceWatch(
+            self._config.spool.path,
+            self._config.node,
+            online_key=None if key is None else key.startswith(ONLINE_KEY),
+            clock=SYSTEM_CLOCK,
+            tell=tell,
+        )
+
+    def _keys_of(self, node: str) -> Mapping[str, PublicKey]:
+        """Whose seals count in the lanes of another node; read each time, so that trust may change."""
+        if node == self._config.node:
+            return {}
+        trust = TrustStore.load(self._config.keys.path / TRUST_NAME)
+        return {key.public.id: key.public for key in trust.named("node", node)}
+
+
+def _stop(engine: Engine, client: BeaconClient) -> None:
+    """Stop sending; a request that a beacon does not answer is broken off, and repeated one day."""
+    late = threading.Timer(STOP_S, client.abort)
+    late.start()
+    try:
+        engine.stop()
+    finally:
+        late.cancel()

@@ -1,0 +1,42 @@
+"""What happens in the daemon, as lines of its log: each event has a level."""
+
+import logging
+
+from bridge.egress.engine import Event
+from bridge.operate.logs import log
+
+_LEVELS = {
+    "spool.gap": logging.ERROR,
+    "spool.quarantined": logging.ERROR,
+    "record.refused": logging.ERROR,
+    "spool.dropped": logging.ERROR,
+    "spool.filling": logging.ERROR,
+    "spool.retention": logging.ERROR,
+    "admin.listen": logging.WARNING,
+    "admin.failed": logging.ERROR,
+    "transfer.refused": logging.ERROR,
+    "transfer.inbox": logging.ERROR,
+    "egress.down": logging.WARNING,
+    "egress.paused": logging.ERROR,
+    "lane.failed": logging.ERROR,
+    "house.failed": logging.ERROR,
+    "intake.untold": logging.WARNING,
+    "config.refused": logging.ERROR,
+    "tls.refused": logging.ERROR,
+    "tls.expiring": logging.WARNING,
+    "tls.expired": logging.ERROR,
+    "tls.untold": logging.WARNING,
+    "intake.silent": logging.WARNING,
+    "intake.unseen": logging.WARNING,
+    "daemon.stalled": logging.CRITICAL,
+    "daemon.broken": logging.CRITICAL,
+    "notify.failed": logging.WARNING,
+    "license.problem": logging.ERROR,
+    "license.failed": logging.ERROR,
+    "license.anchors_lost": logging.WARNING,
+}
+
+
+def tell(event: Event) -> None:
+    """An event as a line of the log."""
+    log(event.name, event.message, event.fields, level=_LEVELS.get(event.name, logging.INFO))
