@@ -2,8 +2,9 @@
 
 What is signed is the pre-authentication encoding of the payload's type and its bytes, so a signature
 on one kind of document is none on another. An envelope is written in one form and read strictly:
-exactly its members, canonical base64, one signature, or two where a rotation needs the old key and
-the new. Whether a signature is good and whether its key is trusted are two questions with two errors.
+exactly the bytes that :func:`seal` makes of what it says, so that no byte around the signed ones can
+be changed either; one signature, or two where a rotation needs the old key and the new. Whether a
+signature is good and whether its key is trusted are two questions with two errors.
 
 Specification: https://github.com/secure-systems-lab/dsse (envelope.md, protocol.md).
 """
@@ -40,16 +41,18 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 def seal(payload_type: str, payload: bytes, signers: Sequence[SigningKey]) -> bytes:
     """The envelope of ``payload``, signed by each of ``signers``."""
     message = pae(payload_type, payload)
+    signatures = [Signature(signer.public.id, signer.sign(message)) for signer in signers]
+    return _encoded(payload_type, payload, signatures)
+
+
+def _encoded(payload_type: str, payload: bytes, signatures: Sequence[Signature]) -> bytes:
     return orjson.dumps(
         {
             "payload": base64.b64encode(payload).decode(),
             "payloadType": payload_type,
             "signatures": [
-                {
-                    "keyid": signer.public.id,
-                    "sig": base64.b64encode(signer.sign(message)).decode(),
-                }
-                for signer in signers
+                {"keyid": signature.keyid, "sig": base64.b64encode(signature.sig).decode()}
+                for signature in signatures
             ],
         }
     )
@@ -123,4 +126,6 @@ def parse(data: bytes, *, limit: int) -> Envelope:
             raise _bad("signatures", f"a signature has not {SIGNATURE_SIZE} bytes")
         signatures.append(Signature(keyid, sig))
     fields.done()
+    if _encoded(payload_type, payload, signatures) != data:
+        raise _bad("form", "it says what it says in other bytes than the one form has")
     return Envelope(payload_type, payload, tuple(signatures))

@@ -13,9 +13,9 @@
 #     gap LANE: FROM-TO are not here        pruned, taken away, or BAD above; no error by itself
 #
 # Exit: 0 good, 4 something is BAD, 2 usage. docs/formats.md says what is checked and why; this
-# script is that page in shell, and docs/bundles.md. It is stricter than the page in one way: envelope, statement and head
-# must have exactly the bytes that our writer gives them (order of members, no spaces), because jq does
-# not see repeated names and hides how a number was spelled. Nothing is written outside a folder of
+# script is that page in shell, and docs/bundles.md. It is stricter than the page in one way: statement and head, as
+# envelopes anyhow, must have exactly the bytes that our writer gives them (order of members, no spaces),
+# because jq does not see repeated names and hides how a number was spelled. Nothing is written outside a folder of
 # its own, no file is followed, and no name out of a file becomes a path or a command.
 set -euo pipefail
 export LC_ALL=C

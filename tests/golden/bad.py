@@ -118,6 +118,10 @@ def _envelopes() -> Iterator[Bad]:
         "the type is signed, too",
         ENVELOPE.replace(TYPE.encode(), other.encode()),
     )
+    form, escaped = "envelope.form", ENVELOPE.replace(b"application/", b"application\\/", 1)
+    spaced = ENVELOPE.replace(b":", b": ", 1)
+    yield with_envelope("envelope-with-a-space", form, "a byte that nobody signed", spaced)
+    yield with_envelope("envelope-with-an-escape", form, "another spelling", escaped)
     yield with_sig("signature-bit-flipped", bad, "not by this key", _flip(_RAW_SIGNATURE, 5))
     yield with_envelope(
         "payload-changed-after-signing",

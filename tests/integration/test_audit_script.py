@@ -41,6 +41,7 @@ REASONS = {
     "document.form": ("not in the one form", "no seal of ours"),
     "document.unknown_key": ("not in the one form",),
     "envelope.base64": ("no Ed25519 signature",),
+    "envelope.form": ("not in the one form",),
     "envelope.signatures": ("one signature", "no Ed25519 signature"),
     "envelope.type": ("signed as something else",),
     "frame.block": ("has a block that zstd does not allow",),

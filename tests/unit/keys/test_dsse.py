@@ -87,6 +87,11 @@ def test_the_encoding_that_is_signed_is_that_of_the_specification() -> None:
         pytest.param(changed(extra=1), "document.unknown_key", id="015-extra"),
         pytest.param(signature_of(extra=1), "document.unknown_key", id="015-inner"),
         pytest.param(GOOD + b"\n", "json.trailing", id="trailing"),
+        pytest.param(GOOD.replace(b"{", b"{ ", 1), "envelope.form", id="a-space"),
+        pytest.param(
+            orjson.dumps(dict(reversed(said(GOOD).items()))), "envelope.form", id="another-order"
+        ),
+        pytest.param(GOOD.replace(b"/vnd", b"\\/vnd", 1), "envelope.form", id="an-escape"),
         pytest.param(changed(payload="eyJhIjoxfQ"), "envelope.base64", id="unpadded"),
         pytest.param(changed(payload="eyJhIjoxfR=="), "envelope.base64", id="padding-bits"),
         pytest.param(changed(payload="eyJh\nIjoxfQ=="), "document.field", id="line-break"),
