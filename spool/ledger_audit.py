@@ -21,13 +21,13 @@ TEXT_MAX = 500
 class Answer:
     """An answer to a request, with what was asked.
 
-    ``at`` in ms since 1970 UTC; ``path`` of the URL; ``sent`` what the request carried; ``status``
+    ``at`` in ms since 1970 UTC; ``to`` the URL that it went to; ``sent`` what the request carried; ``status``
     of HTTP, none if there was no request; ``accepted`` records by the beacon's own count, if it
     gave one; ``text`` an excerpt of the answer.
     """
 
     at: int
-    path: str
+    to: str
     sent: Totals
     status: int | None
     verdict: str
@@ -71,7 +71,7 @@ def write_audit(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             lane, *bounds.columns, batch.key if batch else None, in_doubt,
-            answer.at, answer.path, answer.sent.records, answer.sent.raw_size, answer.status,
+            answer.at, answer.to, answer.sent.records, answer.sent.raw_size, answer.status,
             answer.verdict, answer.accepted, answer.text[:TEXT_MAX],
         ),
     )  # fmt: skip
@@ -90,8 +90,8 @@ def read_audit(tx: Transaction, since: int, above: int, count: int) -> list[Audi
 
 
 def _audit_row(row: tuple[Any, ...]) -> AuditRow:
-    at, path, records, raw_size, status, verdict, accepted, text = row[10:]
-    answer = Answer(at, path, Totals(records, raw_size), status, verdict, accepted, text)
+    at, to, records, raw_size, status, verdict, accepted, text = row[10:]
+    answer = Answer(at, to, Totals(records, raw_size), status, verdict, accepted, text)
     return AuditRow(row[0], row[1], row[2], Bounds(*row[3:8]), row[8], bool(row[9]), answer)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from spool.ledger_audit import AuditRow, read_audit
 from spool.ledger_db import connect, translated
 from spool.ledger_file import NAME
+from spool.ledger_transferring import Packed, Written, read_bundles, read_packed
 
 _KEPT = re.compile(re.escape(NAME) + r"\.[0-9T:.Z-]{24}\.bad\Z")
 _PAGE = 1000
@@ -33,3 +34,13 @@ def kept_audit(path: Path, since: int = 0) -> Iterator[AuditRow]:
         while page := read_audit(connection, since, above, _PAGE):
             yield from page
             above = page[-1].id
+
+
+def kept_bundles(path: Path) -> Iterator[tuple[Written, Packed]]:
+    """Every bundle in the kept ledger ``path`` that was written, with what is in it.
+
+    Raises as :func:`kept_audit` does.
+    """
+    with translated(), closing(connect(path, "ro")) as connection:
+        for bundle in read_bundles(connection):
+            yield bundle, read_packed(connection, bundle.serial)

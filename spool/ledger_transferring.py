@@ -30,12 +30,38 @@ class Written:
     sha256: str
 
 
+Packed = dict[tuple[str, str], list[Range]]
+"""The numbers of the segments in a bundle, by node and stream."""
+
+
 class Taken(StrEnum):
     """What a segment is to whoever imports it."""
 
     NEW = "new"
     DUPLICATE = "duplicate"
     FORK = "fork"
+
+
+def read_bundles(tx: Transaction) -> list[Written]:
+    """Every bundle that was written, oldest first."""
+    rows = tx.execute(
+        "SELECT serial, id, at, recipient, path, size, sha256 FROM bundle"
+        " WHERE written = 1 ORDER BY serial"
+    )
+    return [Written(*row) for row in rows]
+
+
+def read_packed(tx: Transaction, serial: int) -> Packed:
+    """The numbers in a bundle, by node and stream."""
+    found: Packed = {}
+    rows = tx.execute(
+        "SELECT node, stream, first, last FROM bundle_part JOIN lane ON lane.id = lane"
+        " WHERE serial = ? ORDER BY node, stream, first",
+        (serial,),
+    )
+    for node, stream, first, last in rows:
+        found.setdefault((node, stream), []).append(Range(first, last))
+    return found
 
 
 class Transferring(Retaining):
@@ -93,24 +119,12 @@ class Transferring(Retaining):
     def bundles(self) -> list[Written]:
         """Every bundle that was written, oldest first."""
         with self._database.read() as tx:
-            rows = tx.execute(
-                "SELECT serial, id, at, recipient, path, size, sha256 FROM bundle"
-                " WHERE written = 1 ORDER BY serial"
-            ).fetchall()
-        return [Written(*row) for row in rows]
+            return read_bundles(tx)
 
-    def packed(self, serial: int) -> dict[tuple[str, str], list[Range]]:
+    def packed(self, serial: int) -> Packed:
         """The numbers in a bundle, by node and stream."""
-        found: dict[tuple[str, str], list[Range]] = {}
         with self._database.read() as tx:
-            rows = tx.execute(
-                "SELECT node, stream, first, last FROM bundle_part JOIN lane ON lane.id = lane"
-                " WHERE serial = ? ORDER BY node, stream, first",
-                (serial,),
-            ).fetchall()
-        for node, stream, first, last in rows:
-            found.setdefault((node, stream), []).append(Range(first, last))
-        return found
+            return read_packed(tx, serial)
 
     def copies(self, lane: Lane, seq: int) -> int:
         """In how many written bundles segment ``seq`` is."""

@@ -1,5 +1,6 @@
 """``bridge audit``: what left this machine, when, where to, and what was answered."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import click
 import orjson
 
+from bridge.cli.sentbundle import bundle_answer, bundle_line, segment_lines, segments_in
 from bridge.cli.sentrequest import (
     attempt_answer,
     attempt_line,
@@ -18,7 +20,7 @@ from bridge.cli.sentrequest import (
     row_line,
 )
 from bridge.cli.session import Session, json_option
-from bridge.operate.trail import Fate, Place, answered, fates, unanswered
+from bridge.operate.trail import Damaged, Fate, Place, answered, carried, fates, unanswered
 from bridge.terminal import safe_json
 from keys.errors import BridgeError, ConfigError
 from spool.clock import SYSTEM_CLOCK, rfc3339
@@ -29,8 +31,8 @@ from spool.ledger import Ledger
 from spool.segment import Segment
 
 PARTLY = 3
-Part = tuple[str, Mapping[str, Any], list[str]]
-"""A part of the answer: the list in the JSON that it stands in, itself, and its lines for people."""
+Row = tuple[Mapping[str, Any], list[str]]
+"""What left at once: in JSON, and its lines for people."""
 
 
 @click.command("audit")
@@ -46,7 +48,7 @@ Part = tuple[str, Mapping[str, Any], list[str]]
 def command(
     session: Session, *, since: str | None, record: str | None, segment: Path | None, as_json: bool
 ) -> None:
-    """List everything that left: when, where to, which records, digests, the answer.
+    """List everything that left, requests and bundles: when, where to, what, digests, the answer.
 
     With --record or --segment: whether that one left (when, where to), did not leave, or is no longer
     held.
@@ -92,62 +94,81 @@ def _ledger(session: Session) -> Iterator[Ledger]:
 
 
 def _list(session: Session, ledger: Ledger, since: int) -> None:
-    damaged: list[tuple[Path, SpoolError]] = []
-    parts = _parts(session.config.spool.path, ledger, since, damaged)
+    damaged: dict[Path, SpoolError] = {}
+    spool = session.config.spool.path
+    parts = {
+        "requests": _requests(spool, ledger, since, damaged.__setitem__),
+        "unanswered": _unanswered(spool, ledger, since),
+        "bundles": _bundles(spool, ledger, since, damaged.__setitem__),
+    }
     if session.as_json:
         _write_json(session, parts, damaged)
         return
-    count = 0
-    for _, _, lines in parts:
-        count += 1
-        for line in lines:
-            session.say(line)
-    session.note(f"{count} requests; the beacon is {session.config.beacon.url}.")
-    for path, error in damaged:
+    counts: Counter[str] = Counter()
+    for name, rows in parts.items():
+        for _, lines in rows:
+            counts[name] += 1
+            for line in lines:
+                session.say(line)
+    requests = counts["requests"] + counts["unanswered"]
+    beacon = session.config.beacon.url
+    session.note(f"{requests} requests, {counts['bundles']} bundles; the beacon is {beacon}.")
+    _finish(session, damaged)
+
+
+def _finish(session: Session, damaged: Mapping[Path, SpoolError]) -> None:
+    for path, error in damaged.items():
         session.note(f"{path.name} cannot be read any further: {error.message}")
     session.finish(PARTLY if damaged else 0)
 
 
-def _parts(
-    spool: Path, ledger: Ledger, since: int, damaged: list[tuple[Path, SpoolError]]
-) -> Iterator[Part]:
-    for row in answered(spool, ledger, since, lambda *what: damaged.append(what)):
+def _requests(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Iterator[Row]:
+    for row in answered(spool, ledger, since, damaged):
         digests = digests_of(Lane(spool, row.node, row.stream), row.bounds)
-        yield "requests", row_answer(row, digests), [row_line(row), *digest_lines(digests)]
+        yield row_answer(row, digests), [row_line(row), *digest_lines(digests)]
+
+
+def _unanswered(spool: Path, ledger: Ledger, since: int) -> Iterator[Row]:
     for lane, batch in unanswered(spool, ledger):
         if (batch.attempted_at or 0) >= since:
             digests = digests_of(lane, batch.bounds)
             said = {**attempt_answer(lane, batch), "segments": digests}
-            yield "unanswered", said, [attempt_line(lane, batch), *digest_lines(digests)]
+            yield said, [attempt_line(lane, batch), *digest_lines(digests)]
+
+
+def _bundles(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Iterator[Row]:
+    for bundle, packed in carried(spool, ledger, since, damaged):
+        segments = segments_in(spool, packed)
+        yield bundle_answer(bundle, segments), [bundle_line(bundle), *segment_lines(segments)]
 
 
 def _write_json(
-    session: Session, parts: Iterator[Part], damaged: list[tuple[Path, SpoolError]]
+    session: Session, parts: Mapping[str, Iterator[Row]], damaged: Mapping[Path, SpoolError]
 ) -> None:
     """The answer a row at a time: years of it do not fit into memory."""
 
     def write(text: str) -> None:
         click.echo(safe_json(text).encode(), nl=False)
 
-    write(f'{{"schema":"bridge.audit/1","beacon":{_dumps(session.config.beacon.url)},"requests":[')
-    lists, separator = ["requests"], ""
+    write(f'{{"schema":"bridge.audit/1","beacon":{_dumps(session.config.beacon.url)}')
     error: BridgeError | None = None
-    try:
-        for name, said, _ in parts:
-            if name != lists[-1]:
-                lists.append(name)
-                write(f'],"{name}":[')
-                separator = ""
-            write(separator + _dumps(said))
-            separator = ","
-    except (BridgeError, OSError) as failure:
-        error = explained(failure, "read the spool") if isinstance(failure, OSError) else failure
-    write("]" + ("" if "unanswered" in lists else ',"unanswered":[]'))
-    kept = [{"path": str(path), "message": each.message} for path, each in damaged]
+    for name, rows in parts.items():
+        write(f',"{name}":[')
+        separator = ""
+        try:
+            for said, _ in rows:
+                write(separator + _dumps(said))
+                separator = ","
+        except (BridgeError, OSError) as failure:
+            error = (
+                explained(failure, "read the spool") if isinstance(failure, OSError) else failure
+            )
+        write("]")
+    kept = [{"path": str(path), "message": each.message} for path, each in damaged.items()]
     write(f',"damaged":{_dumps(kept)}')
     if error is not None:
-        said = {"id": error.id, "message": error.message, "hint": error.hint}
-        write(f',"error":{_dumps(said)}')
+        told = {"id": error.id, "message": error.message, "hint": error.hint}
+        write(f',"error":{_dumps(told)}')
     write("}\n")
     session.finish(error.exit_code if error is not None else PARTLY if damaged else 0)
 
@@ -203,17 +224,15 @@ def _answer(
     subject: Mapping[str, Any],
     nowhere: str,
 ) -> None:
-    damaged: list[tuple[Path, SpoolError]] = []
-    found = fates(session.config.spool.path, ledger, places, lambda *what: damaged.append(what))
+    damaged: dict[Path, SpoolError] = {}
+    found = fates(session.config.spool.path, ledger, places, damaged.__setitem__)
     words = {fate.word for fate in found}
     word = next((w for w in ("left", "in_doubt", "not_left") if w in words), "not_held")
     answer = {**subject, "answer": word, "places": [_fate(fate) for fate in found]}
     session.result(answer, lambda: _show(session, found, nowhere))
     if found and subject.get("held") is False:
         session.note("It is no longer held here.")
-    for path, error in damaged:
-        session.note(f"{path.name} cannot be read any further: {error.message}")
-    session.finish(PARTLY if damaged else 0)
+    _finish(session, damaged)
 
 
 def _fate(fate: Fate) -> Mapping[str, Any]:
@@ -228,6 +247,7 @@ def _fate(fate: Fate) -> Mapping[str, Any]:
         "state": None if fate.state is None else fate.state.value,
         "requests": [row_answer(row, None) for row in fate.answers],
         "unanswered": [attempt_answer(place.lane, batch) for batch in fate.attempts],
+        "bundles": [bundle_answer(bundle, None) for bundle in fate.bundles],
         "refused": [
             {"line": each.line, "at": rfc3339(each.at), "status": each.status, "text": each.text}
             for each in fate.exceptions
@@ -252,6 +272,8 @@ def _show(session: Session, found: list[Fate], nowhere: str) -> None:
             session.say(f"    {row_line(row)}")
         for batch in fate.attempts:
             session.say(f"    {attempt_line(place.lane, batch)}")
+        for bundle in fate.bundles:
+            session.say(f"    {bundle_line(bundle)}")
         for each in fate.exceptions:
             session.say(
                 f"    line {each.line} refused {rfc3339(each.at)}: {each.status} {each.text}"

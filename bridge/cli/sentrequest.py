@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from keys.errors import VerificationError
 from spool.clock import rfc3339
@@ -10,6 +11,7 @@ from spool.ledger import AuditRow, Batch, Bounds
 from spool.segment import Segment
 
 NO_ANSWER = "no answer"
+NOT_HELD = "no longer held"
 
 
 def digests_of(lane: Lane, bounds: Bounds) -> list[Mapping[str, Any]]:
@@ -22,11 +24,17 @@ def digests_of(lane: Lane, bounds: Bounds) -> list[Mapping[str, Any]]:
 
 def digest_of(lane: Lane, chain: str, seq: int) -> str | None:
     """The digest of a segment of that chain; None where it is not held."""
+    return held_digest(lane, seq, chain)
+
+
+def held_digest(lane: Lane, seq: int, chain: str | None = None) -> str | None:
+    """The digest of a segment, of ``chain`` if one is given; None where it is not held."""
     try:
         with Segment.open(lane.segment(seq)) as segment:
             said = segment.statement
-            ours = (said.node, said.stream, said.chain, said.seq)
-            return segment.digest if ours == (lane.node, lane.stream, chain, seq) else None
+            if (said.node, said.stream, said.seq) != (lane.node, lane.stream, seq):
+                return None
+            return segment.digest if chain in (None, said.chain) else None
     except (FileNotFoundError, VerificationError):
         return None
 
@@ -44,7 +52,8 @@ def row_answer(row: AuditRow, segments: list[Mapping[str, Any]] | None) -> Mappi
     answer = row.answer
     return {
         "at": rfc3339(answer.at),
-        "path": answer.path,
+        "to": answer.to,
+        "path": urlsplit(answer.to).path,
         "node": row.node,
         "stream": row.stream,
         **_bounds(row.bounds),
@@ -92,7 +101,7 @@ def row_line(row: AuditRow) -> str:
         return f"{rfc3339(answer.at)}  not sent: {what}; this route does not carry it"
     doubt = ", in doubt" if row.in_doubt else ""
     said = f"{answer.status} {answer.verdict}{doubt}"
-    return f"{rfc3339(answer.at)}  {said}: {what} to {answer.path}"
+    return f"{rfc3339(answer.at)}  {said}: {what} to {answer.to}"
 
 
 def attempt_line(lane: Lane, batch: Batch) -> str:
@@ -104,4 +113,4 @@ def attempt_line(lane: Lane, batch: Batch) -> str:
 
 def digest_lines(digests: list[Mapping[str, Any]]) -> list[str]:
     """The segments of a request for people."""
-    return [f"    {each['seq']} {each['digest'] or 'no longer held'}" for each in digests]
+    return [f"    {each['seq']} {each['digest'] or NOT_HELD}" for each in digests]

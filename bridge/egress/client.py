@@ -228,7 +228,7 @@ class BeaconClient:
         via: str | None = None,
         itself: Itself | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._via = via
         self._passed: tuple[str, ...] = ()
         self._deadline_s = deadline_s
@@ -288,7 +288,7 @@ class BeaconClient:
         timeout = httpx.Timeout(bound, connect=min(CONNECT_S, bound))
         request = self._client.build_request(
             "POST",
-            self._url + path,
+            self.url + path,
             headers={**headers, **self._trace(), "Content-Length": str(len(body))},
             content=(stream := _Body(body)),
             timeout=timeout,

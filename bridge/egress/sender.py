@@ -78,6 +78,7 @@ class Sender:
         )
         self._ledger = ledger
         self._client = client
+        self._to = client.url + route.path
         self._hold = hold
         self._mender = mender
         self._license_key = license_key
@@ -102,7 +103,7 @@ class Sender:
             return Step(idle=True)
         batch, cargo, backlog = found
         if batch is None:
-            answer = Answer(self._clock.wall_ms(), self.route.path, cargo.sent, None, NOT_CARRIED)
+            answer = Answer(self._clock.wall_ms(), self._to, cargo.sent, None, NOT_CARRIED)
             self._ledger.settle_unsent(self.lane, cargo.bounds, answer, cargo.segments)
             return Step()
         key = self._license_key()
@@ -167,7 +168,7 @@ class Sender:
             text = verdict.excerpt if part is None else f"part {part.name}: {verdict.excerpt}"
             answer = Answer(
                 now_ms,
-                self.route.path,
+                self._to,
                 sent,
                 reply.status,
                 verdict.kind,

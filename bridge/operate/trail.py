@@ -1,8 +1,9 @@
 """What left, by the ledger and by those that were put aside before it.
 
-Everything that was answered, in the order of answers, and whether one record or one segment left. What
-is answered rests on what is held: a deleted segment is not read any more, yet its number and what the
-beacon said of it are still known as long as the audit is kept.
+Every request that was answered, in the order of answers, every bundle that was written, and whether one
+record or one segment left. What is answered rests on what is held: a deleted segment is not read any
+more, yet its number, what the beacon said of it, and the bundles it is in are still known as long as
+the audit is kept.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,8 @@ from pathlib import Path
 from spool.errors import SpoolError
 from spool.lane import Lane, lanes
 from spool.ledger import AuditRow, Batch, Ledger, RecordException, State
-from spool.ledger_kept import kept_audit, kept_ledgers
+from spool.ledger_kept import kept_audit, kept_bundles, kept_ledgers
+from spool.ledger_transferring import Packed, Written
 
 NOT_CARRIED = "not_carried"
 """The verdict on segments without records: no request was made for them."""
@@ -40,7 +42,8 @@ class Fate:
     """What became of what is at a place.
 
     ``answers`` to requests that carried it, oldest first; ``attempts`` that nobody answered;
-    ``exceptions`` the beacon's refusals of it; ``state`` by the ledger, None where it knows nothing.
+    ``exceptions`` the beacon's refusals of it; ``bundles`` that it is in; ``state`` by the ledger, None
+    where it knows nothing. ``not_carried``: its route has no request for what holds no records.
     """
 
     place: Place
@@ -48,11 +51,15 @@ class Fate:
     answers: Sequence[AuditRow]
     attempts: Sequence[Batch]
     exceptions: Sequence[RecordException]
+    bundles: Sequence[Written] = ()
+    not_carried: bool = False
 
     @property
     def word(self) -> str:
         """``left``, ``in_doubt`` (sent, and nobody knows whether it arrived), or ``not_left``."""
-        if self.answers or self.state in (State.DELIVERED, State.EXPORTED):
+        if self.answers or self.bundles:
+            return "left"
+        if self.state in (State.DELIVERED, State.EXPORTED) and not self.not_carried:
             return "left"
         return "in_doubt" if self.attempts else "not_left"
 
@@ -70,6 +77,20 @@ def answered(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Itera
     yield from ledger.audit(since)
 
 
+def carried(
+    spool: Path, ledger: Ledger, since: int, damaged: Damaged
+) -> Iterator[tuple[Written, Packed]]:
+    """Every bundle written from ``since`` on, with what is in it; as :func:`answered` otherwise."""
+    for path in kept_ledgers(spool):
+        try:
+            yield from (found for found in kept_bundles(path) if found[0].at >= since)
+        except SpoolError as error:
+            damaged(path, error)
+    for bundle in ledger.bundles():
+        if bundle.at >= since:
+            yield bundle, ledger.packed(bundle.serial)
+
+
 def unanswered(spool: Path, ledger: Ledger) -> Iterator[tuple[Lane, Batch]]:
     """The requests that were tried, and that the beacon may have, without an answer."""
     for lane in lanes(spool):
@@ -82,17 +103,22 @@ def fates(spool: Path, ledger: Ledger, places: Sequence[Place], damaged: Damaged
     """What became of what is at ``places``; one pass through the audit, whatever their number."""
     answers: dict[int, list[AuditRow]] = {number: [] for number in range(len(places))}
     for row in answered(spool, ledger, 0, damaged):
-        if row.answer.verdict == NOT_CARRIED:
-            continue
         for number, place in enumerate(places):
             same = (row.node, row.stream) == (place.lane.node, place.lane.stream)
             if same and _covers(place, row.bounds.chain, row.bounds.start, row.bounds.end):
                 answers[number].append(row)
-    return [_fate(ledger, place, answers[number]) for number, place in enumerate(places)]
+    bundles = list(carried(spool, ledger, 0, damaged))
+    return [_fate(ledger, place, answers[number], bundles) for number, place in enumerate(places)]
 
 
-def _fate(ledger: Ledger, place: Place, answers: Sequence[AuditRow]) -> Fate:
+def _fate(
+    ledger: Ledger,
+    place: Place,
+    rows: Sequence[AuditRow],
+    bundles: Sequence[tuple[Written, Packed]],
+) -> Fate:
     seq, line = place.seq, place.line
+    answers = [row for row in rows if row.answer.verdict != NOT_CARRIED]
     spans = ledger.spans(place.lane)
     state = next((s.state for s in spans if seq is not None and s.first <= seq <= s.last), None)
     attempts = [
@@ -106,12 +132,20 @@ def _fate(ledger: Ledger, place: Place, answers: Sequence[AuditRow]) -> Fate:
         for item in ledger.exceptions(place.lane)
         if item.seq == seq and line in (None, item.line)
     ]
-    return Fate(place, state, answers, attempts, exceptions)
+    holding = [bundle for bundle, packed in bundles if _is_in(place, packed)]
+    not_carried = len(answers) < len(rows)
+    return Fate(place, state, answers, attempts, exceptions, holding, not_carried)
+
+
+def _is_in(place: Place, packed: Packed) -> bool:
+    """Whether it is in a bundle: no number of a lane is used twice."""
+    ranges = packed.get((place.lane.node, place.lane.stream), ())
+    return any(each.first <= (place.seq or 0) <= each.last for each in ranges)
 
 
 def _covers(place: Place, chain: str, start: tuple[int, int], end: tuple[int, int]) -> bool:
     if place.seq is None or chain != place.chain:
         return False
-    if place.line is None:
-        return start[0] <= place.seq and (place.seq, 0) < end
+    if place.line is None:  # of a segment without records there is no line before any end
+        return start[0] <= place.seq and ((place.seq, 0) < end or (place.seq, 0) == start == end)
     return start <= (place.seq, place.line) < end

@@ -1,19 +1,27 @@
 """``bridge audit``: everything that left, and whether one record or one segment did."""
 
+import hashlib
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from keys.keyfile import read_signing_key
+from spool.clock import SYSTEM_CLOCK
+from spool.durable import OS_DISK
+from spool.lane import Lane
 from spool.ledger_kept import kept_ledgers
+from spool.sealing import Sealer
 from spool.segment import Segment
 from spool.writer import Writer
 from tests.support.beacon import RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for
+from tests.support.bundles import Machine
 
 pytestmark = pytest.mark.enable_socket
 
@@ -71,7 +79,8 @@ def test_everything_that_left_is_listed_with_its_digests_and_the_answer(node: No
     assert said["unanswered"] == []
     text = node.bridge("audit").stdout
     assert re.search(
-        r"Z  200 delivered: n/transactions [0-9-]+, 3 records to /v1/beacon/ingest", text
+        r"Z  200 delivered: n/transactions [0-9-]+, 3 records to http://[0-9.:]+/v1/beacon/ingest",
+        text,
     )
     assert rows[0]["segments"][0]["digest"] in text
 
@@ -208,3 +217,81 @@ def test_a_beacons_text_does_not_act_on_a_terminal(node: Node, beacon: RunningBe
     said = json.loads(node.bridge("audit", "--record", "a", "--json").stdout)
     assert said["answer"] == "left"
     assert said["places"][0]["refused"][0]["status"] == 400
+
+
+def exported(node: Node, tmp_path: Path) -> Path:
+    """A bundle of what is pending, for a relay that the node trusts."""
+    relay = Machine(tmp_path / "relay", "far", 2)
+    public = tmp_path / "far.pub.pem"
+    public.write_bytes(relay.key.public.pem())
+    trusted = node.bridge(
+        "keys", "trust", str(public), "--role", "relay", "--name", "far",
+        "--fingerprint", relay.key.public.id,
+    )  # fmt: skip
+    assert trusted.returncode == 0, trusted.stderr
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    done = node.bridge("export", "--to", str(stick), "--plain", "--json")
+    assert done.returncode == 0, done.stderr
+    return Path(json.loads(done.stdout)["bundles"][0]["path"])
+
+
+def test_what_left_in_a_bundle_is_listed_and_answered_for(node: Node, tmp_path: Path) -> None:
+    append(node, "a", "b")
+    bundle = exported(node, tmp_path)
+    said = json.loads(node.bridge("audit", "--json").stdout)
+    assert said["requests"] == said["unanswered"] == []
+    (row,) = said["bundles"]
+    assert row["sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
+    assert (row["recipient"], row["path"]) == ("far", str(bundle.parent))
+    path = segment_with(node, b"a")
+    with Segment.open(path) as segment:
+        wanted = {"node": "n", "stream": "transactions", "seq": 1, "digest": segment.digest}
+    assert wanted in row["segments"]
+    assert (
+        json.loads(node.bridge("audit", "--since", "2126-01-01", "--json").stdout)["bundles"] == []
+    )
+    assert f"bundle {row['serial']} for far: {bundle.parent}" in node.bridge("audit").stdout
+
+    for question in (("--record", "b"), ("--segment", str(path))):
+        said = json.loads(node.bridge("audit", *question, "--json").stdout)
+        assert said["answer"] == "left"
+        assert [each["sha256"] for each in said["places"][0]["bundles"]] == [row["sha256"]]
+        assert f"for far: {bundle.parent}" in node.bridge("audit", *question).stdout
+
+
+def test_a_bundle_is_known_after_the_ledger_was_put_aside(node: Node, tmp_path: Path) -> None:
+    append(node, "a")
+    exported(node, tmp_path)
+    ledger = node.spool / "ledger.db"
+    with closing(sqlite3.connect(ledger)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    ledger.rename(node.spool / "ledger.db.2026-11-23T09:00:00.000Z.bad")
+    said = json.loads(node.bridge("audit", "--record", "a", "--json").stdout)
+    assert said["answer"] == "left"
+    assert len(said["places"][0]["bundles"]) == 1
+    assert len(json.loads(node.bridge("audit", "--json").stdout)["bundles"]) == 1
+
+
+def test_a_segment_without_records_left_in_no_request(node: Node) -> None:
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 0
+    lane = Lane(node.spool, node.name, "transactions")
+    key = read_signing_key(node.folder / "keys" / "node.pem")
+    heartbeat = Sealer(OS_DISK, lane, key, SYSTEM_CLOCK).heartbeat()
+    assert node.bridge("run", "--once").returncode == 0
+    path = str(lane.segment(heartbeat.seq))
+    said = json.loads(node.bridge("audit", "--segment", path, "--json").stdout)
+    assert (said["answer"], said["places"][0]["state"]) == ("not_left", "delivered")
+
+
+def test_each_request_says_which_beacon_it_went_to(node: Node, beacon: RunningBeacon) -> None:
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 0
+    url = f"{beacon.url}/v1/beacon/ingest-traces"
+    # Whatever the configuration says by then.
+    text = node.config.read_text()
+    node.config.write_text(text.replace(beacon.url, "https://another.example"))
+    said = json.loads(node.bridge("audit", "--record", "a", "--json").stdout)
+    assert said["places"][0]["requests"][0]["to"] == url
+    assert url in node.bridge("audit", "--record", "a").stdout
