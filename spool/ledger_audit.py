@@ -21,9 +21,9 @@ TEXT_MAX = 500
 class Answer:
     """An answer to a request, with what was asked.
 
-    ``at`` in ms since 1970 UTC; ``to`` the URL that it went to; ``sent`` what the request carried; ``status``
-    of HTTP, none if there was no request; ``accepted`` records by the beacon's own count, if it
-    gave one; ``text`` an excerpt of the answer.
+    ``at`` in ms since 1970 UTC; ``to`` the URL that it went to; ``sent`` what the request carried;
+    ``status`` of HTTP, none if there was no request; ``accepted`` records by the beacon's own count,
+    if it gave one; ``text`` an excerpt of the answer.
     """
 
     at: int

@@ -5,6 +5,7 @@ to the loopback addresses alone.
 """
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -33,6 +34,13 @@ def _no_settings_from_the_machine() -> None:
     for name in list(os.environ):
         if name.startswith(FOREIGN_SETTINGS) or {name, name.lower()} & FOREIGN_NAMES:
             del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_as_usual() -> None:
+    # A shell that runs this in the background lets it, and all its children, ignore them.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ from bridge.intake.server import IntakeServer
 from bridge.operate.notify import ServiceManager
 from keys.ed25519 import PublicKey, SigningKey
 from keys.truststore import TRUST_NAME, TrustStore
-from spool.clock import MS, SYSTEM_CLOCK
+from spool.clock import MS, Clock
 from spool.durable import OS_DISK
 from spool.ledger import Ledger
 
@@ -49,11 +49,13 @@ class Parts:
         signer: SigningKey,
         ledger: Ledger,
         licenses: Callable[[], LicenseKeys],
+        clock: Clock,
     ) -> None:
         self._config = config
         self._signer = signer
         self._ledger = ledger
         self._licenses = licenses
+        self._clock = clock
 
     def client(self, held: ExitStack) -> BeaconClient:
         """What talks to the beacon. Raises :class:`ConfigError` ``config.ca_file``."""
@@ -79,7 +81,7 @@ class Parts:
             self._ledger,
             outside,
             disk=OS_DISK,
-            clock=SYSTEM_CLOCK,
+            clock=self._clock,
             random=Random(),  # noqa: S311 - jitter, not a secret
             tell=tell,
         )
@@ -103,7 +105,7 @@ class Parts:
             room,
             watch.freed,
             disk=OS_DISK,
-            clock=SYSTEM_CLOCK,
+            clock=self._clock,
             tell=tell,
         )
 
@@ -115,7 +117,7 @@ class Parts:
             self._licenses,
             client,
             disk=OS_DISK,
-            clock=SYSTEM_CLOCK,
+            clock=self._clock,
             random=Random(),  # noqa: S311 - jitter, not a secret
             tell=tell,
         )
@@ -137,7 +139,7 @@ class Parts:
             self._config.spool.path,
             stalled=stalled,
             counts=self._ledger.counts,
-            clock=SYSTEM_CLOCK,
+            clock=self._clock,
             tell=tell,
         )
 
@@ -159,7 +161,7 @@ class Parts:
     def courier(self, engine: Engine | None, held: ExitStack) -> Courier:
         """What looks after inbox and outbox, started."""
         courier = Courier(lambda: None if engine is None else engine.wake())
-        given = (self._config, self._signer, self._ledger, SYSTEM_CLOCK, tell)
+        given = (self._config, self._signer, self._ledger, self._clock, tell)
         inbox = Inbox(*given, licenses=self._licenses, moved=courier.moved)
         courier.start(inbox.look, Outbox(*given, courier.moved).look)
         held.callback(courier.stop)
@@ -172,7 +174,7 @@ class Parts:
             self._config.spool.path,
             self._config.node,
             online_key=None if key is None else key.startswith(ONLINE_KEY),
-            clock=SYSTEM_CLOCK,
+            clock=self._clock,
             tell=tell,
         )
 

@@ -25,7 +25,7 @@ from bridge.egress.limits import Pace
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.asking import ask_and_wait
-from spool.clock import SYSTEM_CLOCK
+from spool.clock import SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, explained, make_folders
 from spool.egressfile import write_egress_state
 from spool.filesystem import check_local
@@ -51,7 +51,9 @@ class Daemon:
         signer: SigningKey,
         licenses: LicenseKeys,
         sources: Sources | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._clock = clock
         self._config = config
         self._signer = signer
         self._licenses = licenses
@@ -71,18 +73,18 @@ class Daemon:
                     self._spool,
                     version=version("airgap-bridge"),
                     config=str(config.source),
-                    now_ms=SYSTEM_CLOCK.wall_ms(),
+                    now_ms=self._clock.wall_ms(),
                 )
                 held.callback(lock.release)
                 self.house = Housekeeping(
-                    self._spool, config.node, signer, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
+                    self._spool, config.node, signer, disk=OS_DISK, clock=self._clock, tell=tell
                 )
                 self.house.begin()
             except OSError as error:
                 raise explained(error, "bring the spool in order") from error
-            self.ledger = held.enter_context(Ledger.open(self._spool, clock=SYSTEM_CLOCK))
+            self.ledger = held.enter_context(Ledger.open(self._spool, clock=self._clock))
             # The license keys of now: they may be exchanged.
-            self._parts = Parts(config, signer, self.ledger, lambda: self._licenses)
+            self._parts = Parts(config, signer, self.ledger, lambda: self._licenses, clock)
             self._held = held.pop_all()
 
     def close(self) -> None:
@@ -129,7 +131,7 @@ class Daemon:
         :class:`SpoolError`.
         """
         parts = self._parts
-        tls = tls_for(self._config, SYSTEM_CLOCK)
+        tls = tls_for(self._config, self._clock)
         with ExitStack() as held:
             engine = watcher = client = None
             if self._config.egress.mode == "offline":
@@ -151,11 +153,12 @@ class Daemon:
                 client,
                 tls=context,
                 answering=licensing.answering,
+                clock=self._clock,
             )
             intake = serving.server
             if tls is not None:
                 self._certificate = CertificateWatch(
-                    tls, self._spool, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
+                    tls, self._spool, disk=OS_DISK, clock=self._clock, tell=tell
                 )
             if self._sources is not None:
                 self._reloading = Reloading(
@@ -165,7 +168,7 @@ class Daemon:
             retaining.start()
             held.callback(retaining.stop)
             teller = IntakeTeller(
-                self._spool, intake.counts, disk=OS_DISK, clock=SYSTEM_CLOCK, tell=tell
+                self._spool, intake.counts, disk=OS_DISK, clock=self._clock, tell=tell
             )
             after_intake.callback(teller.close)
             supervision = parts.supervision(intake, engine)
@@ -226,7 +229,7 @@ class Daemon:
     def _say_offline(self) -> None:
         """One line, and no socket."""
         try:
-            write_egress_state(OS_DISK, self._spool, "offline", SYSTEM_CLOCK.wall_ms())
+            write_egress_state(OS_DISK, self._spool, "offline", self._clock.wall_ms())
         except OSError as error:
             raise explained(error, "say that egress is offline") from error
         tell(Event("egress.offline", "Egress is offline; records are sealed and kept."))

@@ -22,6 +22,7 @@ from bridge.intake.server import IntakeServer
 from bridge.intake.switches import switched_off
 from bridge.intake.via import Via, nobody_asks
 from keys.ed25519 import PublicKey, SigningKey
+from spool.clock import SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, explained
 from spool.secrets import SecretGuard
 from spool.streams import STREAMS
@@ -115,6 +116,7 @@ def start_intake(
     tls: ssl.SSLContext | None = None,
     *,
     answering: Callable[[Verify, LicenseKeys], Verify] = lambda ask, _: ask,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Serving:
     """Begin to take records; everything ends in order with ``held``.
 
@@ -135,6 +137,7 @@ def start_intake(
             seal_size=config.spool.seal.size,
             seal_age_ms=config.spool.seal.age,
             guard=guard,
+            clock=clock,
         )
         held.callback(writer.close)
         writers[name] = writer

@@ -13,11 +13,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bridge.demo.clients import LICENSE
+from bridge.license.refreshing import Refresh, read_refreshes
+from spool.clock import SYSTEM_CLOCK
+from spool.discovery import discover
+from spool.lane import lanes
+from spool.ledger import Ledger, State
 from tests.support.bridges import Node, node_for
 from tests.support.bundles import Machine
 from tests.support.sending import ONE
@@ -27,8 +33,35 @@ pytestmark = [
     pytest.mark.enable_socket,
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here"),
 ]
-WATCHED_S = 8.0
-"""Seconds that the daemon runs with everything pending: many looks, several steps of back-off."""
+SPEED, WATCHED_S = 100, 6.5
+"""The daemon's clock is so fast: what it is watched for is more than ten minutes to it, with everything
+pending, all steps of back-off, files that get old, and a license token that has to be asked for."""
+_DAEMON = """
+import os, signal, sys, time
+from pathlib import Path
+from bridge.config import load
+from bridge.config.licensekeys import load_license_keys
+from bridge.daemon.run import Daemon
+from bridge.operate.logs import configure
+from keys.keyfile import read_signing_key
+
+class Fast:
+    begun, wall = time.monotonic(), time.time_ns() // 1_000_000
+
+    def monotonic(self):
+        return self.begun + (time.monotonic() - self.begun) * SPEED
+
+    def wall_ms(self):
+        return self.wall + int((self.monotonic() - self.begun) * 1000)
+
+config = load(Path(sys.argv[1]), os.environ)
+configure("json", 0, [])
+signer = read_signing_key(config.keys.path / "node.pem")
+daemon = Daemon(config, signer, load_license_keys(config, os.environ), clock=Fast())
+signal.signal(signal.SIGTERM, lambda *_: daemon.stop())
+daemon.serve()
+daemon.close()
+""".replace("SPEED", str(SPEED))
 BEACON = "https://beacon.invalid"
 BODIES: Mapping[str, bytes] = {
     "/v1/beacon/ingest-traces": b'{"license":"%b","trace_transactions":[%b]}',
@@ -63,7 +96,7 @@ def body_of(path: str) -> bytes:
 @contextmanager
 def traced(node: Node, trace: Path, mode: str) -> Iterator[None]:
     """The node's daemon under a tracer of its network calls."""
-    command = [sys.executable, "-m", "bridge.cli.main", "--config", str(node.config), "run"]
+    command = [sys.executable, "-c", _DAEMON, str(node.config)]
     with (
         node.log.open("ab") as log,
         subprocess.Popen(
@@ -115,8 +148,17 @@ def bundle_for(node: Node, folder: Path) -> Path:
     return path
 
 
-def calls_of(tmp_path: Path, mode: str) -> tuple[list[str], str]:
-    """What the daemon asked the system for while all lanes waited, and its log."""
+@dataclass(frozen=True)
+class Watched:
+    """What the daemon asked the system for while all lanes waited; its log; how it got a token."""
+
+    calls: list[str]
+    log: str
+    refreshes: Mapping[str, Refresh]
+
+
+def watch(tmp_path: Path, mode: str) -> Watched:
+    assert SPEED * WATCHED_S >= 600
     trace = tmp_path / "trace"
     inbox = tmp_path / "inbox"
     inbox.mkdir()
@@ -131,17 +173,24 @@ def calls_of(tmp_path: Path, mode: str) -> tuple[list[str], str]:
             time.sleep(WATCHED_S)
             wait_until((inbox / f"{bundle.name}.imported").exists)
             assert node.daemon.post("/v1/beacon/verify", asked) == 503
-        streams = {path.name for path in (node.spool / node.name).iterdir()}
-        assert set(STREAMS.values()) <= streams
-        return OUTWARD.findall(trace.read_text()), node.log.read_text()
+        with Ledger.open(node.spool, clock=SYSTEM_CLOCK) as ledger:
+            for lane in lanes(node.spool):
+                discover(ledger, lane)
+            waiting = {c.stream for c in ledger.counts() if c.segments[State.PENDING]}
+        assert waiting == set(STREAMS.values())
+        found = OUTWARD.findall(trace.read_text())
+        return Watched(found, node.log.read_text(), read_refreshes(node.spool))
 
 
 def test_offline_opens_no_socket_and_looks_up_no_name(tmp_path: Path) -> None:
-    found, said = calls_of(tmp_path, "offline")
-    assert found == []
-    assert len(said.splitlines()) < 12, said
+    seen = watch(tmp_path, "offline")
+    assert seen.calls == []
+    assert len(seen.log.splitlines()) < 12, seen.log
+    assert seen.refreshes == {}
 
 
 def test_online_the_same_is_seen_to_look_for_the_beacon(tmp_path: Path) -> None:
-    found, _ = calls_of(tmp_path, "online")
-    assert any(call.startswith(("connect", "sendto", "sendm")) for call in found)
+    seen = watch(tmp_path, "online")
+    assert any(call.startswith(("connect", "sendto", "sendm")) for call in seen.calls)
+    # A token was due, too.
+    assert seen.refreshes["n"].problem
