@@ -1,7 +1,8 @@
 """What the daemon tells others: whether anything leaves at the moment, and which lanes are stuck.
 
 Writers read it when they seal by age: what leaves at once is sealed soon, what waits anyhow is sealed
-late, so that a month of outage is thousands of files, not millions. The status shows the rest.
+late, so that a month of outage is thousands of files, not millions. A lane waits by itself where only
+its route or its license is held up. The status shows the rest.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from spool.clock import rfc3339
 from spool.durable import Disk, replace_file
 from spool.lane import Lane
 from spool.safefile import read_whole
+from spool.sender_lock import read_holder
 
 STATES = ("up", "down", "paused", "idle", "offline")
 FLOWING = ("up", "idle")
@@ -27,6 +29,8 @@ REASON_MAX = 200
 """Characters of a reason."""
 FAILED_MAX = 64
 """Lanes of which it is said why they fail; one cause fails most lanes of a spool at once."""
+WAITING_MAX = 256
+"""Lanes that are named as waiting; where there are more, the state decides for all."""
 _TEXT_MAX = 300
 _TEXT = r"[^\x00-\x1f\x7f]{0,300}"
 _FILE_MAX = 128 * 1024
@@ -55,13 +59,15 @@ class LaneFailure:
 class EgressState:
     """A state of egress, since when (RFC 3339), and why, in a few words of ours (empty if well).
 
-    ``failed`` lanes wait whatever the state is.
+    ``failed`` lanes wait whatever the state is. Nothing leaves of the ``waiting`` ones
+    (``node/stream``), and all others flow; None: the state alone decides.
     """
 
     state: str
     since: str
     reason: str
     failed: Sequence[LaneFailure] = ()
+    waiting: Sequence[str] | None = None
 
 
 def _path(spool: Path) -> Path:
@@ -75,14 +81,17 @@ def write_egress_state(
     since_ms: int,
     reason: str = "",
     failed: Sequence[LaneFailure] = (),
+    waiting: Sequence[Lane] | None = None,
 ) -> None:
     """Say that egress is in ``state`` since then. Raises :class:`OSError`."""
+    named = None if waiting is None or len(waiting) > WAITING_MAX else [*map(_name, waiting)]
     said = {
         "v": 1,
         "state": state,
         "since": rfc3339(since_ms),
         "reason": reason[:REASON_MAX],
         "failed": [asdict(each) for each in failed[:FAILED_MAX]],
+        **({} if named is None else {"waiting": named}),
     }
     replace_file(disk, _path(spool), orjson.dumps(said))
 
@@ -102,6 +111,9 @@ def read_egress_state(spool: Path) -> EgressState | None:
             [_failure(each) for each in fields.objects("failed", 0, FAILED_MAX)]
             if "failed" in fields
             else (),
+            fields.texts("waiting", r"[a-z0-9-]{1,63}/[a-z]{1,32}", WAITING_MAX)
+            if "waiting" in fields
+            else None,
         )
         fields.done()
     except (FileNotFoundError, VerificationError):
@@ -121,9 +133,17 @@ def _failure(fields: Fields) -> LaneFailure:
     return found
 
 
-def seal_age_ms(spool: Path, configured: int | None) -> int:
-    """The age at which an open file is sealed; ``configured`` None is automatic."""
+def _name(lane: Lane) -> str:
+    return f"{lane.node}/{lane.stream}"
+
+
+def seal_age_ms(lane: Lane, configured: int | None) -> int:
+    """The age at which an open file of ``lane`` is sealed; ``configured`` None is automatic."""
     if configured is not None:
         return configured
-    said = read_egress_state(spool)
-    return AGE_FLOWING_MS if said is not None and said.state in FLOWING else AGE_WAITING_MS
+    said = read_egress_state(lane.spool)
+    if said is None or said.state == "offline":
+        return AGE_WAITING_MS
+    flows = said.state in FLOWING if said.waiting is None else _name(lane) not in said.waiting
+    # What a daemon said that was killed stands there still.
+    return AGE_FLOWING_MS if flows and read_holder(lane.spool) is not None else AGE_WAITING_MS

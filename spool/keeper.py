@@ -99,7 +99,7 @@ class Keeper:
         if request != self._asked:
             self._asked = request
             return 0
-        return seal_age_ms(self._lane.spool, self._age)
+        return seal_age_ms(self._lane, self._age)
 
     def _request(self) -> int:
         try:

@@ -71,6 +71,10 @@ class Circuits:
         """Why each open circuit is open."""
         return {scope: circuit.reason for scope, circuit in self._open.items()}
 
+    def hold(self, scopes: Iterable[Scope]) -> bool:
+        """Whether a circuit is open for requests under ``scopes``."""
+        return any(scope in self._open for scope in scopes)
+
     def try_now(self) -> None:
         """Let every open circuit be probed at once: a person says that the cause is mended."""
         for circuit in self._open.values():

@@ -87,9 +87,9 @@ class Engine:
         self._stopping = False
         self._dirty: set[Lane] = set()
         self._threads: list[threading.Thread] = []
-        self._said = self._said_because = ""
+        self._said = ""
+        self._said_all: object = None
         self._since = clock.wall_ms()
-        self._said_failed: list[LaneFailure] = []
         self._busy_at = clock.monotonic()
         self._looked_at = clock.monotonic()
         self._stepping: dict[Lane, float] = {}
@@ -232,6 +232,7 @@ class Engine:
         else:
             self._dirty.add(lane)
         state.blocked = step.blocked
+        state.keyless = step.blocked is not None
         if step.mended is not None:
             numbers = {"first": step.mended[0], "last": step.mended[1]}
             message = "Segments are missing or damaged; the loss is declared."
@@ -332,15 +333,22 @@ class Engine:
                 for each in self._lanes.states
                 if each.failed is not None
             ]
+            waiting = [
+                each.sender.lane
+                for each in self._lanes.states
+                if closed or each.keyless or each.failed or self._circuits.hold(each.sender.scopes)
+            ]
         because = "; ".join(reasons)
-        if (state, because, failed) == (self._said, self._said_because, self._said_failed):
+        said = (state, because, failed, waiting)
+        if said == self._said_all:
             return
-        before, self._said = self._said, state
-        self._said_because, self._said_failed = because, failed
+        before, self._said, self._said_all = self._said, state, said
         if state != before:
             self._since = self._clock.wall_ms()
         try:
-            write_egress_state(self._disk, self._spool, state, self._since, because, failed)
+            write_egress_state(
+                self._disk, self._spool, state, self._since, because, failed, waiting
+            )
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
         if state != before and {before, state} != {"up", "idle"}:

@@ -27,6 +27,7 @@ class LaneState:
 
     ``blocked`` is why it cannot be sent (no license key), ``failed`` what the spool or the ledger
     said the last ``failures`` times; it is tried again at ``retry_at`` (monotonic seconds).
+    ``keyless``: that was so at its last step; ``blocked`` is asked anew at each look.
     ``news`` counts what was found to send, so that an idle step cannot hide what came meanwhile.
     ``backlog``: its last request left something for another one. ``probed`` circuits are those that
     the step under way probes.
@@ -37,6 +38,7 @@ class LaneState:
     idle: bool = False
     busy: bool = False
     blocked: str | None = None
+    keyless: bool = False
     failed: BridgeError | None = None
     failures: int = 0
     news: int = 0

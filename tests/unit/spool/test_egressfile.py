@@ -1,6 +1,8 @@
 """What the daemon tells the writers."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -12,6 +14,7 @@ from spool.egressfile import (
     AGE_WAITING_MS,
     FAILED_MAX,
     STATES,
+    WAITING_MAX,
     EgressState,
     LaneFailure,
     read_egress_state,
@@ -19,9 +22,20 @@ from spool.egressfile import (
     write_egress_state,
 )
 from spool.lane import Lane
+from spool.sender_lock import SenderLock
 from tests.support.spools import FAST
 
 AT = 1_795_424_400_000
+
+
+@contextmanager
+def serving(spool: Path) -> Iterator[None]:
+    """A daemon has the spool."""
+    lock = SenderLock(spool, version="1", config="bridge.yaml", now_ms=AT)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -48,12 +62,36 @@ def test_what_leaves_at_once_is_sealed_soon_and_what_waits_late(
     tmp_path: Path, state: str, age: int
 ) -> None:
     write_egress_state(FAST, tmp_path, state, AT)
-    assert seal_age_ms(tmp_path, None) == age
-    assert seal_age_ms(tmp_path, 77) == 77
+    lane = Lane(tmp_path, "n", "logs")
+    with serving(tmp_path):
+        assert seal_age_ms(lane, None) == age
+        assert seal_age_ms(lane, 77) == 77
+
+
+def test_a_lane_that_waits_alone_is_sealed_late_and_the_others_soon(tmp_path: Path) -> None:
+    one, other = Lane(tmp_path, "n", "logs"), Lane(tmp_path, "n", "traces")
+    with serving(tmp_path):
+        for state in ("paused", "down", "up"):
+            write_egress_state(FAST, tmp_path, state, AT, waiting=[one])
+            assert seal_age_ms(one, None) == AGE_WAITING_MS
+            assert seal_age_ms(other, None) == AGE_FLOWING_MS
+
+
+def test_where_more_lanes_wait_than_are_named_the_state_decides(tmp_path: Path) -> None:
+    lanes = [Lane(tmp_path, f"n{i}", "logs") for i in range(WAITING_MAX + 1)]
+    with serving(tmp_path):
+        write_egress_state(FAST, tmp_path, "down", AT, waiting=lanes)
+        assert seal_age_ms(Lane(tmp_path, "other", "logs"), None) == AGE_WAITING_MS
+        write_egress_state(FAST, tmp_path, "down", AT, waiting=lanes[1:])
+        assert seal_age_ms(lanes[0], None) == AGE_FLOWING_MS
 
 
 def test_without_a_daemon_what_waits_is_sealed_late(tmp_path: Path) -> None:
-    assert seal_age_ms(tmp_path, None) == AGE_WAITING_MS
+    lane = Lane(tmp_path, "n", "logs")
+    assert seal_age_ms(lane, None) == AGE_WAITING_MS
+    # One that was killed said last that everything leaves.
+    write_egress_state(FAST, tmp_path, "up", AT, waiting=[])
+    assert seal_age_ms(lane, None) == AGE_WAITING_MS
 
 
 @pytest.mark.parametrize(
@@ -73,7 +111,8 @@ def test_without_a_daemon_what_waits_is_sealed_late(tmp_path: Path) -> None:
 def test_what_is_not_from_the_daemon_says_nothing(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "egress.json").write_bytes(data)
     assert read_egress_state(tmp_path) is None
-    assert seal_age_ms(tmp_path, None) == AGE_WAITING_MS
+    with serving(tmp_path):
+        assert seal_age_ms(Lane(tmp_path, "n", "logs"), None) == AGE_WAITING_MS
 
 
 def test_a_link_or_a_fifo_in_its_place_is_not_followed_or_waited_for(tmp_path: Path) -> None:
