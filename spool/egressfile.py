@@ -80,6 +80,7 @@ def write_egress_state(
     state: str,
     since_ms: int,
     reason: str = "",
+    *,
     failed: Sequence[LaneFailure] = (),
     waiting: Sequence[Lane] | None = None,
 ) -> None:

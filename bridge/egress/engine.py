@@ -347,7 +347,13 @@ class Engine:
             self._since = self._clock.wall_ms()
         try:
             write_egress_state(
-                self._disk, self._spool, state, self._since, because, failed, waiting
+                self._disk,
+                self._spool,
+                state,
+                self._since,
+                because,
+                failed=failed,
+                waiting=waiting,
             )
         except OSError as error:
             self._tell(Event("egress.state", str(error)))

@@ -159,6 +159,27 @@ def test_fresh_telemetry_waits_for_no_backlog_of_another_lane(tmp_path: Path) ->
         assert out.engine.drain() is None
 
 
+def test_a_route_that_is_not_there_holds_up_its_own_lane_alone(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    for stream in ("logs", "transactions"):
+        fill(spool, stream, 1, 3)
+
+    def judge(asked: Asked) -> tuple[int, bytes]:
+        return (404, b"{}") if asked.path.endswith("logs") else taking(asked)
+
+    with judging(judge) as (url, _), running_engine(spool, url) as out:
+        wait_until(all_delivered(out.ledger, 3))
+        wait_until(lambda: waiting_of(spool) == ["n/logs"])
+        said = read_egress_state(spool)
+        assert said is not None
+        assert (said.state, said.reason) == ("paused", "status 404")
+
+
+def waiting_of(spool: Path) -> list[str]:
+    said = read_egress_state(spool)
+    return [] if said is None else list(said.waiting or ())
+
+
 def test_outside_its_hours_nothing_is_sent_and_nothing_is_wrong(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     fill(spool, "transactions", 2, 2)
@@ -173,6 +194,7 @@ def test_outside_its_hours_nothing_is_sent_and_nothing_is_wrong(tmp_path: Path) 
         said = read_egress_state(spool)
         assert said is not None
         assert (said.state, said.reason, said.failed) == ("paused", reason, [])
+        assert waiting_of(spool) == ["n/transactions"]
         assert [event.name for event in out.events] == ["egress.window"]
         assert taken == []
         clock.wall += 10 * HOUR_MS
