@@ -21,14 +21,14 @@ from spool import ledger_counts, ledger_spans
 from spool.clock import Clock
 from spool.errors import SpoolError
 from spool.lane import SEQ_MAX, Lane
-from spool.ledger_audit import Answer, AuditRow, RecordException
+from spool.ledger_audit import DISCARDED, Answer, AuditRow, RecordException
 from spool.ledger_batches import Batch
 from spool.ledger_bounds import Bounds, Position
 from spool.ledger_counts import LaneCounts
 from spool.ledger_db import Database
 from spool.ledger_file import open_file
 from spool.ledger_moves import Stretch, move
-from spool.ledger_replay import DISCARDED, Lines
+from spool.ledger_replay import Lines
 from spool.ledger_retaining import Undeclared
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span

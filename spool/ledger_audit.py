@@ -3,7 +3,7 @@
 Texts of the beacon are data from outside: stored capped, shown escaped.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from spool.ledger_db import Transaction
 from spool.states import LedgerError
 from spool.totals import Totals
 
+DISCARDED = "discarded"
+"""The verdict of an exception that a person gave up."""
 TEXT_MAX = 500
 """Characters kept of an answer; enough to see who answered what, too few to fill the disk."""
 
@@ -121,6 +123,38 @@ def read_exceptions(tx: Transaction, lane: int) -> Iterator[RecordException]:
     query = "SELECT seq, line, at, verdict, status, text FROM exception WHERE lane = ?"
     for row in tx.execute(query + " ORDER BY seq, line", (lane,)):
         yield RecordException(*row)
+
+
+IN_ROW_OF = 100_000
+"""Answers, the newest, among which refusals in a row are looked for: some days of them."""
+
+
+def refused_in_row(
+    tx: Transaction, stream: str, refusals: Sequence[str], taken: str, most: int
+) -> list[tuple[str, int, int]]:
+    """Node, number and line of the exceptions of ``stream`` after the last answer that took something.
+
+    ``refusals`` and ``taken`` are verdicts. Newest first, at most ``most``. The order is that of the
+    answers, not of any clock.
+    """
+    rows = tx.execute(
+        "SELECT lane, node, first_seq, first_line, records, verdict FROM audit"
+        " JOIN lane ON lane.id = audit.lane WHERE stream = ?"
+        " AND audit.id > (SELECT MAX(id) FROM audit) - ? ORDER BY audit.id DESC",
+        (stream, IN_ROW_OF),
+    )
+    found: dict[tuple[str, int, int], None] = {}
+    for lane, node, seq, line, records, verdict in rows:
+        if verdict == taken or len(found) == most:
+            break
+        if verdict in refusals and records == 1 and _is_exception(tx, lane, seq, line):
+            found[node, seq, line] = None
+    return list(found)
+
+
+def _is_exception(tx: Transaction, lane: int, seq: int, line: int) -> bool:
+    query = "SELECT 1 FROM exception WHERE lane = ? AND seq = ? AND line = ? AND verdict != ?"
+    return tx.execute(query, (lane, seq, line, DISCARDED)).fetchone() is not None
 
 
 def record_sums(tx: Transaction, lane: int, in_doubt: int, partial: int) -> None:

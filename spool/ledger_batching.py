@@ -130,6 +130,16 @@ class Batching:
             row = lane_id(tx, lane)
             return [] if row is None else list(ledger_audit.read_exceptions(tx, row))
 
+    def refused_in_row(
+        self, stream: str, refusals: Sequence[str], taken: str, most: int
+    ) -> list[tuple[str, int, int]]:
+        """Node, number and line of what of ``stream`` was refused after the last that was taken.
+
+        The newest first, those that are exceptions still; ``refusals`` and ``taken`` are verdicts.
+        """
+        with self._database.read() as tx:
+            return ledger_audit.refused_in_row(tx, stream, refusals, taken, most)
+
     def activity(self, since: int) -> Activity:
         """How sending went since ``since`` (ms since 1970 UTC)."""
         with self._database.read() as tx:

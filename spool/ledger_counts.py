@@ -8,8 +8,8 @@ at every moment.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spool.ledger_audit import DISCARDED
 from spool.ledger_db import Transaction
-from spool.ledger_replay import DISCARDED
 from spool.states import State
 
 

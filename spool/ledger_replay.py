@@ -7,15 +7,12 @@ that nothing else is sent twice. A discarded one keeps its row, for the audit, a
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spool.ledger_audit import TEXT_MAX, RecordException
+from spool.ledger_audit import DISCARDED, TEXT_MAX, RecordException
 from spool.ledger_db import Transaction
 from spool.ledger_moves import Stretch, move
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import span_at
 from spool.states import By, LedgerError, State
-
-DISCARDED = "discarded"
-"""The verdict of an exception that a person gave up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ Part of :class:`spool.ledger.Ledger`.
 from dataclasses import dataclass
 
 from spool.lane import Lane
+from spool.ledger_audit import DISCARDED
 from spool.ledger_batches import open_batches
 from spool.ledger_db import Transaction
 from spool.ledger_moves import Stretch, move
-from spool.ledger_replay import DISCARDED
 from spool.ledger_replaying import Replaying
 from spool.ledger_spans import lane_id, need_lane
 from spool.ranges import Range

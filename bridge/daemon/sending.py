@@ -59,7 +59,7 @@ def make_engine(
     tell: Callable[[Event], None],
 ) -> Engine:
     """An engine for the lanes of ``spool``, which ``signer`` has sealed."""
-    refusals = {route.path: Refusals(ledger) for route in ROUTES.values()}
+    refusals = {stream: Refusals(ledger, spool, stream) for stream in ROUTES}
     raw_max = request_max(outside.raw_max, outside.pace)
     limits = list(_limits(outside.pace, raw_max, clock))
 
@@ -77,7 +77,7 @@ def make_engine(
             outside.client,
             hold=Hold(Opener(lane, lambda: outside.keys_of(lane.node) or own)),
             mender=Mender(disk, sealer, ledger, clock),
-            refusals=refusals[route.path],
+            refusals=refusals[lane.stream],
             license_key=lambda: key_of(lane.node),
             clock=clock,
             raw_max=raw_max,

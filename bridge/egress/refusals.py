@@ -5,13 +5,18 @@ paused each refusal costs a step of back-off. What was refused then goes out onc
 route takes something: it was the route. A record that is refused again after that is not counted any
 more, so that a hundred bad ones side by side hold up nothing for ever.
 
-The count is in memory alone: after a restart it begins anew, and what was counted stays an exception.
+A restart between changes nothing of that: what the ledger's answers say was refused last, with nothing
+taken after it, counts, and goes out once more when something is taken: who knows whether the route was
+paused.
 """
 
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from pathlib import Path
 
+from bridge.egress.verdict import Kind
+from spool.discovery import said_by
 from spool.lane import Lane
 from spool.ledger import By, Ledger, LedgerError, Lines, SegmentSums
 
@@ -27,11 +32,13 @@ _Refused = tuple[Lane, SegmentSums, int]
 class Refusals:
     """The refusals of one route, by all of its lanes; for any number of threads."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, spool: Path, stream: str) -> None:
+        """Go on from what the ledger says; the route is that of ``stream``."""
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._in_row: list[_Refused] = []
+        self._in_row = list(_refused_before(ledger, spool, stream))
         self._had_again: set[tuple[Lane, int, int]] = set()
+        self._again = bool(self._in_row)
         self._paused = False
 
     @property
@@ -51,15 +58,15 @@ class Refusals:
                 self._in_row.append((lane, segment, line))
             if self._paused or len(self._in_row) < REFUSED_MAX:
                 return self._paused
-            self._paused = True
+            self._paused = self._again = True
             self._give_back()
             return True
 
     def taken(self) -> None:
         """The route took something. Raises as :meth:`refused` does."""
         with self._lock:
-            if self._paused:
-                self._paused = False
+            if self._again:
+                self._paused = self._again = False
                 self._had_again = {(lane, sums.seq, line) for lane, sums, line in self._in_row}
                 self._give_back()
             self._in_row.clear()
@@ -73,6 +80,17 @@ class Refusals:
                 # A person was faster: sent it again, gave it up, or wrote it into a bundle.
                 continue
         self._in_row.clear()
+
+
+def _refused_before(ledger: Ledger, spool: Path, stream: str) -> Iterator[_Refused]:
+    """What an earlier process was refused last, in the order of refusals, as far as it is held."""
+    verdicts = (Kind.BISECT, Kind.SPLIT)
+    found = ledger.refused_in_row(stream, verdicts, Kind.DELIVERED, HELD_MAX)
+    for node, seq, line in reversed(found):
+        lane = Lane(spool, node, stream)
+        said = said_by(lane, seq)
+        if said is not None and line < said.records:
+            yield lane, SegmentSums(seq, said.before, said.totals), line
 
 
 def _by_segment(refused: Iterable[_Refused]) -> Iterator[tuple[Lane, Lines]]:

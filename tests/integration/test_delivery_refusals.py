@@ -100,3 +100,53 @@ def test_something_taken_between_begins_the_count_anew(tmp_path: Path) -> None:
         steps = steps_until(out, lambda step: step.idle)
         assert all(step.trip is None for step in steps)
         assert out.records() == {State.DELIVERED: 120, State.QUARANTINED: 120}
+
+
+def test_what_was_refused_before_a_restart_counts_and_goes_back_too(tmp_path: Path) -> None:
+    lane = fill(tmp_path, "transactions", 3, 70)
+    with refusing(lambda _: True) as (url, _):
+        with sending(lane, url) as out:
+            for _ in range(60):
+                steps_until(out, lambda step: step.refused)
+            assert len(out.ledger.exceptions(lane)) == 60
+        with sending(lane, url) as out:
+            steps = steps_until(out, lambda step: step.trip is not None)
+            assert sum(step.refused for step in steps) == REFUSED_MAX - 60
+            assert out.records() == {State.PENDING: 210}
+            assert out.ledger.exceptions(lane) == []
+
+
+def test_what_was_refused_in_a_pause_goes_out_again_after_a_restart(tmp_path: Path) -> None:
+    lane = fill(tmp_path, "transactions", 3, 70)
+    is_broken = [True]
+    with refusing(lambda _: is_broken[0]) as (url, taken):
+        with sending(lane, url) as out:
+            steps_until(out, lambda step: step.trip is not None)
+            steps_until(out, lambda step: step.refused)
+            steps_until(out, lambda step: step.refused)
+            assert len(out.ledger.exceptions(lane)) == 2
+        is_broken[0] = False
+        with sending(lane, url) as out:
+            steps_until(out, lambda step: step.idle)
+            assert out.records() == {State.DELIVERED: 210}
+    assert sorted(n for asked in taken for n in numbers(asked)) == list(range(210))
+
+
+def test_a_bad_record_that_was_refused_before_a_restart_is_sent_once_more_and_no_oftener(
+    tmp_path: Path,
+) -> None:
+    lane = fill(tmp_path, "transactions", 2, 4)
+    seen: list[set[int]] = []
+
+    def refuses(found: set[int]) -> bool:
+        seen.append(found)
+        return 2 in found
+
+    with refusing(refuses) as (url, _):
+        with sending(lane, url) as out:
+            steps_until(out, lambda step: step.refused)
+        for _ in range(3):
+            with sending(lane, url) as out:
+                steps_until(out, lambda step: step.idle)
+                assert out.records() == {State.DELIVERED: 7, State.QUARANTINED: 1}
+    assert seen.count({2}) == 2

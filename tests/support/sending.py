@@ -89,7 +89,7 @@ def sending(
                 mender=Mender(
                     OS_DISK, Sealer(OS_DISK, lane, KEY, SYSTEM_CLOCK), ledger, SYSTEM_CLOCK
                 ),
-                refusals=Refusals(ledger),
+                refusals=Refusals(ledger, lane.spool, lane.stream),
                 license_key=lambda: LICENSE,
                 clock=SYSTEM_CLOCK,
                 raw_max=raw_max,
