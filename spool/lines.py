@@ -28,6 +28,7 @@ LINE_MAX = 8 * 1024 * 1024 - 1
 """Bytes of a line without its line end, so that one frame holds it with its line end."""
 LICENSE_FIELDS = frozenset({"license", "license_key"})
 """The vendor's two names for the same secret."""
+_BRACKET = ord("[")
 
 
 class Lines(NamedTuple):
@@ -67,7 +68,8 @@ def _plain_id(data: bytes) -> str | None:
 
     Whatever comes out of a dict again as it came in had no repeated name and no line break.
     """
-    if len(data) > LINE_MAX or data.count(b"{") + data.count(b"[") > DEPTH_MAX:
+    opened = data.count(b"{") + (data.count(b"[") if _BRACKET in data else 0)
+    if opened > DEPTH_MAX or len(data) > LINE_MAX:
         return None
     try:
         found = orjson.loads(data)
@@ -78,6 +80,11 @@ def _plain_id(data: bytes) -> str | None:
         if type(key) is str and "license" not in found and "license_key" not in found:
             return key
     return None
+
+
+def is_plain_transaction(data: bytes) -> bool:
+    """Whether ``data`` becomes one line, itself, unless it holds a guarded value; no means maybe."""
+    return bool(_plain_id(data))
 
 
 def report_lines(data: bytes, guard: SecretGuard) -> Lines:

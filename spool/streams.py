@@ -10,7 +10,7 @@ from typing import Literal
 
 from keys.errors import shown
 from spool.errors import RecordError
-from spool.lines import Lines, report_lines, transaction_lines
+from spool.lines import Lines, is_plain_transaction, report_lines, transaction_lines
 from spool.otlp import LOGS, METRICS, TRACES, Signal
 from spool.secrets import SecretGuard
 
@@ -27,8 +27,10 @@ class Stream:
     ``rank`` orders sending, the lowest first. Where the disk is full, ``droppable`` streams give
     way in the order of ``drop_rank``, the lowest first; the others press back on producers.
     ``to_lines`` judges one record as a producer gives it and makes its lines, or raises
-    :class:`RecordError`. Every line begins with ``head`` and ends with ``tail``. ``signal`` knows
-    what is inside a line that holds several OTLP records; None where a line is one document.
+    :class:`RecordError`; ``is_plain`` says quickly that a record is its own line, unless it holds a
+    guarded value, or that it may not be. Every line begins with ``head`` and ends with ``tail``.
+    ``signal`` knows what is inside a line that holds several OTLP records; None where a line is one
+    document.
     """
 
     name: str
@@ -37,13 +39,22 @@ class Stream:
     droppable: bool
     drop_rank: int
     to_lines: Callable[[bytes, SecretGuard], Lines]
+    is_plain: Callable[[bytes], bool]
     head: bytes
     tail: bytes
     signal: Signal | None = None
 
 
+def _nothing_is_plain(_data: bytes) -> bool:
+    return False
+
+
 def _documents(
-    name: str, kind: Kind, drop_rank: int, to_lines: Callable[[bytes, SecretGuard], Lines]
+    name: str,
+    kind: Kind,
+    drop_rank: int,
+    to_lines: Callable[[bytes, SecretGuard], Lines],
+    is_plain: Callable[[bytes], bool] = _nothing_is_plain,
 ) -> Stream:
     return Stream(
         name,
@@ -52,6 +63,7 @@ def _documents(
         droppable=kind != "billing",
         drop_rank=drop_rank,
         to_lines=to_lines,
+        is_plain=is_plain,
         head=b"{",
         tail=b"}",
     )
@@ -65,6 +77,7 @@ def _otlp(name: str, drop_rank: int, signal: Signal) -> Stream:
         droppable=True,
         drop_rank=drop_rank,
         to_lines=signal.to_lines,
+        is_plain=signal.is_plain,
         head=signal.head,
         tail=signal.tail,
         signal=signal,
@@ -72,7 +85,7 @@ def _otlp(name: str, drop_rank: int, signal: Signal) -> Stream:
 
 
 _ROWS = (
-    _documents("transactions", "billing", 2, transaction_lines),
+    _documents("transactions", "billing", 2, transaction_lines, is_plain_transaction),
     _documents("langgraph", "billing", 2, report_lines),
     _documents("snapshots", "usage", 1, report_lines),
     _otlp("logs", 1, LOGS),

@@ -1,0 +1,181 @@
+"""The quick judgement is never another one than the full one, whatever the line is.
+
+A space around a line keeps it from the quick way, and changes nothing else of what becomes of it.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from spool.errors import RecordError
+from spool.lines import Lines
+from spool.secrets import NO_SECRETS
+from spool.streams import STREAMS, Stream
+
+CAPTURES = Path(__file__).parents[1] / "captures"
+
+TRANSACTION = (
+    b'{"id":"7c9e6679-7425-40de-944b-e07fc1f90ae7","trace_count":12,"cost":0.5,"tags":["a",-0.25],'
+    b'"status":"completed","metadata":{"model":"gpt","none":null,"nested":{"deep":[true,{}]}}}'
+)
+ATTRIBUTES = (
+    b'[{"key":"a","value":{"stringValue":"x"}},{"key":"b","value":{"intValue":"-7"}},'
+    b'{"key":"c","value":{"intValue":7}},{"key":"d","value":{"doubleValue":0.5}},'
+    b'{"key":"e","value":{"boolValue":true}},{"key":"f","value":{"arrayValue":{"values":['
+    b'{"stringValue":"y"},{"doubleValue":1e-7}]}}},{"key":"g","value":{"kvlistValue":{"values":['
+    b'{"key":"h","value":{"bytesValue":"AA=="}}]}}}]'
+)
+LOG = (
+    b'{"resourceLogs":[{"resource":{"attributes":%b,"droppedAttributesCount":0},"scopeLogs":[{'
+    b'"scope":{"name":"n","version":"1"},"logRecords":[{"timeUnixNano":"17","severityNumber":13,'
+    b'"severityText":"Warning","body":{"stringValue":"line\\n\\"two\\""},"attributes":%b,"flags":1,'
+    b'"traceId":"","spanId":""},{"observedTimeUnixNano":17,"severityNumber":17}],"schemaUrl":"u"}]'
+    b"}]}" % (ATTRIBUTES, ATTRIBUTES)
+)
+METRIC = (
+    b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","unit":"1","sum":{"dataPoints":['
+    b'{"attributes":%b,"startTimeUnixNano":"1","timeUnixNano":2,"asInt":"3"},{"asDouble":1.5,'
+    b'"exemplars":[{"asDouble":2.5,"traceId":"ab"}]}],"aggregationTemporality":2,'
+    b'"isMonotonic":true}},{"gauge":{"dataPoints":[]}},{"histogram":{"dataPoints":[{"count":"2",'
+    b'"sum":1.25,"bucketCounts":["1",1],"explicitBounds":[0.5],"min":"NaN","max":1}]}}]}]}]}'
+    % ATTRIBUTES
+)
+TRACE = (
+    b'{"resourceSpans":[{"schemaUrl":"s","scopeSpans":[{"spans":[{"traceId":"ab","spanId":"cd",'
+    b'"parentSpanId":"","name":"n","kind":2,"startTimeUnixNano":"1","endTimeUnixNano":"2",'
+    b'"attributes":%b,"events":[{"timeUnixNano":"1","name":"e"}],"links":[{"traceId":"ef"}],'
+    b'"status":{"code":2,"message":"m"}}]}]}]}' % ATTRIBUTES
+)
+USUAL = {"transactions": TRANSACTION, "logs": LOG, "metrics": METRIC, "traces": TRACE}
+
+HOSTILE = [
+    *(b"1e999", b"-1e999", b"1E+400", b"9" * 309, b"9" * 400, b"9" * 25, b"0e999", b"1e-999"),
+    *(b"18446744073709551616", b"-9223372036854775809", b"-0", b"01", b"1.", b".5", b"+1", b"1_0"),
+    *(b"13.0", b"12", b"1e1", b"true", b"null", b"NaN", b"Infinity", b"nul", b"0x1"),
+    *(
+        b'"\xff"',
+        b'"\xc0\x80"',
+        b'"\xed\xa0\x80"',
+        b'"\xc3\xa4"',
+        b'"\xef\xbb\xbf"',
+        b"\xef\xbb\xbf",
+    ),
+    *(
+        b'"\\ud800"',
+        b'"\\ud83d\\ude00"',
+        b'"\\u0000"',
+        b'"\x00"',
+        b'"\n"',
+        b'"\t"',
+        b'"\\x"',
+        b'"\\',
+    ),
+    *(b"{}", b"[]", b"[1,]", b"[{}]", b"[null]", b'{"a":1,"a":2}', b'{"a":1,}', b"{,}", b'"', b""),
+    *(b"[" * 60 + b"]" * 60, b'{"a":' * 70 + b"1" + b"}" * 70, b"[" * 99 + b"]" * 99),
+    *(
+        b"\n",
+        b"\r",
+        b" ",
+        b"\t",
+        b"\x0c",
+        b"\x00",
+        b",",
+        b":",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"//",
+        b"]}",
+    ),
+    *(b'"id":"z"', b'"id":1', b'"license":"k",', b'"license_key":1', b'"\\u0069d":"z",'),
+    *(b'"resourceLogs":[],', b'"resourceMetrics"', b'"resourceSpans":[{}],', b'"scopeLogs":[],'),
+    *(b',"resourceLogs":[{}]', b',"resource\\u004cogs":[{}]', b',"resource\\u0053pans":[{}]'),
+    *(b'"resource\\u004cogs":[],', b'"severityNumber":9,', b'"severityText":"info",', b'"x":{},'),
+    *(b'"logRecords":[{"severityNumber":1}],', b'"severityNumber":"SEVERITY_NUMBER_WARN",'),
+]
+"""What is put into a good line, or in the place of a part of it."""
+
+plain = st.sampled_from([STREAMS[name] for name in USUAL])
+
+
+def judged(stream: Stream, data: bytes) -> Lines | None:
+    """What becomes of a record; None where it is refused, for whichever of its faults."""
+    try:
+        return stream.to_lines(data, NO_SECRETS)
+    except RecordError:
+        return None
+
+
+def check(stream: Stream, data: bytes) -> None:
+    full = judged(stream, b" " + data)
+    assert judged(stream, data) == full
+    if stream.is_plain(data):
+        assert full is not None
+        assert (full.lines, full.dropped, full.filtered) == ([data], 0, 0)
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_usual_line_is_judged_quickly(name: str) -> None:
+    assert STREAMS[name].is_plain(USUAL[name])
+    check(STREAMS[name], USUAL[name])
+
+
+def test_bodies_of_real_clients_are_judged_quickly() -> None:
+    bodies = sorted((CAPTURES / "js-otel-json-none").glob("ok-*.body"))
+    assert len(bodies) == 4
+    for path in bodies:
+        stream = STREAMS[path.name.split("-")[1]]
+        assert stream.is_plain(path.read_bytes())
+        check(stream, path.read_bytes())
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_each_hostile_part_in_each_place_is_judged_as_in_full(name: str) -> None:
+    stream, line = STREAMS[name], USUAL[name]
+    marks = [at + 1 for at, byte in enumerate(line) if byte in b'{}[]:,"']
+    for number, (begin, end) in enumerate(zip(marks, [*marks[1:], len(line)], strict=True)):
+        # The first and last places get all; of the others, two side by side.
+        few = 4 <= number < len(marks) - 4
+        for hostile in HOSTILE[number % 2 :: 2] if few else HOSTILE:
+            check(stream, line[:begin] + hostile + line[begin:])
+            check(stream, line[:begin] + hostile + line[end - 1 :])
+
+
+@settings(max_examples=300)
+@given(plain, st.data())
+def test_whatever_is_done_to_a_line_it_is_judged_as_in_full(
+    stream: Stream, data: st.DataObject
+) -> None:
+    line = bytearray(USUAL[stream.name])
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(line)))
+        put = data.draw(st.one_of(st.sampled_from(HOSTILE), st.binary(max_size=2)))
+        line[at : at + data.draw(st.integers(0, 12))] = put
+    check(stream, bytes(line))
+
+
+@settings(max_examples=300)
+@given(
+    plain,
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+        max_leaves=8,
+    ),
+    st.booleans(),
+)
+@example(STREAMS["transactions"], {"id": ""}, False)  # noqa: FBT003 - an example is a call
+@example(STREAMS["transactions"], {"id": "1", "license": None}, True)  # noqa: FBT003
+def test_any_document_is_judged_as_in_full(stream: Stream, found: object, escaped: bool) -> None:  # noqa: FBT001
+    text = json.dumps(found, separators=(",", ":"), ensure_ascii=escaped)
+    check(stream, text.encode("utf-8", "surrogatepass"))
+    if stream.signal is not None:
+        check(stream, stream.head + text.encode("utf-8", "surrogatepass") + stream.tail)
