@@ -5,8 +5,9 @@ token's own times out. It never raises for what the bytes are, and reads and ask
 the signature alone, with one key and one algorithm that the key decides. Header and claims are judged
 here, by strict JSON: they have one reading, or the token counts as tampered with.
 
-Without a pinned key a token that is in order otherwise is ``UNVERIFIABLE``, never ``VALID``. Leeway is
-for clocks that are behind the vendor's; it never lengthens a life.
+Without a pinned key, and where it names one that is not pinned, a token that is in order otherwise is
+``UNVERIFIABLE``, never ``VALID``. Leeway is for clocks that are behind the vendor's; it never lengthens
+a life.
 """
 
 import re
@@ -82,9 +83,9 @@ class Verdict:
 
 
 class _RefusedError(Exception):
-    def __init__(self, reason: Reason, standing: Standing = Standing.TAMPERED) -> None:
+    def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
-        self.verdict = Verdict(standing, reason)
+        self.verdict = Verdict(Standing.TAMPERED, reason)
 
 
 def judge(token: bytes, expected: Expected, now_s: int) -> Verdict:
@@ -94,7 +95,8 @@ def judge(token: bytes, expected: Expected, now_s: int) -> Verdict:
         key = _key_of(header, expected.keys)
         if key is not None:
             _check_signature(token, key)
-        return _judge_claims(payload, expected, now_s)
+        doubt: Reason = "" if key is not None else "kid" if expected.keys else "unpinned"
+        return _judge_claims(payload, expected, now_s, doubt)
     except _RefusedError as refused:
         return refused.verdict
 
@@ -137,7 +139,7 @@ def _object(data: bytes, reason: Reason) -> dict[str, JsonValue]:
 
 
 def _key_of(header: dict[str, JsonValue], keys: tuple[PinnedKey, ...]) -> PinnedKey | None:
-    """The one key that must have signed it; None where none is pinned."""
+    """The one key that must have signed it; None where it is not pinned, or none is."""
     if any(name in header for name in _LEADS_ELSEWHERE):
         raise _RefusedError("header")
     kind = header.get("typ")
@@ -155,7 +157,7 @@ def _key_of(header: dict[str, JsonValue], keys: tuple[PinnedKey, ...]) -> Pinned
     if not found and kid is None and len(keys) == 1:
         found = list(keys)
     if not found:
-        raise _RefusedError("kid", Standing.UNVERIFIABLE)
+        return None
     if found[0].algorithm != algorithm:
         raise _RefusedError("algorithm")
     return found[0]
@@ -169,10 +171,12 @@ def _check_signature(token: bytes, key: PinnedKey) -> None:
         raise _RefusedError("signature") from error
 
 
-def _judge_claims(claims: dict[str, JsonValue], expected: Expected, now_s: int) -> Verdict:
-    is_pinned = bool(expected.keys)
+def _judge_claims(
+    claims: dict[str, JsonValue], expected: Expected, now_s: int, doubt: Reason
+) -> Verdict:
+    """``doubt`` says why nobody can verify the signature; empty where it was verified."""
     expires_at = _time(claims, "exp", required=True)
-    issued_at = _time(claims, "iat", required=is_pinned)
+    issued_at = _time(claims, "iat", required=not doubt)
     begins_at = _time(claims, "nbf", required=False)
     assert expires_at is not None  # noqa: S101 - it is required
     begin = issued_at if issued_at is not None else begins_at
@@ -185,14 +189,16 @@ def _judge_claims(claims: dict[str, JsonValue], expected: Expected, now_s: int) 
         raise _RefusedError("life")
     _check_names(claims, expected)
     verdict = Verdict(
-        Standing.VALID if is_pinned else Standing.UNVERIFIABLE,
-        "" if is_pinned else "unpinned",
+        Standing.UNVERIFIABLE if doubt else Standing.VALID,
+        doubt,
         issued_at,
         expires_at,
         begins_at,
     )
     if now_s >= expires_at:
         return replace(verdict, standing=Standing.EXPIRED, reason="exp")
+    if doubt == "kid":
+        return verdict  # its begin is nothing that one could wait for
     if issued_at is not None and issued_at > now_s + expected.leeway_s:
         return replace(verdict, standing=Standing.NOT_YET_VALID, reason="iat")
     if begins_at is not None and begins_at > now_s + expected.leeway_s:

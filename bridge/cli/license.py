@@ -5,6 +5,8 @@ was pinned, and the new one is refused until the pin is forgotten. The token its
 ``show --token`` alone.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,9 +20,25 @@ from spool.clock import rfc3339
 if TYPE_CHECKING:
     from bridge.daemon.licensestate import LicenseState
     from bridge.license.keeping import LicenseKeeper, Taken
+    from keys.tokens import Reason
 
 NOT_SERVED = 3
 """Exit code: the token is kept, or one before it is, and what was asked for is not served."""
+_ALONE = (
+    "Save the token alone, as the vendor gave it: no quotes, no other text, no byte order mark."
+)
+_COMPARE = "Compare license.* in bridge.yaml with what the vendor says of its tokens."
+_WHAT_THEN: Mapping["Reason", str] = MappingProxyType(
+    {
+        "size": _ALONE,
+        "form": _ALONE,
+        "kid": "Has the vendor a new key? Then add it to license.jwks_file, and try again.",
+        "life": _COMPARE,
+        "issuer": _COMPARE,
+        "audience": _COMPARE,
+        "binding": "Ask the vendor for one of the license key that is configured for this node.",
+    }
+)
 
 
 @click.group("license")
@@ -134,7 +152,7 @@ def import_(session: Session, file: str, *, dry_run: bool, as_json: bool) -> Non
 
     It takes the place of the one that is kept only if it is better.
     """
-    from bridge.license.judgement import REASONS, Licensed
+    from bridge.license.judgement import Licensed, why
     from spool.durable import explained
 
     session.begin("license", as_json=as_json)
@@ -154,8 +172,8 @@ def import_(session: Session, file: str, *, dry_run: bool, as_json: bool) -> Non
     if not verdict.usable:
         raise VerificationError(
             "license.token",
-            f"The token is not kept: {REASONS[verdict.reason]} ({verdict.standing}).",
-            "Ask the vendor for a new one, and compare license.jwks_file with the vendor's keys.",
+            f"The token is not kept: {why(verdict)} ({verdict.standing}).",
+            _WHAT_THEN.get(verdict.reason, "Ask the vendor for a new one."),
         )
     _tell_import(session, str(verdict.standing), taken)
 

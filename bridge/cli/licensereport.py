@@ -23,7 +23,8 @@ def report(session: Session, state: "LicenseState") -> None:
         "node": session.config.node,
         "state": str(found.state),
         "shown": str(found.word),
-        "meaning": state.meaning,
+        "meaning": TABLE[found.state].meaning,
+        "reason": found.reason or None,
         "served": found.served,
         "expires_at": _time(found.expires_at),
         "days_left": None if left is None else max(left, 0) // DAY_MS,
@@ -71,7 +72,9 @@ def _lines(state: "LicenseState") -> Iterator[str]:
     from bridge.operate.sentence import duration
 
     found = state.judgement
-    yield f"{found.word}: {state.meaning} [{found.state}]"
+    yield f"{found.word}: {TABLE[found.state].meaning} [{found.state}]"
+    if found.reason:
+        yield f"  Why: {found.reason}."
     if found.expires_at is not None:
         left = found.expires_at - found.at
         how_far = f"in {duration(left)}" if left > 0 else f"{duration(-left)} ago"

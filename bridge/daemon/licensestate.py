@@ -28,11 +28,6 @@ class LicenseState:
     online_key: bool | None
     offline: bool
 
-    @property
-    def meaning(self) -> str:
-        """One sentence without its full stop: the reason, or what the state means."""
-        return self.judgement.reason or TABLE[self.judgement.state].meaning
-
     def said(self) -> TokenSaid:
         """The same for the status."""
         found = self.judgement
@@ -41,7 +36,7 @@ class LicenseState:
             source = "cache"
         return TokenSaid(
             state=str(found.state),
-            meaning=self.meaning,
+            meaning=found.reason or TABLE[found.state].meaning,
             hint=TABLE[found.state].hint,
             ends_at=found.expires_at,
             source=source,

@@ -1,6 +1,7 @@
 """One request for a license token, and what becomes of the answer; for daemon and command."""
 
 from dataclasses import replace
+from random import Random
 
 import orjson
 
@@ -10,11 +11,11 @@ from bridge.daemon.sending import client_for
 from bridge.daemon.serving import pseudonym_of
 from bridge.egress.client import BeaconClient
 from bridge.egress.verifying import verify
-from bridge.license.judgement import REASONS, Licensed
+from bridge.license.judgement import Licensed, why
 from bridge.license.keeping import LicenseKeeper
 from bridge.license.pinned import rules_of
 from bridge.license.readings import SYSTEM_GUARD_CLOCK
-from bridge.license.refreshing import Refresh, read_refreshes, write_refreshes
+from bridge.license.refreshing import Refresh, read_refreshes, wait_ms, write_refreshes
 from keys.ed25519 import SigningKey
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import OS_DISK
@@ -66,7 +67,7 @@ def take(
         return f"the beacon answered {status}"
     token = orjson.loads(body)["token"]
     taken = keeper.took(node, token, "beacon", license_key, licensed)
-    return "" if taken.verdict.usable else REASONS[taken.verdict.reason]
+    return "" if taken.verdict.usable else why(taken.verdict)
 
 
 def ask_now(config: Config, signer: SigningKey, licenses: LicenseKeys, license_key: str) -> str:
@@ -75,14 +76,20 @@ def ask_now(config: Config, signer: SigningKey, licenses: LicenseKeys, license_k
     Raises :class:`ConfigError`, or :class:`OSError`.
     """
     keeper, node = keeper_for(config, signer), config.node
+    licensed = Licensed.by(licenses.accepted(node))
     client = client_for(config, pseudonym_of(signer.public))
     try:
-        problem = ask(client, keeper, node, license_key, Licensed.by(licenses.accepted(node)))
+        problem = ask(client, keeper, node, license_key, licensed)
     finally:
         client.close()
     said = dict(read_refreshes(config.spool.path))
     at = SYSTEM_CLOCK.wall_ms()
-    last = said.get(node, Refresh(at, problem, at))
+    last = said.get(node)
+    if last is None or last.next_at <= at:  # no daemon has a plan: what it would plan
+        end = keeper.reader.judgement(node, licensed).expires_at
+        left = None if end is None else end - at
+        wait = wait_ms(left, int(problem != ""), Random())  # noqa: S311 - only spreads requests
+        last = Refresh(at, problem, at + wait)
     said[node] = replace(last, tried_at=at, problem=problem)
     write_refreshes(OS_DISK, config.spool.path, said)
     return problem

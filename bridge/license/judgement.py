@@ -19,7 +19,7 @@ _LAST_PART = 10
 _INTERVALS = 3
 """So does one for which there is time for three more requests."""
 
-REASONS: Mapping[Reason, str] = MappingProxyType(
+_REASONS: Mapping[Reason, str] = MappingProxyType(
     {
         "": "",
         "size": "the token is too large to be one",
@@ -29,16 +29,27 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         "kid": "the token names a key that license.jwks_file does not hold",
         "signature": "the token was not signed by the vendor's key",
         "claims": "the token's claims are not in order",
-        "exp": "the token's end has passed or is not in order",
-        "iat": "the token's time of issue is ahead of the clock or not in order",
-        "nbf": "the token's begin is ahead of the clock or not in order",
-        "life": "the token lives longer than license.max_life allows",
+        "exp": "the token's end (exp) is missing, or no time",
+        "iat": "the token's time of issue (iat) is missing, or no time",
+        "nbf": "the token's begin (nbf) is no time",
+        "life": "the token's life is longer than license.max_life, or none",
         "issuer": "the token is not from license.issuer",
         "audience": "the token is not for license.audience",
         "binding": "the token is of another license",
         "unpinned": "no key of the vendor's is pinned",
     }
 )
+
+
+def why(verdict: Verdict) -> str:
+    """What decided, in words; empty where nothing is wrong."""
+    match verdict.standing:
+        case Standing.EXPIRED:
+            return "the token has ended"
+        case Standing.NOT_YET_VALID:
+            return "the token begins later than the clock shows"
+        case _:
+            return _REASONS[verdict.reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +191,7 @@ def _state(
     refresh_failed: bool,
 ) -> tuple[State, str]:
     if verdict is not None and verdict.standing is Standing.TAMPERED:
-        return State.TAMPERED, REASONS[verdict.reason]
+        return State.TAMPERED, why(verdict)
     if verdict is None:
         return State.DENIED, f"the beacon answered {entry.refused}"
     if entry.got_at < denied_at:
@@ -194,13 +205,13 @@ def _timed(
     entry: Entry, verdict: Verdict, now: Now, rules: Rules, *, refresh_failed: bool
 ) -> tuple[State, str]:
     if verdict.standing is Standing.NOT_YET_VALID:
-        return State.NOT_YET_VALID, REASONS[verdict.reason]
+        return State.NOT_YET_VALID, ""
     assert verdict.expires_at is not None  # noqa: S101 - every other standing has an end
     end = verdict.expires_at * MS
     if now.at >= end:
         return (State.GRACE if now.at < end + rules.grace else State.EXPIRED), ""
     if verdict.standing is Standing.UNVERIFIABLE:
-        return State.UNVERIFIABLE, REASONS[verdict.reason]
+        return State.UNVERIFIABLE, why(verdict)
     begin = entry.got_at if verdict.issued_at is None else verdict.issued_at * MS
     if refresh_failed and end - now.at < ends_soon_within(end - begin):
         return State.EXPIRING, ""

@@ -37,7 +37,7 @@ class Answer(StrEnum):
     """What the intake answers where the beacon cannot be asked."""
 
     SERVED = "200, the token"
-    SERVED_IF_GOT_HERE = "200, the token, if this bridge got it from the beacon; else 503"
+    SERVED_IF_GOT_HERE = "200, the token, if no key is pinned and it came from the beacon; else 503"
     REFUSAL = "403, as the beacon did"
     LATER = "503, ask again"
 
@@ -69,7 +69,8 @@ TABLE: Mapping[State, Row] = MappingProxyType(
             Answer.LATER,
             Word.NEEDS_YOU,
             4,
-            "Find out who wrote to the spool's license folder, then bridge license refresh or import.",
+            "Was license.* changed, or did somebody write to the spool's license folder? Then bridge"
+            " license refresh or import.",
         ),
         State.DENIED: Row(
             "the beacon was asked, and refused the license",
@@ -107,7 +108,7 @@ TABLE: Mapping[State, Row] = MappingProxyType(
             _REFRESH,
         ),
         State.UNVERIFIABLE: Row(
-            "no pinned key can verify the token; what the beacon gave this bridge is passed on",
+            "no pinned key can verify the token",
             Answer.SERVED_IF_GOT_HERE,
             Word.SERVED,
             0,

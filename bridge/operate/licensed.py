@@ -9,7 +9,7 @@ from spool.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class TokenSaid:
-    """A state of docs/license.md by name, its meaning, and what to do (empty: nothing).
+    """A state of docs/license.md by name, why or what it means, and what to do (empty: nothing).
 
     ``ends_at`` in ms since 1970 UTC, None where no token tells; ``source`` is beacon, cache (from
     the beacon, which cannot be asked any more) or import, None without a token; ``served`` says whether
@@ -42,6 +42,9 @@ class TokenSaid:
             case "CLOCK_ROLLBACK":
                 said = "The license token is not served: the clock was set back."
                 yield Problem("license.clock_rollback", said, self.hint)
+            case "UNVERIFIABLE" if not self.served:
+                said = f"The license token is not served: {self.meaning}."
+                yield Problem("license.unverifiable", said, self.hint)
             case "NOT_YET_VALID":
                 said = f"The license token is not served: {self.meaning}."
                 yield Problem("license.not_yet_valid", said, self.hint)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
@@ -26,10 +27,11 @@ from tests.support.licensenodes import (
     ask,
     beacon_and_node,
     cut_off,
+    pin,
     token_status,
     wait_until,
 )
-from tests.support.tokens import NOW_S, jwks
+from tests.support.tokens import ED, NOW_S, jwks
 
 pytestmark = pytest.mark.enable_socket
 
@@ -98,6 +100,21 @@ def test_a_token_comes_to_an_offline_node_as_a_file(tmp_path: Path) -> None:
         assert token_status(node)[1]["source"] == "import"
 
 
+def test_a_bridge_whose_key_set_lacks_the_vendors_key_runs_and_says_so(tmp_path: Path) -> None:
+    with beacon_and_node(tmp_path, pinned=False) as (beacon, node):
+        assert node.bridge("license", "refresh").returncode == 0
+        node.config.write_text(node.config.read_text() + pin(tmp_path, jwks(ED.jwk())))
+        node.daemon.start()
+        code, found = token_status(node)
+        assert (code, found["state"], found["shown"]) == (8, "UNVERIFIABLE", "not served")
+        assert found["reason"] == "the token names a key that license.jwks_file does not hold"
+        assert ask(node).status_code == 200  # while the beacon is there it answers
+        cut_off(node, beacon.url)
+        assert ask(node).status_code == 503
+        status = json.loads(node.bridge("status", "--json").stdout)
+        assert "license.unverifiable" in [problem["id"] for problem in status["problems"]]
+
+
 def test_an_offline_license_key_is_recognised_and_explained(tmp_path: Path) -> None:
     with node_for(tmp_path, DEAD) as node:
         (node.folder / "license_key").write_text("eyJhbGciOi_EXAMPLE_OFFLINE_KEY")
@@ -116,6 +133,15 @@ def test_the_daemon_asks_by_itself(tmp_path: Path) -> None:
         found = token_status(node)[1]["refresh"]
         assert isinstance(found, dict)
         assert found["problem"] is None
+
+
+def test_a_refresh_by_hand_says_when_a_daemon_would_ask_next(tmp_path: Path) -> None:
+    with beacon_and_node(tmp_path, pinned=True) as (_, node):
+        assert node.bridge("license", "refresh").returncode == 0
+        found = token_status(node)[1]["refresh"]
+        assert isinstance(found, dict)
+        tried, next_at = (datetime.fromisoformat(found[name]) for name in ("tried_at", "next_at"))
+        assert 4.7 <= (next_at - tried).total_seconds() / 3600 <= 6  # a quarter of a day
 
 
 def test_a_jwks_file_that_is_not_in_order_is_a_configuration_error(tmp_path: Path) -> None:

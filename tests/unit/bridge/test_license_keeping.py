@@ -137,6 +137,22 @@ def test_a_key_that_is_pinned_later_judges_what_is_kept(unpinned: Cache) -> None
     assert pinned.now().state is State.TAMPERED
 
 
+def test_a_kept_token_by_a_key_that_is_not_pinned_later_is_not_served_and_the_next_good_one_is(
+    unpinned: Cache,
+) -> None:
+    unpinned.took(EC.sign(None, claims()))
+    pinned = Cache(unpinned.spool, clock=unpinned.clock)
+    assert pinned.keeper.note([NODE])
+    found = pinned.now()
+    assert (found.state, found.served, found.word) == (
+        State.UNVERIFIABLE, False, Word.NOT_SERVED,
+    )  # fmt: skip
+    assert found.exit_code == 8
+    assert found.expires_at is not None
+    assert pinned.took(pinned.token(days=0.5)).kept
+    assert pinned.now().state is State.VALID
+
+
 def test_a_file_that_was_changed_is_seen_also_without_a_pinned_key(unpinned: Cache) -> None:
     unpinned.took(unpinned.token())
     good = unpinned.file.read_bytes()

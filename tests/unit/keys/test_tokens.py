@@ -123,6 +123,19 @@ def test_attack_135_a_kid_names_a_pinned_key_exactly(kid: object, standing: Stan
     assert not found.usable
 
 
+def test_attack_135_by_a_key_that_is_not_pinned_its_times_are_told_and_it_is_not_usable() -> None:
+    header = {"alg": "EdDSA", "kid": "the-vendors-next"}
+    found = _judge(OTHER.sign(header, claims()))
+    assert found == Verdict(Standing.UNVERIFIABLE, "kid", NOW_S, NOW_S + DAY_S)
+    ahead = _judge(OTHER.sign(header, claims(iat=NOW_S + 3600)))
+    for each in (found, ahead):
+        _is(each, Standing.UNVERIFIABLE, "kid")
+        assert not each.usable
+    assert _judge(OTHER.sign(header, claims()), NOW_S + DAY_S).standing is Standing.EXPIRED
+    _is(_judge(OTHER.sign(header, claims(exp="x"))), Standing.TAMPERED, "exp")
+    assert _judge(OTHER.sign(header, claims(iat=None))).standing is Standing.UNVERIFIABLE
+
+
 def test_a_token_that_names_no_key_is_judged_by_the_only_one() -> None:
     token = ED.sign({"alg": "EdDSA"}, claims())
     assert _judge(token).standing is Standing.VALID
