@@ -7,12 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import appending
+import buffers
+import collector
 import converting
 import draining
 import memory
 import opening
 import reading
 import taking
+from curves import curves
+from plots import draw
 from rows import Row
 from table import as_text, write
 
@@ -22,11 +26,13 @@ MEASURES: dict[str, Measure] = {
     "single": appending.single,
     "many": appending.many,
     "groups": appending.groups,
+    "buffers": buffers.buffers,
     "verify": reading.verify,
     "protobuf": converting.converting,
     "drain": draining.drain,
     "replay": draining.replay,
     "small": draining.small,
+    "collector": collector.collector,
     "open": lambda folder, rounds: opening.opening(folder, rounds, full=False),
     "disk": reading.disk,
     "memory": lambda folder, _: memory.memory(folder, full=False),
@@ -37,11 +43,11 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Run what was asked for, print the table; with ``--write`` put it into docs/benchmarks.md."""
+    """Run what was asked for, print the table; with ``--write`` put it, with plots, into docs."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"what to measure; all of: {', '.join(MEASURES)}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often (default: 5)")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and plots")
     parser.add_argument(
         "--full",
         action="store_true",
@@ -67,7 +73,9 @@ def main() -> None:
             rows += measures[name](Path(folder), given.rounds)
     sys.stdout.write(as_text(rows))
     if given.write:
-        write(ROOT / "docs" / "benchmarks.md", rows, given.rounds)
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=_disk()) as folder:
+            plots = draw(ROOT / "docs" / "benchmarks", curves(Path(folder)))
+        write(ROOT / "docs" / "benchmarks.md", rows, given.rounds, plots)
 
 
 def _disk() -> Path:

@@ -29,7 +29,7 @@ def memory(folder: Path, *, full: bool) -> list[Row]:
         for name, size in (BACKLOGS | FULL if full else BACKLOGS).items():
             spool = folder / name.replace(" ", "")
             fill(spool, size)
-            found.append(_run("drain", str(spool), url))
+            found.append(backlog_memory(spool, url))
             rows.append(
                 below(f"memory, drain of {name}, requests of 1 MiB", found[-1], DRAIN_MAX, "MiB")
             )
@@ -46,6 +46,11 @@ def memory(folder: Path, *, full: bool) -> list[Row]:
         )
     )
     return rows
+
+
+def backlog_memory(spool: Path, url: str) -> float:
+    """MiB that a process held at most which drained all of ``spool``."""
+    return _run("drain", str(spool), url)
 
 
 def _run(*arguments: str) -> float:

@@ -44,26 +44,21 @@ def opening(folder: Path, rounds: int, *, full: bool) -> list[Row]:
         sys.stderr.write(f"bench: opening: left out, it needs {FREE_MIN[segments]:,} free bytes\n")
         return []
     node = folder / "node"
-    _bridge("init", str(node), "--node", NODE, "--beacon", "http://127.0.0.1:9")
-    (node / "license_key").write_text("lcl_BENCH")
-    spool = node / "spool"
-    record = records(STREAMS[0], 1)[0]
-    key = read_signing_key(node / "keys" / PRIVATE_NAME)
-    make_segments(Lane(spool, NODE, STREAMS[0]), key, segments, record)
-    _open(spool)
+    spool = spool_of(node, segments)
+    opened_ms(spool)
 
     def known() -> float:
-        return _timed(lambda: _open(spool))
+        return opened_ms(spool)
 
     def lost() -> float:
         forget(spool)
-        return _timed(lambda: _open(spool))
+        return opened_ms(spool)
 
     def started() -> float:
         with _Daemon(node) as daemon:
             return daemon.started_ms
 
-    found = interleaved(rounds, known, lost, started, lambda: _timed(lambda: _scan(spool)))
+    found = interleaved(rounds, known, lost, started, lambda: scanned_ms(spool))
     work, rival = f"open a spool of {segments:,} segments", "bare directory scan"
     start = f"start the daemon on {segments:,} segments"
     with _Daemon(node) as daemon:
@@ -80,6 +75,33 @@ def opening(folder: Path, rounds: int, *, full: bool) -> list[Row]:
         below(f"memory, daemon on {segments:,} segments", peak, MEMORY_MAX, "MiB"),
         below("idle daemon, of a core", busy, IDLE_MAX, "%"),
     ]
+
+
+def spool_of(node: Path, segments: int) -> Path:
+    """A new node's spool, with so many segments of one record in one lane."""
+    _bridge("init", str(node), "--node", NODE, "--beacon", "http://127.0.0.1:9")
+    (node / "license_key").write_text("lcl_BENCH")
+    spool = node / "spool"
+    record = records(STREAMS[0], 1)[0]
+    key = read_signing_key(node / "keys" / PRIVATE_NAME)
+    make_segments(Lane(spool, NODE, STREAMS[0]), key, segments, record)
+    return spool
+
+
+def opened_ms(spool: Path) -> float:
+    """How long it takes to open a spool's ledger and to find what is new."""
+
+    def opened() -> None:
+        with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
+            for lane in lanes(spool):
+                discover(ledger, lane)
+
+    return _timed(opened)
+
+
+def scanned_ms(spool: Path) -> float:
+    """How long it takes to name all files below a folder."""
+    return _timed(lambda: _scan(spool))
 
 
 class _Daemon:
@@ -139,12 +161,6 @@ def _timed(work: Callable[[], object]) -> float:
     begin = time.perf_counter()
     work()
     return (time.perf_counter() - begin) * 1000
-
-
-def _open(spool: Path) -> None:
-    with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
-        for lane in lanes(spool):
-            discover(ledger, lane)
 
 
 def _scan(folder: Path | str) -> int:

@@ -15,11 +15,32 @@ HEADERS_MAX = 64 * 1024
 
 
 def _answer(body: memoryview) -> bytes:
-    document = b'{"inserted_count":%d}' % bytes(body).count(b'{"id":') if body else b"{}"
+    return _document(b'{"inserted_count":%d}' % bytes(body).count(b'{"id":') if body else b"{}")
+
+
+def _document(document: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
         len(document),
         document,
     )
+
+
+class _Received:
+    """Bytes of bodies so far; a GET is answered with it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._size = 0
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self._size += size
+
+    def answer(self) -> bytes:
+        return _document(b"%d" % self._size)
+
+
+_received = _Received()
 
 
 def _serve(connection: socket.socket) -> None:
@@ -33,6 +54,10 @@ def _serve(connection: socket.socket) -> None:
                     return
                 held += got
             head = bytes(room[:end]).lower()
+            if head.startswith(b"get "):
+                connection.sendall(_received.answer())
+                held = 0
+                continue
             _, _, rest = head.partition(b"content-length:")
             whole = end + 4 + int(rest.partition(b"\r\n")[0])
             while held < whole:
@@ -40,6 +65,7 @@ def _serve(connection: socket.socket) -> None:
                 if not got:
                     return
                 held += got
+            _received.add(whole - end - 4)
             counted = b"ingest-traces" in head.partition(b"\r\n")[0]
             connection.sendall(_answer(room[end + 4 : whole] if counted else room[:0]))
             held = 0

@@ -33,11 +33,12 @@ def as_text(rows: Sequence[Row]) -> str:
     return "".join(said)
 
 
-def as_markdown(rows: Sequence[Row], rounds: int) -> str:
-    """The table, with what it was measured on."""
+def as_markdown(rows: Sequence[Row], rounds: int, plots: Sequence[str]) -> str:
+    """The table and the plots, with what they were measured on."""
     lines = [HEADS, ("---",) * len(HEADS), *map(_cells, rows)]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-    return f"{_machine()}, {rounds} rounds:\n\n{table}"
+    drawn = "".join(f"\n![{Path(name).stem}](benchmarks/{name})\n" for name in plots)
+    return f"{_machine()}, {rounds} rounds:\n\n{table}{drawn}"
 
 
 def _machine() -> str:
@@ -50,9 +51,9 @@ def _machine() -> str:
     )
 
 
-def write(page: Path, rows: Sequence[Row], rounds: int) -> None:
-    """Put the table between the page's two marks."""
+def write(page: Path, rows: Sequence[Row], rounds: int, plots: Sequence[str]) -> None:
+    """Put the table and the plots between the page's two marks."""
     text = page.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{as_markdown(rows, rounds)}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{as_markdown(rows, rounds, plots)}\n{END}{after}")
