@@ -58,6 +58,13 @@ def totals_before(lane: Lane, head: Head, seq: int) -> Totals:
     return _before(lane, part, seq)
 
 
+def totals_within(lane: Lane, span: Span, seq: int) -> Totals:
+    """The totals of its chain before number ``seq`` of ``span``, from the nearest seal there is."""
+    if seq == span.first:
+        return span.before
+    return _before(lane, Stretch(span.chain, span.first, span.last, span.after), seq)
+
+
 def _before(lane: Lane, part: Stretch, seq: int) -> Totals:
     if seq <= part.first and (seq == 1 or seq % NEW_CHAIN_STEP == 0):
         return NOTHING  # its seal may be gone, but nothing comes before the first of a chain

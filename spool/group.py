@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from spool.frames import MIB, Frame, FrameDecoder, FrameEncoder
 from spool.gathering import Waiter
@@ -115,25 +115,34 @@ class Group:
         # One lock serves as the event: held until the group is settled.
         self._unsettled = threading.Lock()
         self._unsettled.acquire()
-        self._error: BaseException | None = None
+        self.settled = False
+        """Whether everybody was told."""
+        self._told: BaseException | Literal["durable"] | None = None
         self._waiters: dict[asyncio.AbstractEventLoop, list[Waiter]] = {}
 
     def settle(self, error: BaseException | None) -> None:
-        """Tell everybody who waits: durable (None), or why not."""
-        self._error = error
-        self._unsettled.release()
+        """Tell everybody who waits: durable (None), or why not.
+
+        Where it was interrupted, call it again: what it said first stays said.
+        """
+        if self._told is None:
+            self._told = "durable" if error is None else error
+        error = None if self._told == "durable" else self._told
         for loop, waiters in self._waiters.items():
             # One call for all that wait in one loop: waking it costs more than a future. A loop
             # that was closed meanwhile has nobody left who waits.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, waiters, error)
+        if self._unsettled.locked():
+            self._unsettled.release()
+        self.settled = True
 
     def wait(self) -> None:
         """Wait until it is durable; raises what kept it from it."""
-        with self._unsettled:
+        with suppress(RuntimeError), self._unsettled:  # settled twice, after an interrupt
             pass
-        if self._error is not None:
-            raise self._error
+        if isinstance(self._told, BaseException):
+            raise self._told
 
     def add_waiters(self, loop: asyncio.AbstractEventLoop, waiters: Sequence[Waiter]) -> None:
         """What coroutines of ``loop`` await; before the group is settled, under the writer's lock."""

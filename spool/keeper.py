@@ -21,6 +21,9 @@ from spool.tail import Tail
 LOOK_EVERY_S = 1.0
 """Seconds between two looks: what ``export`` may wait for, and small beside any age."""
 
+Complete = tuple[Tail, str, bool]
+"""A complete file, the reason that its seal will name, and whether a write or sync of it failed."""
+
 
 class Keeper:
     """Seals a writer's complete files in a thread of its own; without a key it only closes them.
@@ -43,7 +46,8 @@ class Keeper:
         self._disk = disk
         self._age = seal_age_ms
         self._roll = roll
-        self._complete: list[tuple[Tail, str, bool]] = []
+        self.complete: list[Complete] = []
+        """What is to be sealed; who adds to it calls :meth:`wake`."""
         self._wake = threading.Event()
         self._stop = False
         self._thread: threading.Thread | None = None
@@ -64,9 +68,8 @@ class Keeper:
             self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
             self._thread.start()
 
-    def take(self, tail: Tail, reason: str, *, failed: bool = False) -> None:
-        """Seal this file soon; ``failed`` if a write or sync of it failed. Never waits."""
-        self._complete.append((tail, reason, failed))
+    def wake(self) -> None:
+        """Seal soon what is complete. Never waits."""
         self._wake.set()
 
     def finish(self) -> None:
@@ -108,8 +111,8 @@ class Keeper:
             return 0
 
     def _seal_complete(self) -> None:
-        while self._complete:
-            tail, reason, failed = self._complete.pop(0)
+        while self.complete:
+            tail, reason, failed = self.complete.pop(0)
             try:
                 if failed:
                     filled, reason = tail.cut_back(), "recovered"

@@ -48,6 +48,28 @@ def move(tx: Transaction, lane: int, what: Stretch, way: tuple[State, State], by
     _forget_lines(tx, lane, what, way)
 
 
+def found_again(tx: Transaction, lane: int, span: Span, what: Stretch) -> None:
+    """Make the one number ``what``, lost in ``span``, pending again, with the sums of its own seal.
+
+    What was charged to it and to lost numbers beside it was the best that could be told without their
+    seals; of those that stay lost no sum goes below nothing.
+    """
+    check_move(State.LOST, State.PENDING, By.REPLAY)
+    seq = what.first
+    delete(tx, lane, span)
+    if seq > span.first:
+        insert(tx, lane, replace(span, last=seq - 1, totals=_part(what.before - span.before)))
+    if seq < span.last:
+        rest = _part(span.after - what.after)
+        insert(tx, lane, replace(span, first=seq + 1, before=what.after, totals=rest))
+    put(tx, lane, Span(span.chain, seq, seq, State.PENDING, what.before, what.after - what.before))
+    _forget_lines(tx, lane, what, (State.LOST, State.PENDING))
+
+
+def _part(totals: Totals) -> Totals:
+    return Totals(max(totals.records, 0), max(totals.raw_size, 0))
+
+
 def _cut(span: Span, what: Stretch) -> tuple[Span | None, Span, Span | None]:
     held = what.after - what.before
     left, right = what.before - span.before, span.after - what.after

@@ -9,7 +9,7 @@ from spool.ledger_audit import RecordException, write_exceptions
 from spool.ledger_batches import open_batches, remove
 from spool.ledger_bounds import Bounds
 from spool.ledger_db import Transaction
-from spool.ledger_moves import Stretch, move
+from spool.ledger_moves import Stretch, found_again, move
 from spool.ledger_retaining import Retaining
 from spool.ledger_spans import Span, lane_id, need_lane, put, spans
 from spool.ranges import Range
@@ -38,6 +38,8 @@ class Taken(StrEnum):
     """What a segment is to whoever imports it."""
 
     NEW = "new"
+    AGAIN = "again"
+    """Known, and lost here since."""
     DUPLICATE = "duplicate"
     FORK = "fork"
 
@@ -157,13 +159,17 @@ class Transferring(Retaining):
     ) -> Taken:
         """Enter a segment whose file is durable, as pending; what it was.
 
-        A duplicate changes nothing; a fork is noted, and its number keeps what it had. Numbers may
-        come in any order. Raises :class:`LedgerError` ``ledger.totals``.
+        A duplicate changes nothing, unless it was lost here; a fork is noted, and its number keeps
+        what it had. Numbers may come in any order. Raises :class:`LedgerError` ``ledger.totals``.
         """
         with self._database.write() as tx:
             row = need_lane(tx, lane)
             found = _taken(tx, row, seq, digest)
             if found is Taken.DUPLICATE:
+                return found
+            if found is Taken.AGAIN:
+                (span,) = spans(tx, row, seq, seq)
+                found_again(tx, row, span, Stretch(seq, seq, before, before + totals))
                 return found
             tx.execute(
                 "INSERT INTO imported (lane, seq, digest, fork) VALUES (?, ?, ?, ?)",
@@ -270,11 +276,13 @@ class Transferring(Retaining):
 
 
 def _taken(tx: Transaction, lane: int | None, seq: int, digest: str) -> Taken:
-    query = "SELECT digest FROM imported WHERE lane = ? AND seq = ?"
-    held = {found for (found,) in tx.execute(query, (lane, seq))}
-    if digest in held:
-        return Taken.DUPLICATE
-    return Taken.FORK if held else Taken.NEW
+    query = "SELECT digest, fork FROM imported WHERE lane = ? AND seq = ?"
+    held: dict[str, int] = dict(tx.execute(query, (lane, seq)).fetchall())
+    if digest not in held:
+        return Taken.FORK if held else Taken.NEW
+    assert lane is not None  # noqa: S101 - a lane that nobody knows holds nothing
+    lost = not held[digest] and any(span.state is State.LOST for span in spans(tx, lane, seq, seq))
+    return Taken.AGAIN if lost else Taken.DUPLICATE
 
 
 def _withdraw(tx: Transaction, lane: int, numbers: Range) -> None:

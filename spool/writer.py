@@ -23,7 +23,7 @@ from spool.errors import RecordError, SpoolError
 from spool.frames import MIB, FrameEncoder
 from spool.gathering import Gathering, Waiter
 from spool.group import LARGE, PART_MAX, Framed, Group, Ticket, Unit, frames_of, parts_of, units_of
-from spool.keeper import Keeper
+from spool.keeper import Complete, Keeper
 from spool.lane import Lane, check_node
 from spool.secrets import NO_SECRETS, SecretGuard
 from spool.streams import stream_named
@@ -90,6 +90,8 @@ class Writer:
         self._work = threading.Condition(self._queue_lock)
         # Held while a group is committed or the file is changed for the next.
         self._commit_lock = threading.Lock()
+        self._closing = threading.Lock()
+        self._finished = False
         self._committer: threading.Thread | None = None
         self._commit_encoder = FrameEncoder()
         self._caller = threading.local()
@@ -182,33 +184,34 @@ class Writer:
         units = units_of(_raw_of(lines), self._encoder())
         with self._queue_lock:
             group = self._enqueue(units, len(lines))
-            if not (inline and self._commit_lock.acquire(blocking=False)):
+            if not inline or self._commit_lock.locked():
                 self._wake()
                 return Ticket(group)
-            self._group = Group()
-        try:
-            self._commit(group)
-        finally:
-            self._commit_lock.release()
+        # Free a moment ago: whoever has it now takes the group, or lets go of it soon.
+        with self._commit_lock:
+            self._commit_waiting()
         return Ticket(group)
 
     def close(self) -> None:
-        """Commit what waits, seal the file in use (``shutdown``), stop. Twice is once.
+        """Commit what waits, seal the file in use (``shutdown``), stop.
 
-        Raises :class:`SpoolError` if it could not be sealed; what was acknowledged is durable then
-        too, and the next recovery seals it.
+        Twice is once; one that was interrupted is finished by the next. Raises :class:`SpoolError` if
+        it could not be sealed; what was acknowledged is durable then too, and the next recovery seals
+        it.
         """
         with self._queue_lock:
-            if self._closed:
-                return
             self._closed = True
             self._work.notify_all()
-        if self._committer is not None:
-            self._committer.join()
-        with self._commit_lock:
-            self._commit_waiting()
-            self._roll("shutdown")
-        self._keeper.finish()
+        with self._closing:
+            if self._finished:
+                return
+            if self._committer is not None:
+                self._committer.join()
+            with self._commit_lock:
+                self._commit_waiting()
+                self._roll("shutdown")
+            self._finished = True
+            self._keeper.finish()
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -243,6 +246,7 @@ class Writer:
                 "writer.closed", "This writer was closed.", "Open a new one for further records."
             )
         group = self._group
+        # No call between: an interrupt would leave lines that nobody has counted.
         group.units += units
         group.records += records
         return group
@@ -266,26 +270,39 @@ class Writer:
                 self._commit_waiting()
 
     def _commit_waiting(self) -> None:
-        """Commit the group that waits and tell its callers; the caller holds the commit lock."""
-        with self._queue_lock:
-            if not self._group.records:
-                return
-            group, self._group = self._group, Group()
-        self._commit(group)
+        """Commit the group that waits and tell its callers; the caller holds the commit lock.
+
+        A signal may interrupt it after any call: Ctrl-C must leave nobody waiting. So what is taken
+        is taken without a call between, and the end is repeated until it has come to its own.
+        """
+        taken: Group | None = None
+        interrupt: BaseException | None = None
+        fresh = Group()
+        try:
+            with self._queue_lock:
+                if self._group.records:
+                    taken, self._group = self._group, fresh
+            if taken is not None:
+                self._commit(taken)
+        finally:
+            while taken is not None and not taken.settled:
+                try:
+                    taken.settle(_interrupted())
+                except BaseException as error:  # noqa: BLE001 - raised below
+                    interrupt = error
+            if interrupt is not None:
+                raise interrupt
 
     def _commit(self, group: Group) -> None:
         """Commit ``group`` and tell its callers; the caller holds the commit lock."""
-        outcome: Exception | None = None
-        written = False
         try:
             self._write(frames_of(group.units, self._commit_encoder), group.records)
-            written = True
         except OSError as error:
-            outcome = explained(error, "append records")
+            group.settle(explained(error, "append records"))
         except Exception as error:  # noqa: BLE001 - told to the callers; the committer goes on
-            outcome = error
-        finally:
-            group.settle(outcome if written or outcome else _interrupted())
+            group.settle(error)
+        else:
+            group.settle(None)
 
     def _write(self, frames: list[Framed], records: int) -> None:
         for part, count in parts_of(frames, records, PART_MAX):
@@ -314,19 +331,26 @@ class Writer:
             raise
 
     def _give_up_tail(self) -> None:
-        tail, self._tail = self._tail, None
+        tail = self._tail
         if tail is None:
             return
         if tail.size:
-            self._keeper.take(tail, "recovered", failed=True)
+            self._hand_over_tail((tail, "recovered", True))
         else:
+            self._tail = None
             tail.remove()
 
     def _roll(self, reason: str) -> None:
         """Hand the file in use to the keeper; the next append begins a new one first."""
-        tail, self._tail = self._tail, None
-        if tail is not None:
-            self._keeper.take(tail, reason)
+        if self._tail is not None:
+            self._hand_over_tail((self._tail, reason, False))
+
+    def _hand_over_tail(self, complete: Complete) -> None:
+        waiting = self._keeper.complete
+        # No call between: an interrupt would leave the file to nobody, or to two.
+        waiting += [complete]
+        self._tail = None
+        self._keeper.wake()
 
     def _roll_if_older(self, reason: str, age_ms: int) -> None:
         with self._commit_lock:

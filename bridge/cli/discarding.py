@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def discard_all(session: Session, ledger: "Ledger", choices: "Sequence[Choice]", note: str) -> None:
     """Declare the loss, then tell the ledger: in this order nothing goes unsaid.
 
-    Raises :class:`SpoolError`.
+    Nobody here can declare a loss in another node's chain: of its records a relay only stops to wait
+    for a person, and goes on telling the node that they were refused. Raises :class:`SpoolError`.
     """
     from spool.clock import SYSTEM_CLOCK
     from spool.durable import OS_DISK, explained
@@ -22,6 +23,14 @@ def discard_all(session: Session, ledger: "Ledger", choices: "Sequence[Choice]",
     from spool.statement import Lost
 
     for choice in choices:
+        if choice.lane.imported.exists():
+            for lines in choice.lines:
+                ledger.discard(choice.lane, lines.segment.seq, lines.numbers, note)
+            name = f"{choice.lane.node}/{choice.lane.stream}"
+            session.note(
+                f"{name}: the receipt goes on naming them; its node gives them up, or not."
+            )
+            continue
         sealer = Sealer(OS_DISK, choice.lane, session.signing_key, SYSTEM_CLOCK)
         try:
             for each in choice.stretches:

@@ -85,6 +85,10 @@ def _checks(session: Session) -> Iterator[Check]:
                 min_free=spool.min_free,
             ),
         )
+        yield Check(
+            "spool.sealed",
+            lambda: doctor.check_sealed(spool.path, config.node, session.signing_key.own_keys),
+        )
         yield Check("clock", lambda: doctor.check_clock(spool.path, now()))
     yield Check("beacon.ca_file", lambda: doctor.check_authorities(config.beacon.ca_file))
     tls = config.intake.tls

@@ -138,7 +138,7 @@ class Opener:
         except VerificationError as error:
             segment.close()
             if error.id == "key.untrusted":
-                raise
+                raise VerificationError(error.id, error.message, _whose_key(self._lane)) from error
             raise DamagedSegmentError(seq, error) from error
         except BaseException:
             segment.close()
@@ -153,3 +153,10 @@ class Opener:
         if previous is not None and (previous[0].chain, previous[0].seq + 1) == (said.chain, seq):
             check_link(*previous, said)
         self._previous = (said, segment.digest)
+
+
+def _whose_key(lane: Lane) -> str:
+    """What to do about a segment up to the head that an unknown key sealed."""
+    if lane.imported.exists():
+        return f"Trust it again: bridge keys trust FILE --role node --name {lane.node}, see --help."
+    return "Put back the node.pem that sealed it, with its folder rotations; run: bridge doctor"

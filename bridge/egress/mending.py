@@ -1,14 +1,16 @@
 """What becomes of a number whose segment is missing or damaged: named, counted, stepped over.
 
 In a lane of our own the loss is declared by a signed loss record, good frames are rescued into a new
-segment, and the original is kept in quarantine. Then the ledger says lost, and the lane goes on.
+segment, and the original is kept in quarantine. Nobody here can declare a loss in another node's
+chain: there the original is kept, too, and the next receipt asks the node for the number. Then the
+ledger says lost, and the lane goes on.
 """
 
 import os
 
 from keys.errors import VerificationError
 from spool.clock import Clock
-from spool.discovery import totals_before
+from spool.discovery import totals_within
 from spool.durable import Disk
 from spool.head import read_head
 from spool.lane import Lane
@@ -20,7 +22,7 @@ from spool.statement import Lost
 
 
 class Mender:
-    """Mends one lane that this node seals."""
+    """Mends one lane: one that this node seals with ``sealer``, or one that was imported."""
 
     def __init__(self, disk: Disk, sealer: Sealer, ledger: Ledger, clock: Clock) -> None:
         self._disk = disk
@@ -35,8 +37,8 @@ class Mender:
         Raises :class:`OSError`, :class:`LedgerError` or :class:`SpoolError`; what was done is done
         again then.
         """
-        head = read_head(self._lane)
-        if head is None:
+        imported = self._lane.imported.exists()
+        if not imported and read_head(self._lane) is None:
             raise VerificationError(
                 "spool.head_lost",
                 f"The lane {self._lane.node}/{self._lane.stream} has lost its head.",
@@ -48,10 +50,14 @@ class Mender:
         spans = self._ledger.spans(self._lane, State.PENDING)
         span = next(found for found in spans if found.first <= seq <= found.last)
         last = self._last_missing(seq, span.last)
-        before = span.before if seq == span.first else totals_before(self._lane, head, seq)
-        after = span.after if last == span.last else totals_before(self._lane, head, last + 1)
+        before = totals_within(self._lane, span, seq)
+        after = span.after if last == span.last else totals_within(self._lane, span, last + 1)
         path = self._lane.segment(seq)
-        if os.path.lexists(path):
+        if imported:
+            if os.path.lexists(path):
+                why = "it is not the segment that was imported"
+                set_aside(self._disk, self._lane, path, why, self._clock)
+        elif os.path.lexists(path):
             self._rescue(seq)
         else:
             held = after - before

@@ -7,18 +7,21 @@ or raises the error that names exactly what is wrong.
 import os
 import ssl
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 
 from bridge.operate.checks import NotLookedAtError
-from keys.errors import ConfigError, shown
+from keys.ed25519 import PublicKey
+from keys.errors import ConfigError, VerificationError, shown
 from spool.clock import rfc3339
 from spool.errors import SpoolError
+from spool.head import read_head
 from spool.lane import lanes
 from spool.recent import newest_record_at
+from spool.segment import Segment
 
 BUILT_MS = 1_767_225_600_000
 """The beginning of 2026: no clock that is right shows less."""
@@ -134,6 +137,30 @@ def check_clock(spool: Path, now_ms: int) -> str:
             "Set the clock; it was set back, or was ahead before. Nothing unsent depends on it.",
         )
     return rfc3339(now_ms)
+
+
+def check_sealed(spool: Path, node: str, own: Mapping[str, PublicKey]) -> str:
+    """That the newest segment of each of the node's lanes was sealed with one of its ``own`` keys."""
+    count = 0
+    for lane in lanes(spool):
+        head = read_head(lane)
+        if lane.node != node or head is None:
+            continue
+        try:
+            with Segment.open(lane.segment(head.seq)) as segment:
+                segment.check_signature(own)
+        except FileNotFoundError:
+            continue  # it was delivered and went
+        except VerificationError as error:
+            if error.id != "key.untrusted":
+                raise
+            raise ConfigError(
+                "key.exchanged",
+                f"{node}/{lane.stream} was sealed with another key than node.pem.",
+                "Put back the node.pem that sealed it, with its folder rotations; nothing is lost.",
+            ) from error
+        count += 1
+    return f"the newest segments of {count} lanes are sealed with this key"
 
 
 def check_authorities(ca_file: Path | None) -> str:

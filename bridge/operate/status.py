@@ -208,7 +208,14 @@ def _problems(
 ) -> Iterator[Problem]:
     for lane in found:
         name = f"{lane.lane.node}/{lane.lane.stream}"
-        if lost := lane.segments(State.LOST):
+        lost = lane.segments(State.LOST)
+        if lost and lane.lane.imported.exists():
+            yield Problem(
+                "spool.lost",
+                f"{lost} segments of {name} were damaged here; the next receipt asks for them.",
+                f"Run: bridge export --for {lane.lane.node} --to FOLDER; look at the disk's health.",
+            )
+        elif lost:
             yield Problem(
                 "spool.lost",
                 f"{lost} segments of {name} are lost; loss records say which.",

@@ -19,7 +19,7 @@ from keys.truststore import TrustStore
 from spool.durable import Disk, explained, make_folders
 from spool.frames import FrameDecoder
 from spool.lane import Lane
-from spool.ledger import Ledger, Span, Taken
+from spool.ledger import Ledger, Span, State, Taken
 from spool.ranges import Range, join_ranges
 from spool.segment import Segment
 from spool.statement import Statement
@@ -98,7 +98,7 @@ class Importer:
             finally:
                 progress(packed.size)
             held[packed.lane].append(statement)
-            if found is Taken.NEW:
+            if found in (Taken.NEW, Taken.AGAIN):
                 outcome.new += 1
             elif found is Taken.DUPLICATE:
                 outcome.duplicate += 1
@@ -194,6 +194,12 @@ class Importer:
 def keys_of(trust: TrustStore, node: str) -> dict[str, PublicKey]:
     """The keys that ever spoke for ``node``, by id; revocation is judged by number."""
     return {key.public.id: key.public for key in trust.named("node", node)}
+
+
+def wanting(ledger: Ledger, lane: Lane) -> list[Range]:
+    """The numbers of an imported lane that its node is asked for: never came, or were lost here."""
+    lost = [Range(span.first, span.last) for span in ledger.spans(lane, State.LOST)]
+    return join_ranges([*gaps_of(ledger, lane), *lost])
 
 
 def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.transfer.bundle import MANIFEST_NAME, ReturnBundle
 from bridge.transfer.enclosing import Enclosed, rotation_members
-from bridge.transfer.importing import gaps_of
+from bridge.transfer.importing import wanting
 from bridge.transfer.receipt import (
     FORMATS,
     RECEIPT_MAX,
@@ -73,10 +73,10 @@ def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
             each.line,
             each.status,
             "too_large" if each.status == _TOO_LARGE else "refused",
-            _UNPRINTABLE.sub("?", each.text)[:text_max],
+            # Where a person here gave it up, the text is that person's, and no answer.
+            "" if each.verdict == DISCARDED else _UNPRINTABLE.sub("?", each.text)[:text_max],
         )
         for each in ledger.exceptions(lane)
-        if each.verdict != DISCARDED
     ]
     # What there is no room to call refused must not be called delivered either.
     end = refused[REFUSED_MAX].seq if len(refused) > REFUSED_MAX else SEQ_MAX + 1
@@ -93,7 +93,7 @@ def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
         lane.stream,
         tuple(spans),
         tuple(refused),
-        tuple(gaps_of(ledger, lane)),
+        tuple(wanting(ledger, lane)),
         sum(each.in_doubt for each in counts),
     )
 
@@ -119,7 +119,7 @@ def write_return(
         raise VerificationError(
             "receipt.too_large",
             f"The receipt would have more than {RECEIPT_MAX} bytes, and no reader takes that.",
-            "Give up refused records on the relay: bridge replay --state quarantined --discard.",
+            "Set transfer.return_text to 0, or run: bridge replay --state quarantined",
         )
     held = [("receipt.dsse.json", envelope)]
     if token is not None:

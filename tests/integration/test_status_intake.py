@@ -115,11 +115,15 @@ def test_an_exchanged_node_key_is_a_verification_failure_that_the_status_shows(
             (problem,) = status_of(node)["problems"]
             assert problem["id"] == "key.untrusted"
             assert problem["message"].startswith("n/transactions is not sent: ")
-            assert problem["hint"]
+            assert "node.pem" in problem["hint"]
             # A daemon says so as well, and it stands there when it has stopped.
             node.daemon.start()
             time.sleep(1.5)
             node.daemon.stop()
+        told = node.bridge("doctor", "--json")
+        assert told.returncode == 78
+        wrong = {each["id"]: each["problem"] for each in json.loads(told.stdout)["checks"]}
+        assert wrong["spool.sealed"]["id"] == "key.exchanged"
         (node.folder / "keys" / "node.pem").write_bytes(own.pem())
         (node.folder / "keys" / "node.pub.pem").write_bytes(own.public.pem())
         ended = node.bridge("run", "--once")
