@@ -10,7 +10,9 @@
 #
 #     ok PATH: NODE/STREAM SEQ, N records
 #     BAD PATH: why
-#     gap LANE: FROM-TO are not here        pruned, taken away, or BAD above; no error by itself
+#     BAD LANE: RANGES are not here, and no loss record names them
+#     gap LANE: RANGES are not here         declared lost, or delivered by this machine's own note; where it
+#                                           is no lane but single files or any folder: no error either
 #
 # Exit: 0 good, 4 something is BAD, 2 usage. docs/formats.md says what is checked and why; this
 # script is that page in shell, and docs/bundles.md. It is stricter than the page in one way: statement and head, as
@@ -25,7 +27,7 @@ readonly TYPE=application/vnd.airgap-bridge.segment.v1+json
 readonly SEAL_MAGIC=$((0x184D2A5B)) SEAL_MAX=65536 SEGMENT_STORED_MAX=1073741824
 readonly FRAME_RAW_MAX=8388608 WINDOW_MAX=8388608 BLOCK_MAX=131072 FRAME_STORED_MAX=8519680
 ZEROS=$(printf '%064d' 0)
-readonly ZEROS SHARD=4096 HEAD_MAX=1024 SUFFIX=.ndjson.zst
+readonly ZEROS SHARD=4096 HEAD_MAX=1024 DELIVERED_MAX=106064 NEW_CHAIN_STEP=1000000 SUFFIX=.ndjson.zst
 
 usage() {
     echo "usage: scripts/audit.sh PUB.pem PATH..." >&2
@@ -55,6 +57,7 @@ cp -- "$work/key.pem" "$work/keys/$key_id" # by id: those whose signatures count
 
 # What is to be looked at. Paths are kept as they were given, and made absolute for their places.
 paths=() absolutes=() problems=()
+declare -A whole=() # lanes that are looked at as such: nothing of theirs may be missing
 
 add_file() { # SHOWN ABSOLUTE
     paths+=("$1") absolutes+=("$2") problems+=("")
@@ -64,6 +67,9 @@ add_folder() { # SHOWN
     local shown=${1%/} folder file before=$((${#paths[@]} + ${#bundles[@]}))
     folder=$(cd -P -- "$1" && printf '%s/' "$PWD")
     folder=${folder%/}
+    for file in "$folder"/**/sealed/; do
+        [[ -L ${file%/} || $file == "$folder"/quarantine/* ]] || whole[${file%/sealed/}]=1
+    done
     for file in "$folder"/**/*.ag[br]; do
         add_bundle "${shown:-/}${file#"$folder"}" "$file"
     done
@@ -420,7 +426,7 @@ def judged: . as $text
     | fields | sense
     | [.node, .stream, .chain, .seq, .prev, .records, .size, .raw_size, .sha256, .before.records,
        .before.raw_size, .follows.chain // "-", .follows.seq // "-", .follows.digest // "-",
-       $by.keyid, $by.sig, $payload] | map(tostring) | join("|");
+       (.lost.ranges // "" | if . == "" then "-" else . end), $by.keyid, $by.sig, $payload] | map(tostring) | join("|");
 if . == "" then "" else
     try judged catch (if type == "string" and startswith("!") then . else "!its seal is no seal of ours" end)
 end' <"$work/envelopes" >"$work/said" || {
@@ -430,7 +436,7 @@ end' <"$work/envelopes" >"$work/said" || {
 
 # Third look: signature, digest, and only then the frames, walked by their headers.
 nodes=() streams=() chains=() seqs=() prevs=() records=() raws=() befores=() digests=()
-follow_chains=() follow_seqs=() follow_digests=()
+follow_chains=() follow_seqs=() follow_digests=() losts=()
 
 # Headers lie far apart: what is read at a time is a few frames of a slow producer, or one block header.
 readonly WINDOW=4096
@@ -557,7 +563,7 @@ check_file() { # INDEX LINE-OF-JQ: sets why
         return
     fi
     IFS='|' read -r "nodes[i]" "streams[i]" "chains[i]" "seqs[i]" "prevs[i]" "records[i]" size "raws[i]" \
-        sha brecords braw "follow_chains[i]" "follow_seqs[i]" "follow_digests[i]" keyid sig payload <<<"$2"
+        sha brecords braw "follow_chains[i]" "follow_seqs[i]" "follow_digests[i]" "losts[i]" keyid sig payload <<<"$2"
     befores[i]="$brecords $braw"
     why="its seal states another size than it has"
     ((size == sizes[i] - totals[i])) || return 0
@@ -609,10 +615,37 @@ done <"$work/said" >"$work/order"
 
 # Fourth look: within each lane every segment links to the one before it.
 gaps=() heads=() last_group=""
-declare -A digest_at=() chain_at=()
+declare -A digest_at=() chain_at=() holes=()
 
 gap() { # GROUP FROM TO
-    ((10#$2 > 10#$3)) || gaps+=("gap $(printf %q "${lane_of[$1]}"): $2-$3 are not here")
+    local lane=${lane_of[$1]} numbers=$2
+    (($2 <= $3)) || return 0
+    (($2 == $3)) || numbers="$2-$3"
+    if [[ -n ${whole[$lane]-} ]]; then
+        holes[$lane]+="${holes[$lane]:+,}$numbers"
+    else
+        gaps+=("gap $(printf %q "$lane"): $numbers are not here")
+    fi
+}
+
+# What lacks in a lane, less what is BAD already: what a loss record names, what is delivered, the rest.
+missing() { # HOLES BAD LOST DELIVERED, each a list of ranges or empty
+    jq -nr --arg holes "$1" --arg bad "$2" --arg lost "$3" --arg delivered "$4" '
+def parts: if . == "" then [] else split(",") | map(split("-") | map(tonumber) | [.[0], .[-1]]) end;
+def less($cuts): reduce $cuts[] as $cut (.; [.[] | if $cut[1] < .[0] or $cut[0] > .[1] then . else
+    (if .[0] < $cut[0] then [.[0], $cut[0] - 1] else empty end),
+    (if $cut[1] < .[1] then [$cut[1] + 1, .[1]] else empty end) end]);
+def text: map(if .[0] == .[1] then "\(.[0])" else "\(.[0])-\(.[1])" end) | join(",");
+($holes | parts | less($bad | parts)) as $all
+| ($all | less($lost | parts)) as $undeclared
+| ($undeclared | less($delivered | parts)) as $gone
+| ($all | less($undeclared)), ($undeclared | less($gone)), $gone | text'
+}
+
+delivered_in() { # LANE: what its note of delivered numbers names; a note in another form is none
+    [[ ! -L $1/delivered && -f $1/delivered && $(stat -c %s -- "$1/delivered") -le $DELIVERED_MAX ]] || return 0
+    jq -er '[.chains[].ranges | select(test("\\A[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\\z"))] | join(",")' \
+        <"$1/delivered" 2>/dev/null || true
 }
 
 after() { # INDEX
@@ -622,7 +655,7 @@ after() { # INDEX
 }
 
 link() { # GROUP PREVIOUS INDEX: sets why
-    local g=$1 p=$2 i=$3 was now key
+    local g=$1 p=$2 i=$3 was now key from
     key="$g ${follow_seqs[i]}"
     why="it does not follow what it says it follows"
     if [[ ${follow_seqs[i]} != - && -n ${digest_at[$key]-} && ${follow_chains[i]} != "${ZEROS:0:32}" ]]; then
@@ -634,6 +667,14 @@ link() { # GROUP PREVIOUS INDEX: sets why
     elif [[ ${chains[p]} != "${chains[i]}" ]]; then
         why="a new chain begins in it without saying what it follows"
         [[ ${prevs[i]} != "$ZEROS" && $((seqs[p] + 1)) -eq ${seqs[i]} ]] || why=""
+        if [[ -n $why ]]; then
+            return 0
+        elif [[ ${follow_seqs[i]} != - ]]; then
+            gap "$g" $((seqs[p] + 1)) "${follow_seqs[i]}"
+        else
+            from=$((seqs[i] / NEW_CHAIN_STEP * NEW_CHAIN_STEP))
+            gap "$g" $((from > seqs[p] ? from : seqs[p] + 1)) $((seqs[i] - 1))
+        fi
     elif [[ $((seqs[p] + 1)) -eq ${seqs[i]} ]]; then
         why="it does not link to the segment before it"
         [[ ${prevs[i]} == "${digests[p]}" && ${befores[i]} == "$(after "$p")" ]] || return 0
@@ -699,6 +740,32 @@ while read -r group _ i; do
     earlier=$previous previous=$i
 done < <(sort -n -k1,1 -k2,2 -k3,3 "$work/order")
 [[ -z $last_group ]] || check_head "$last_group" "$previous" "$earlier"
+
+# What lacks in a lane must have been declared lost, or delivered.
+declare -A bad_in=() lost_in=()
+for i in "${!paths[@]}"; do
+    [[ ${absolutes[i]} =~ ^(.+)/sealed/[0-9]{8}/([0-9]{12})\.ndjson\.zst$ ]] || continue
+    lane=${BASH_REMATCH[1]}
+    if [[ -n ${problems[i]} ]]; then
+        bad_in[$lane]+="${bad_in[$lane]:+,}$((10#${BASH_REMATCH[2]}))"
+    elif [[ ${losts[i]} != - ]]; then
+        lost_in[$lane]+="${lost_in[$lane]:+,}${losts[i]}"
+    fi
+done
+for lane in "${!holes[@]}"; do
+    {
+        read -r declared
+        read -r delivered
+        read -r gone
+    } < <(missing "${holes[$lane]}" "${bad_in[$lane]-}" "${lost_in[$lane]-}" "$(delivered_in "$lane")")
+    shown=$(printf %q "$lane")
+    [[ -z $declared ]] || gaps+=("gap $shown: $declared are not here; declared lost")
+    [[ -z $delivered ]] || gaps+=("gap $shown: $delivered are not here; delivered, by this machine's own note")
+    if [[ -n $gone ]]; then
+        bad=1
+        gaps+=("BAD $shown: $gone are not here, and no loss record names them")
+    fi
+done
 
 # What a manifest says of its lanes must be what their segments hold, if all of these are good.
 declare -A sums=() unclear=()

@@ -17,10 +17,18 @@ import orjson
 import pytest
 
 from keys.ed25519 import SigningKey
+from spool.clock import SYSTEM_CLOCK
+from spool.frontier import write_frontier
+from spool.head import read_head
 from spool.lane import Lane
+from spool.ranges import ChainRanges, Range
+from spool.sealing import Sealer
+from spool.statement import Lost
+from spool.verification import verify
 from spool.writer import Writer
 from tests.golden import generate
 from tests.support.bundles import Machine
+from tests.support.spools import FAST
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "audit.sh"
@@ -186,18 +194,63 @@ def test_open_files_and_quarantine_are_passed_over(tools: Path, lane: Lane) -> N
     assert Audit(tools, KEY, lane.spool, cwd=lane.spool).code == 0
 
 
-def test_a_segment_that_is_missing_is_told_as_a_gap(tools: Path, lane: Lane) -> None:
+@pytest.mark.parametrize("named", ["spool", "lane"])
+def test_a_segment_that_is_missing_is_bad_unless_a_loss_record_or_the_note_names_it(
+    tools: Path, lane: Lane, signer: SigningKey, named: str
+) -> None:
+    path = lane.spool if named == "spool" else lane.folder
     lane.segment(2).unlink()
-    audit = Audit(tools, KEY, lane.spool, cwd=lane.spool)
-    assert audit.code == 0
-    assert audit.lines[-1] == f"gap {lane.folder}: 2-2 are not here"
+    both = _both(tools, path, signer)
+    assert both == (4, 4, f"BAD {lane.folder}: 2 are not here, and no loss record names them")
+    # Its files alone say nothing of what else there should be.
+    alone = _both(tools, lane.segment(1).parent, signer)
+    assert alone == (0, 0, f"gap {lane.folder}: 2 are not here")
+    head = read_head(lane)
+    assert head is not None
+    write_frontier(FAST, lane, [ChainRanges(head.chain, (Range(1, 2),))])
+    note = "2 are not here; delivered, by this machine's own note"
+    assert _both(tools, path, signer) == (0, 0, f"gap {lane.folder}: {note}")
+    lane.delivered.unlink()
+    Sealer(FAST, lane, signer, SYSTEM_CLOCK).declare_lost(Lost("2", 1, 99, "missing"))
+    assert _both(tools, path, signer) == (0, 0, f"gap {lane.folder}: 2 are not here; declared lost")
+
+
+def test_a_number_whose_file_is_bad_is_no_gap_beside(
+    tools: Path, lane: Lane, signer: SigningKey
+) -> None:
+    lane.segment(2).write_bytes(b"junk")
+    lane.segment(3).unlink()
+    code, verified, last = _both(tools, lane.spool, signer)
+    assert (code, verified) == (4, 4)
+    assert last == f"BAD {lane.folder}: 3 are not here, and no loss record names them"
+
+
+def test_the_end_of_a_chain_that_another_follows_is_missed(
+    tools: Path, lane: Lane, signer: SigningKey
+) -> None:
+    lane.head.unlink()
+    Sealer(FAST, lane, signer, SYSTEM_CLOCK).heartbeat()  # begins a new chain, which follows 4
+    assert _both(tools, lane.spool, signer)[:2] == (0, 0)
+    lane.segment(4).unlink()
+    code, verified, last = _both(tools, lane.spool, signer)
+    assert (code, verified) == (4, 4)
+    assert last == f"BAD {lane.folder}: 4 are not here, and no loss record names them"
+
+
+def _both(tools: Path, path: Path, signer: SigningKey) -> tuple[int, int, str]:
+    """The exit code of the script, that of ``bridge verify``, and the script's last line."""
+    audit = Audit(tools, KEY, path, cwd=path)
+    keys = {signer.public.id: signer.public}
+    ours = [item for item in verify([path], lambda _: keys) if item.problem]
+    return audit.code, 4 if ours else 0, audit.lines[-1]
 
 
 def test_a_tail_cut_off_is_told_as_a_gap_below_the_head(tools: Path, lane: Lane) -> None:
     for seq in (3, 4):
         lane.segment(seq).unlink()
     audit = Audit(tools, KEY, lane.spool, cwd=lane.spool)
-    assert audit.lines[-1] == f"gap {lane.folder}: 3-4 are not here"
+    assert audit.code == 4
+    assert audit.lines[-1] == f"BAD {lane.folder}: 3-4 are not here, and no loss record names them"
 
 
 def test_a_segment_exchanged_for_another_breaks_the_chain(tools: Path, lane: Lane) -> None:
