@@ -75,16 +75,18 @@ class Batching:
             ledger_batches.end_attempt(tx, batch, doubt=doubt)
 
     def split(
-        self, batch: int, answer: Answer, into: Sequence[Bounds], keys: Sequence[str]
+        self, batch: int, answer: Answer | None, into: Sequence[Bounds], keys: Sequence[str]
     ) -> list[Batch]:
         """Put smaller batches in the place of one that was refused whole, with an audit row.
 
-        They are in doubt if the whole was. Raises :class:`LedgerError` ``ledger.no_batch``, or
-        ``ledger.bounds`` unless they are exactly the whole, in order.
+        Without an ``answer`` there is no such row: it could not be sent whole. They are in doubt if
+        the whole was. Raises :class:`LedgerError` ``ledger.no_batch``, or ``ledger.bounds`` unless they
+        are exactly the whole, in order.
         """
         with self._database.write() as tx:
             lane, asked = ledger_batches.need_batch(tx, batch)
-            ledger_audit.write_audit(tx, lane, asked.bounds, answer, asked)
+            if answer is not None:
+                ledger_audit.write_audit(tx, lane, asked.bounds, answer, asked)
             ledger_batches.end_attempt(tx, batch, doubt=False)
             return ledger_batches.replace_batch(tx, batch, list(zip(into, keys, strict=True)))
 

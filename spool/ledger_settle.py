@@ -80,10 +80,11 @@ def _check_segments(bounds: Bounds, segments: Sequence[SegmentSums]) -> None:
 def _sums(asked: Batch, answer: Answer, exceptions: int) -> tuple[int, int]:
     """How often records may be there once more, and how many the beacon's own count lacks.
 
-    After an attempt of unknown outcome a lower count only says that the beacon knew them already.
+    After an attempt of unknown outcome a lower count only says that the beacon knew them already; and
+    what is refused after it may be there all the same.
     """
     if asked.in_doubt:
-        return (answer.sent.records - exceptions) * asked.doubts, 0
+        return answer.sent.records * asked.doubts, 0
     if answer.accepted is None:
         return 0, 0
     return 0, max(0, answer.sent.records - exceptions - answer.accepted)

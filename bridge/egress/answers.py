@@ -34,12 +34,14 @@ class Answer:
 class Failure:
     """No answer: ``reason`` in a few words; ``outcome_unknown`` if the beacon may have it all.
 
-    ``is_loop``: what is there instead of the beacon is this bridge.
+    ``is_loop``: what is there instead of the beacon is this bridge. ``too_slow``: not all of it left
+    this machine in time.
     """
 
     reason: str
     outcome_unknown: bool
     is_loop: bool = False
+    too_slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

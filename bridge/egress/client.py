@@ -24,6 +24,7 @@ import httpx
 
 from bridge.egress.answers import ANSWER_MAX, Answer, Failure
 from bridge.egress.itself import Itself
+from bridge.egress.unsent import give_up_unsent
 
 CONNECT_S = 10.0
 """Seconds for a connection, within the deadline: a firewall that drops is told apart early."""
@@ -55,9 +56,10 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
 
 
 class _Deadline(threading.local):
-    """When the calling thread's request ends, monotonic seconds."""
+    """When the calling thread's request ends, monotonic seconds, and what had not left by then."""
 
     end = 0.0
+    unsent = 0
 
     def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
         """Seconds that an operation may take; the library's own limit starts anew at each byte.
@@ -92,7 +94,11 @@ class _Stream(httpcore.NetworkStream):
         streams.add(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+        try:
+            return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+        except httpcore.ReadTimeout:
+            self._deadline.unsent = give_up_unsent(self._stream.get_extra_info("socket"))
+            raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for begin in range(0, len(buffer), WRITE_MAX):
@@ -284,7 +290,7 @@ class BeaconClient:
     ) -> Answer | Failure:
         """Send ``body`` to ``path``, once. Never raises for what the network or the server does."""
         bound = self._deadline_s if deadline_s is None else deadline_s
-        self._deadline.end = time.monotonic() + bound
+        self._deadline.end, self._deadline.unsent = time.monotonic() + bound, 0
         timeout = httpx.Timeout(bound, connect=min(CONNECT_S, bound))
         request = self._client.build_request(
             "POST",
@@ -304,8 +310,12 @@ class BeaconClient:
         except _SENT_NOTHING as error:
             is_loop = isinstance(error.__cause__, _LoopError)
             return Failure(_why(error), outcome_unknown=False, is_loop=is_loop)
+        except httpx.WriteTimeout as error:
+            # Its last bytes never left, and its length was told: nobody can take it for whole.
+            return Failure(_why(error), outcome_unknown=False, too_slow=True)
         except httpx.HTTPError as error:
-            return Failure(_why(error), outcome_unknown=True)
+            too_slow = self._deadline.unsent > 0
+            return Failure(_why(error), outcome_unknown=True, too_slow=too_slow)
         finally:
             stream.let_go()
 

@@ -14,8 +14,10 @@ from bridge.egress.circuits import EVERYTHING, Scope
 from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import DamagedSegmentError
 from bridge.egress.inside import Inside, Part
+from bridge.egress.limits import REQUEST_LEAST
 from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
+from bridge.egress.requestsize import RequestSize
 from bridge.egress.routes import Route
 from bridge.egress.verdict import Kind, Verdict, judge
 from spool.clock import Clock
@@ -83,7 +85,7 @@ class Sender:
         self._mender = mender
         self._license_key = license_key
         self._clock = clock
-        self._raw_max = raw_max
+        self._size = RequestSize(raw_max)
         self._refusals = refusals
         self._inside: Inside | None = None
 
@@ -134,7 +136,7 @@ class Sender:
         free = self._ledger.unbatched(self.lane)
         for chain, start, end in free:
             cargo = self._hold.gather(
-                chain, start, end, raw_max=self._raw_max, lines_max=self.route.lines_max
+                chain, start, end, raw_max=self._size.now, lines_max=self.route.lines_max
             )
             if cargo is None:
                 continue
@@ -163,6 +165,10 @@ class Sender:
                 self._ledger.doubt(batch.id)
             else:
                 self._ledger.unsent(batch.id)
+            if reply.too_slow and part is None and sent.raw_size > REQUEST_LEAST:
+                self._size.too_large(sent.raw_size)
+                if sent.records > 1:
+                    self._split(batch, cargo, None)
             step = Step(trip=(EVERYTHING, verdict.reason, verdict.retry_after_s))
         else:
             text = verdict.excerpt if part is None else f"part {part.name}: {verdict.excerpt}"
@@ -189,13 +195,14 @@ class Sender:
         if kind is Kind.DELIVERED:
             self._ledger.settle(batch.id, answer, cargo.segments)
             self._refusals.taken()
+            self._size.taken(answer.sent.raw_size)
             return Step(reached=True, answered=True)
         if kind not in (Kind.BISECT, Kind.SPLIT):
             return self._no_answer(batch, verdict, answer)
+        if kind is Kind.SPLIT:
+            self._size.too_large(answer.sent.raw_size)
         if answer.sent.records > 1:
-            halves = cargo.halves()
-            keys = [self._hold.load(half).key(self.lane) for half in halves]
-            self._ledger.split(batch.id, answer, halves, keys)
+            self._split(batch, cargo, answer)
             return self._after_refusal(answer, paused=self._refusals.paused)
         signal = STREAMS[self.lane.stream].signal
         if kind is Kind.SPLIT and signal is not None:
@@ -205,6 +212,12 @@ class Sender:
                 self._inside = inside
                 return self._after_refusal(answer, paused=self._refusals.paused)
         return self._except(batch, cargo, answer)
+
+    def _split(self, batch: Batch, cargo: Cargo, answer: Answer | None) -> None:
+        """Put two halves in the place of a batch that was refused, or could not be sent whole."""
+        halves = cargo.halves()
+        keys = [self._hold.load(half).key(self.lane) for half in halves]
+        self._ledger.split(batch.id, answer, halves, keys)
 
     def _act_on_part(
         self, batch: Batch, cargo: Cargo, part: Part, verdict: Verdict, answer: Answer

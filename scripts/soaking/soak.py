@@ -21,7 +21,7 @@ MINUTES = 30.0
 CALM_S = 2.0
 """Seconds between two faults, at most."""
 DRAIN = "15m"
-INGEST = "/v1/beacon/ingest-traces"
+INGEST, SUBMIT = "/v1/beacon/ingest-traces", "/v1/beacon/metadata/submit"
 PORTAL = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>Sign in</html>"}
 
 
@@ -39,7 +39,9 @@ def answers(world: World, dice: random.Random) -> None:
         {"delay_s": 1.5},
         PORTAL,
     ]
-    fault = {"path": dice.choice(["*", INGEST]), "times": dice.randint(1, 5)} | dice.choice(kinds)
+    fault = {"path": dice.choice(["*", INGEST, SUBMIT]), "times": dice.randint(1, 5)} | dice.choice(
+        kinds
+    )
     world.faults(fault)
 
 
@@ -119,8 +121,11 @@ def trouble(world: World, minutes: float, dice: random.Random) -> Counter[str]:
     return done
 
 
-def settle(world: World) -> list[str]:
-    """No more faults, no more records; everything is sent. What is left, in words."""
+def settle(world: World) -> tuple[list[str], dict[str, int]]:
+    """No more faults, no more records; everything is sent.
+
+    What is left, in words, and the lines that are in doubt, by stream.
+    """
     for name in PATHS:
         world.kill(name)
     world.start_all_but_producers()
@@ -140,11 +145,13 @@ def settle(world: World) -> list[str]:
     if checked.returncode != 0:
         problems.append(f"bridge verify: {checked.returncode} {checked.stdout[-2000:]!r}")
     status = json.loads(world.bridge("status", "--json").stdout)
+    in_doubt = {}
     for lane in status["lanes"]:
         records = lane["records"]
+        in_doubt[lane["stream"]] = records["in_doubt"]
         if records["pending"] or records["quarantined"]:
             problems.append(f"{lane['stream']} is not settled: {records}")
-    return problems
+    return problems, in_doubt
 
 
 def main() -> None:
@@ -165,10 +172,10 @@ def main() -> None:
                 world.start_all()
                 world.wait_for_beacon()
                 done = trouble(world, given.minutes, random.Random(seed))  # noqa: S311 - dice
-                problems = settle(world)
+                problems, in_doubt = settle(world)
             finally:
                 world.end()
-            problems += balance(folder, world.spool)
+            problems += balance(folder, world.spool, in_doubt)
     print(f"troubles: {dict(done.most_common())}")
     for problem in problems:
         print(f"WRONG: {problem}")

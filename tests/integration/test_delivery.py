@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from bridge.egress.circuits import Stuck
+from bridge.egress.selection import Wanted, choose, send_again
 from bridge.egress.windows import Window
 from spool.egressfile import read_egress_state
 from spool.ledger import Ledger, State
@@ -123,6 +124,28 @@ def test_what_the_beacon_has_too_many_is_what_is_in_doubt(
     received = beacon.received()["langgraph"]
     assert received["distinct"] == 9
     assert received["records"] - 9 == counts.in_doubt == strikes
+
+
+def test_what_was_stored_and_then_refused_is_in_doubt_as_well(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    lane = fill(tmp_path / "spool", "langgraph", 1, 2)
+    beacon.set_faults(
+        {"path": SUBMIT, "times": 1, "drop": "after"},
+        {"path": SUBMIT, "times": 1, "status": 400},
+    )
+    with sending(lane, beacon.url) as out:
+        while not out.sender.step().idle:
+            pass
+        assert out.records() == {State.DELIVERED: 1, State.QUARANTINED: 1}
+        assert beacon.received()["langgraph"]["records"] - 1 == out.ledger.counts()[0].in_doubt
+        wanted = Wanted(frozenset({State.QUARANTINED}))
+        for choice in choose(out.ledger, [lane], wanted, {}):
+            send_again(out.ledger, choice)
+        while not out.sender.step().idle:
+            pass
+        assert out.records() == {State.DELIVERED: 2}
+        assert beacon.received()["langgraph"]["records"] - 2 == out.ledger.counts()[0].in_doubt == 1
 
 
 def test_a_connection_cut_before_the_data_was_stored_is_repeated_and_once_there(
