@@ -33,6 +33,7 @@ def command(
     """Take in bundles and return bundles; each segment and each receipt is verified first."""
     session.begin("import", as_json=as_json)
     from bridge.daemon.receiving import Receiver
+    from bridge.operate.checks import WORST_FIRST
     from spool.clock import SYSTEM_CLOCK
     from spool.durable import OS_DISK, make_folders
     from spool.ledger import Ledger
@@ -41,7 +42,7 @@ def command(
     trust, secret = trust_of(session), identity_of(session, identity)
     make_folders(OS_DISK, config.spool.path, config.spool.path)
     items: list[Mapping[str, Any]] = []
-    errors: list[BridgeError] = []
+    failed: list[int] = []
     partly = False
     with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
         receiver = Receiver(config, session.license_keys, session.signing_key, ledger, trust)
@@ -52,21 +53,23 @@ def command(
                     found = receiver.receive(path, secret, progress, dry_run=dry_run)
             except (BridgeError, OSError) as error:
                 problem = _problem(error)
-                errors.append(problem)
+                failed.append(problem.exit_code)
                 items.append(_failed(path, problem))
                 if not as_json:
                     session.say(f"REFUSED {path}")
                     session.show_error(problem)
                 continue
             partly |= found.partly
+            if found.nothing:
+                failed.append(VerificationError.exit_code)
             items.append(found.answer(path))
             if not as_json:
                 for line in found.lines(path):
                     session.say(line)
     session.result({"dry_run": dry_run, "items": items}, lambda: None)
-    if errors and len(errors) == len(paths):
-        session.finish(errors[0].exit_code)
-    elif errors or partly:
+    if len(failed) == len(paths):
+        session.finish(next(code for code in (*WORST_FIRST, *failed) if code in failed))
+    elif failed or partly:
         session.finish(PARTLY)
 
 

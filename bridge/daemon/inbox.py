@@ -13,7 +13,7 @@ from bridge.daemon.receiving import Receiver
 from bridge.egress.engine import Event
 from bridge.transfer.agefile import IDENTITY_NAME, read_identity
 from keys.ed25519 import SigningKey
-from keys.errors import BridgeError
+from keys.errors import BridgeError, VerificationError
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import Clock
 from spool.durable import explained
@@ -92,16 +92,19 @@ class Inbox:
             licenses = self._licenses()
             receiver = Receiver(self._config, licenses, self._signer, self._ledger, trust)
             found = receiver.receive(path, secret, self._moved)
-        except BridgeError as error:
+        except VerificationError as error:
             self._tell(Event("transfer.refused", error.message, fields | {"error": error.id}))
             self._rename(path, "refused")
+        except BridgeError as error:
+            # This machine's fault, not the file's: it is tried again, once that is mended.
+            self._say(f"{error.message} {error.hint}")
         except OSError as error:
             # The medium may have been taken out: the same file is tried again when it is back.
             self._say(explained(error, "import a bundle").message)
         else:
             for line in found.lines(path):
                 self._tell(Event("transfer.imported", line, fields | {"from": found.sender}))
-            self._rename(path, "imported")
+            self._rename(path, "refused" if found.nothing else "imported")
 
     def _rename(self, path: Path, ending: str) -> None:
         try:

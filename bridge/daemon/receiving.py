@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.roomwatch import room_watch_for
 from bridge.daemon.tokens import keeper_for
 from bridge.license.judgement import Licensed
 from bridge.transfer.agefile import Secret
@@ -14,13 +15,14 @@ from bridge.transfer.bundle import Bundle, ReturnBundle, opened
 from bridge.transfer.importing import Importer, Outcome
 from bridge.transfer.returning import Applied, apply
 from keys.ed25519 import PublicKey, SigningKey
-from keys.errors import BridgeError
+from keys.errors import BridgeError, VerificationError
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover
-from spool.durable import OS_DISK
-from spool.lane import lanes
-from spool.ledger import Ledger
+from spool.durable import OS_DISK, explained
+from spool.errors import SpoolError
+from spool.lane import Lane, lanes
+from spool.ledger import Ledger, Taken
 from spool.ranges import format_ranges
 
 
@@ -41,6 +43,12 @@ class Received:
             found = self.outcome
             return bool(found.refused or found.gaps or found.forks or found.problems)
         return self.applied is not None and bool(self.applied.missing or self.applied.foreign)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all that it holds was refused."""
+        found = self.outcome
+        return bool(found and found.refused and not (found.new or found.duplicate or found.forks))
 
     def answer(self, path: Path) -> Mapping[str, Any]:
         """As JSON."""
@@ -71,7 +79,9 @@ class Received:
                 "missing": applied.missing,
             },
             "token": self.token,
-            "problem": _first([*(each.error for each in found.refused), *found.problems]),
+            "problem": _first(
+                [*(each.error for each in found.refused), *found.problems, *_foreign(applied)]
+            ),
         }
 
     def lines(self, path: Path) -> Iterator[str]:
@@ -102,8 +112,19 @@ class Received:
                 yield f"  {told.missing} segments never came there: bridge export --resend {path}"
             for stream, seq in told.foreign:
                 yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
+            for problem in _foreign(told):
+                yield f"  {problem.hint} [{problem.id}]"
             if self.token:
                 yield "  A license token came with it."
+
+
+def _foreign(applied: Applied) -> Iterator[VerificationError]:
+    for stream, seq in applied.foreign[:1]:
+        yield VerificationError(
+            "receipt.foreign",
+            f"The receipt speaks of {stream} {seq}, which is none of this node's segments.",
+            "This spool was set back, or another machine has this node's name and key: look which.",
+        )
 
 
 def _first(errors: Sequence[BridgeError]) -> Mapping[str, str] | None:
@@ -159,10 +180,32 @@ class Receiver:
                 self._trust = follow_rotations(self._trust, found, place)
             trust = self._trust.rotated(found.manifest.sender, found.rotations)
             if isinstance(found, Bundle):
+                if found.manifest.recipient == self._config.node:
+                    self._check_room(found)
                 importer = Importer(spool, self._ledger, trust, self._config.node, OS_DISK)
                 outcome = importer.take(found, progress, dry_run=dry_run)
                 return Received(found.manifest.sender, found.signer, outcome)
             return self._return(found, dry_run=dry_run)
+
+    def _check_room(self, found: Bundle) -> None:
+        """Before a byte of it is written: a bundle that fills the spool would stop every producer."""
+        spool = self._config.spool.path
+        need = sum(
+            each.size
+            for each in found.manifest.members
+            if self._ledger.taken(Lane(spool, *each.lane), each.seq, each.digest)
+            is not Taken.DUPLICATE
+        )
+        try:
+            left = room_watch_for(self._config).look().left
+        except OSError as error:
+            raise explained(error, "look how much room there is") from error
+        if need and need > left:
+            raise SpoolError(
+                "spool.no_room",
+                f"What is new in the bundle has {need} bytes, and the spool may take {max(left, 0)}.",
+                "Let it deliver what it holds, or raise spool.max_size; nothing was taken.",
+            )
 
     def _return(self, found: ReturnBundle, *, dry_run: bool) -> Received:
         spool, node = self._config.spool.path, self._config.node

@@ -30,8 +30,16 @@ class Room:
     free: int
     min_free: int
 
+    @property
+    def whole(self) -> int:
+        """Bytes that the spool may have, with what it has already."""
+        return min(self.max_size, self.used + self.free - self.min_free)
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still come; below zero where there are too many."""
+        return self.whole - self.used
+
     def takes(self, kind: Kind) -> bool:
         """Whether records of ``kind`` are taken; where billing is not, nothing is."""
-        whole = min(self.max_size, self.used + self.free - self.min_free)
-        left = whole - self.used
-        return left > 0 and 100 * left > RESERVED[kind] * whole
+        return self.left > 0 and 100 * self.left > RESERVED[kind] * self.whole

@@ -6,20 +6,22 @@ its file is gone. A crash leaves at most a file that the next import of the same
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
-from bridge.transfer.manifest import Packed, unlike
+from bridge.transfer.manifest import Manifest, Packed, unlike
 from keys.ed25519 import PublicKey
 from keys.errors import BridgeError, VerificationError, shown
 from keys.truststore import TrustStore
+from spool.chain import NEW_CHAIN_STEP
+from spool.discovery import said_by
 from spool.durable import Disk, explained, make_folders
 from spool.frames import FrameDecoder
 from spool.lane import Lane
-from spool.ledger import Ledger, Span, State, Taken
+from spool.ledger import Ledger, State, Taken
 from spool.ranges import Range, join_ranges
 from spool.segment import Segment
 from spool.statement import Statement
@@ -69,27 +71,19 @@ class Importer:
         """Take in what is good of ``bundle``; what is not is refused by itself.
 
         Raises :class:`VerificationError` ``bundle.recipient`` or ``bundle.own``, before anything is
-        taken, or :class:`SpoolError` where the spool cannot be written.
+        taken, :class:`SpoolError` where the spool cannot be written, or :class:`OSError` where the
+        medium cannot be read.
         """
         said = bundle.manifest
-        if said.recipient != self._name:
-            raise VerificationError(
-                "bundle.recipient",
-                f"The bundle is for {shown(said.recipient)}, and this is {self._name}.",
-                "Carry it to its recipient; nothing was taken.",
-            )
-        if said.sender == self._name:
-            raise VerificationError(
-                "bundle.own",
-                "The bundle is from this very machine.",
-                "Carry it to the relay that it is for.",
-            )
+        self._check_ends(said)
         outcome = Outcome()
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
         for packed in said.members:
             lane = Lane(self._spool, packed.node, packed.stream)
             try:
                 found, statement = self._take_one(bundle, lane, packed, dry_run=dry_run)
+            except _MediumError as error:
+                raise error.why from error
             except OSError as error:
                 raise explained(error, "import a segment") from error
             except VerificationError as error:
@@ -113,6 +107,20 @@ class Importer:
             outcome.records += each.records
         return outcome
 
+    def _check_ends(self, said: Manifest) -> None:
+        if said.recipient != self._name:
+            raise VerificationError(
+                "bundle.recipient",
+                f"The bundle is for {shown(said.recipient)}, and this is {self._name}.",
+                "Carry it to its recipient; nothing was taken.",
+            )
+        if said.sender == self._name:
+            raise VerificationError(
+                "bundle.own",
+                "The bundle is from this very machine.",
+                "Carry it to the relay that it is for.",
+            )
+
     def _take_one(
         self, bundle: Bundle, lane: Lane, packed: Packed, *, dry_run: bool
     ) -> tuple[Taken, Statement]:
@@ -122,8 +130,11 @@ class Importer:
                 f"There is no stream {shown(packed.stream)} here.",
                 "The node may run a newer version; update this one, and import again.",
             )
-        with bundle.segment(packed) as segment:
-            self._judge(segment, packed)
+        with _of_the_medium():
+            segment = bundle.segment(packed)
+        with segment:
+            with _of_the_medium():
+                self._judge(segment, packed)
             found = self._ledger.taken(lane, packed.seq, packed.digest)
             said = segment.statement
             if found is Taken.DUPLICATE or dry_run:
@@ -166,7 +177,9 @@ class Importer:
         try:
             for at in range(0, member.size, PIECE):
                 count = min(PIECE, member.size - at)
-                self._disk.write(fd, [os.pread(bundle.fd, count, member.offset + at)], at)
+                with _of_the_medium():
+                    piece = os.pread(bundle.fd, count, member.offset + at)
+                self._disk.write(fd, [piece], at)
             self._disk.sync(fd)
             with Segment.open(temporary) as copied:  # the copy is what will be sent
                 copied.check_digest()
@@ -191,6 +204,22 @@ class Importer:
             self._disk.sync_dir(lane.folder)
 
 
+class _MediumError(Exception):
+    """The medium could not be read: no fault of the spool, nor of what was read."""
+
+    def __init__(self, why: OSError) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@contextmanager
+def _of_the_medium() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _MediumError(error) from error
+
+
 def keys_of(trust: TrustStore, node: str) -> dict[str, PublicKey]:
     """The keys that ever spoke for ``node``, by id; revocation is judged by number."""
     return {key.public.id: key.public for key in trust.named("node", node)}
@@ -203,19 +232,28 @@ def wanting(ledger: Ledger, lane: Lane) -> list[Range]:
 
 
 def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:
-    """The numbers of an imported lane that never came, between those that did.
+    """The numbers of an imported lane that never came, before and between those that did.
 
-    A chain begins at 1 or a multiple of a million: what lies before one is no gap.
+    A chain begins at 1 or a multiple of a million: what lies before that is no gap. How far the chain
+    before it went, its first segment says, as long as that is held.
     """
-    spans = ledger.spans(lane)
-    if spans and spans[0].before.records + spans[0].before.raw_size and spans[0].first > 1:
-        yield Range(max(spans[0].first - spans[0].first % 1_000_000, 1), spans[0].first - 1)
-    held = join_ranges(Range(span.first, span.last) for span in spans)
-    chains = {span.first: span.chain for span in spans}
-    for left, right in pairwise(held):
-        if chains.get(right.first) == _chain_at(spans, left.last):
-            yield Range(left.last + 1, right.first - 1)
+    last: dict[str, int] = {}
+    for span in ledger.spans(lane):
+        if span.chain in last:
+            begin = last[span.chain] + 1
+        else:
+            begin = max(span.first - span.first % NEW_CHAIN_STEP, 1)
+            if span.first == begin:
+                yield from _tail_before(lane, begin, last)
+        if begin < span.first:
+            yield Range(begin, span.first - 1)
+        last[span.chain] = span.last
 
 
-def _chain_at(spans: list[Span], seq: int) -> str | None:
-    return next((span.chain for span in spans if span.first <= seq <= span.last), None)
+def _tail_before(lane: Lane, first: int, last: Mapping[str, int]) -> Iterator[Range]:
+    """What never came of the chain that the one beginning at ``first`` follows; ``last`` ones did."""
+    said = said_by(lane, first)
+    if said is not None and said.follows is not None and said.follows.chain in last:
+        known = last[said.follows.chain]
+        if known < said.follows.seq:
+            yield Range(known + 1, said.follows.seq)

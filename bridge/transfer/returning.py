@@ -164,7 +164,8 @@ def apply(
 ) -> Applied:
     """Let the receipt in ``found`` move what it names; twice, or late, changes nothing.
 
-    Raises :class:`VerificationError` ``bundle.recipient`` where it is for another node.
+    Raises :class:`VerificationError` ``bundle.recipient`` where it is for another node,
+    ``receipt.record`` where it names a record that there is not.
     """
     receipt = found.receipt
     if receipt.node != node:
@@ -176,28 +177,58 @@ def apply(
     applied = Applied()
     applied.stale = receipt.serial < ledger.receipt_from(receipt.relay)
     missing = []
-    for told in receipt.lanes:
-        lane = Lane(spool, node, told.stream)
-        head = read_head(lane)
-        for span in told.spans:
-            if head is None or not _is_ours(lane, head, span):
-                applied.foreign.append((told.stream, span.last))
+    heard = [_heard(Lane(spool, node, told.stream), told) for told in receipt.lanes]
+    for each in heard:
+        for span in each.told.spans:
+            if each.head is None or span not in each.ours:
+                applied.foreign.append((each.told.stream, span.last))
                 continue
             _apply_span(
                 ledger,
-                lane,
-                head,
+                each.lane,
+                each.head,
                 span,
-                told,
+                each.told,
                 applied=applied,
                 at=clock.wall_ms(),
                 dry_run=dry_run,
             )
-        missing += [(lane, each) for each in told.missing]
-        applied.missing += sum(map(len, told.missing))
+        missing += [(each.lane, numbers) for numbers in each.told.missing]
+        applied.missing += sum(map(len, each.told.missing))
     if not dry_run and not applied.stale:
         ledger.note_receipt(receipt.relay, receipt.serial, clock.wall_ms(), missing)
     return applied
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a receipt tells of a lane: which of its spans end with a segment that we sealed."""
+
+    lane: Lane
+    head: Head | None
+    told: LaneReceipt
+    ours: Sequence[Span]
+
+
+def _heard(lane: Lane, told: LaneReceipt) -> _Heard:
+    """Judged before anything moves; raises :class:`VerificationError` ``receipt.record``."""
+    head = read_head(lane)
+    if head is None:
+        return _Heard(lane, None, told, ())
+    ours = [span for span in told.spans if _is_ours(lane, head, span)]
+    # The books count what is refused off what is delivered: it must be records that there are.
+    last = {each.seq: each.line for each in told.refused}  # they are in order
+    for seq, line in last.items():
+        if any(span.first <= seq <= span.last for span in ours):
+            held = totals_before(lane, head, seq + 1) - totals_before(lane, head, seq)
+            if line >= held.records:
+                raise VerificationError(
+                    "receipt.record",
+                    f"The receipt says that record {line} of {lane.stream} {seq} was refused, and "
+                    f"that segment holds {held.records}.",
+                    "Nothing was changed. Ask the relay's operator: its books are not of this spool.",
+                )
+    return _Heard(lane, head, told, ours)
 
 
 def _is_ours(lane: Lane, head: Head, span: Span) -> bool:

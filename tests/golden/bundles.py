@@ -139,10 +139,8 @@ def receipt(**changes: object) -> dict[str, Any]:
     return said | changes
 
 
-def _return(
-    told: object, *, by: Key = RELAY, inner: Key | None = None, **changes: object
-) -> list[tuple[str, bytes]]:
-    sealed = envelope(compact(told), RECEIPT, inner or by)
+def return_manifest(sealed: bytes, **changes: object) -> bytes:
+    """What the manifest of a return bundle says that carries the receipt ``sealed``."""
     said: dict[str, Any] = {
         "v": 1,
         "id": "00112233445566778899aabbccddeeff",
@@ -160,8 +158,19 @@ def _return(
             }
         ],
     }
-    outer = envelope(compact(said | changes), RETURN, by)
+    return compact(said | changes)
+
+
+def return_of(sealed: bytes, outer: bytes) -> list[tuple[str, bytes]]:
+    """The members of a return bundle: the envelope of its manifest, and its receipt."""
     return [("manifest.dsse.json", outer), ("receipt.dsse.json", sealed)]
+
+
+def _return(
+    told: object, *, by: Key = RELAY, inner: Key | None = None, **changes: object
+) -> list[tuple[str, bytes]]:
+    sealed = envelope(compact(told), RECEIPT, inner or by)
+    return return_of(sealed, envelope(return_manifest(sealed, **changes), RETURN, by))
 
 
 def bundles() -> Iterator[Made]:

@@ -1,0 +1,40 @@
+"""The manifest of a bundle, as if its signature were good."""
+
+import json
+
+from bridge.transfer import manifest
+from keys.errors import VerificationError
+from tests.fuzz.harness import Harness
+from tests.golden import bundles as golden
+from tests.golden.build import compact
+
+
+def tried(data: bytes) -> bool:
+    """Read, written, and read again; and what Python's own parser reads."""
+    try:
+        said = manifest.decode(data)
+    except VerificationError:
+        return False
+    again = manifest.encode(said)
+    assert manifest.decode(again) == said
+    assert json.loads(again) == json.loads(data)
+    assert len(said.members) <= manifest.SEGMENTS_MAX
+    assert {each.node for each in said.members} <= {each.node for each in said.lanes}
+    return True
+
+
+def seeds() -> list[bytes]:
+    """The golden one, and some of its kind."""
+    changed = golden.manifest(note="", received=0), golden.manifest(serial=2**53)
+    return [compact(each) for each in (golden.manifest(), *changed)]
+
+
+HARNESS = Harness(
+    "manifest",
+    "A manifest reads as any JSON parser reads it, and written again says the same, or is refused.",
+    tried,
+    seeds,
+    (b'"ranges":"1-2"', b'"members":[', b'"lost":[', b'"rotations":[', b"null", b"true", b"1e3",
+     b"segments/prod-1/transactions/000000000003.ndjson.zst", b"../", b"\\u202e"),
+    rounds=15000,
+)  # fmt: skip
