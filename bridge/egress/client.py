@@ -23,6 +23,7 @@ import httpcore
 import httpx
 
 from bridge.egress.answers import ANSWER_MAX, Answer, Failure
+from bridge.egress.body import Body
 from bridge.egress.itself import Itself
 from bridge.egress.unsent import give_up_unsent
 
@@ -196,21 +197,17 @@ def _looked_up(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class _Body(httpx.SyncByteStream):
-    """A request's body that can be let go of when it was sent.
+class _Content(httpx.SyncByteStream):
+    """A request's body for the library, whose objects refer to each other in circles.
 
-    The library's objects refer to each other in circles: by itself it would hold some megabytes of
-    every request until garbage is next collected.
+    By itself it would hold what is left of every request until garbage is next collected.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, body: Body) -> None:
+        self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._data
-
-    def let_go(self) -> None:
-        self._data = b""
+        return iter(self._body)
 
 
 class BeaconClient:
@@ -284,19 +281,21 @@ class BeaconClient:
         self,
         path: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: Body | bytes,
         *,
         deadline_s: float | None = None,
     ) -> Answer | Failure:
         """Send ``body`` to ``path``, once. Never raises for what the network or the server does."""
+        if isinstance(body, bytes):
+            body = Body.of(body)
         bound = self._deadline_s if deadline_s is None else deadline_s
         self._deadline.end, self._deadline.unsent = time.monotonic() + bound, 0
         timeout = httpx.Timeout(bound, connect=min(CONNECT_S, bound))
         request = self._client.build_request(
             "POST",
             self.url + path,
-            headers={**headers, **self._trace(), "Content-Length": str(len(body))},
-            content=(stream := _Body(body)),
+            headers={**headers, **self._trace(), "Content-Length": str(body.size)},
+            content=_Content(body),
             timeout=timeout,
         )
         try:
@@ -317,7 +316,7 @@ class BeaconClient:
             too_slow = self._deadline.unsent > 0
             return Failure(_why(error), outcome_unknown=True, too_slow=too_slow)
         finally:
-            stream.let_go()
+            body.let_go()
 
     def _trace(self) -> Mapping[str, str]:
         """The bridges that a request came through, this one last."""

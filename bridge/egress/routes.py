@@ -5,9 +5,8 @@ head and ends with its tail, and a line end stands only between lines, so one re
 joins them. The rows are the vendor's published endpoints and what real clients were seen to send.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from types import MappingProxyType
 
 import orjson
@@ -20,6 +19,7 @@ from bridge.egress.answers import (
     by_object,
     by_partial_success,
 )
+from bridge.egress.body import Body, joined
 from spool.streams import STREAMS
 
 LICENSE_HEADER = "X-Langchain-License-Key"
@@ -65,33 +65,19 @@ class Route:
             headers[self.header] = license_key
         return headers
 
-    def body(self, chunks: Sequence[bytes], license_key: str) -> bytes:
-        """The body that carries ``chunks``, each of whole lines with their line ends."""
+    def body(self, chunks: list[bytes], records: int, license_key: str) -> Body:
+        """The body that carries ``chunks``, ``records`` whole lines; it uses them up."""
         row = STREAMS[self.stream]
-        seam = row.tail[len(row.tail) - self.tail :] + b"\n" + row.head[: self.head]
+        head, tail = row.head[: self.head], row.tail[len(row.tail) - self.tail :]
         opening = self.opening
         if b"%b" in opening:
             opening %= orjson.dumps(license_key)
-        out = BytesIO()
-        out.write(opening)
-        comma = b""
-        for piece in _pieces(chunks):
-            joined = memoryview(piece.replace(seam, b","))
-            out.write(comma)
-            out.write(joined[self.head : len(joined) - 1 - self.tail])
-            comma = b","
-        out.write(self.closing)
-        return out.getvalue()
-
-
-def _pieces(chunks: Sequence[bytes]) -> Iterator[bytes]:
-    """The same whole lines in small pieces."""
-    for chunk in chunks:
-        begin = 0
-        while begin < len(chunk):
-            end = chunk.find(b"\n", begin + PIECE) + 1 or len(chunk)
-            yield chunk[begin:end]
-            begin = end
+        # A comma between two lines, and no line ends.
+        lines = sum(map(len, chunks)) - records * (len(head) + len(tail)) - 1
+        pieces = joined(
+            chunks, opening=opening, closing=self.closing, head=head, tail=tail, piece=PIECE
+        )
+        return Body(len(opening) + lines + len(self.closing), pieces)
 
 
 def _report(stream: str, path: str, taken: Callable[[Answer, int], Taken | None]) -> Route:

@@ -150,11 +150,11 @@ class Sender:
         """One request, of all of the batch or of a part of its one line, and what follows."""
         sent, part, count, key = cargo.sent, None, cargo.sent.records, batch.key
         if self._inside is None:
-            body = self.route.body(cargo.unload(), license_key)
+            body = self.route.body(cargo.unload(), count, license_key)
         else:
             part = self._inside.take(_line(cargo))
             count, key, sent = part.records, part.key, Totals(0, len(part.line))
-            body = self.route.body([part.line + b"\n"], license_key)
+            body = self.route.body([part.line + b"\n"], 1, license_key)
         headers = self.route.headers(license_key) | {"Idempotency-Key": key}
         batch = self._ledger.attempt(batch.id, self._clock.wall_ms())
         reply = self._client.post(self.route.path, headers, body)
@@ -188,7 +188,7 @@ class Sender:
         if part is not None and step.trip is not None and not step.answered:
             assert self._inside is not None  # noqa: S101 - the part is of it
             self._inside.put_back(part)
-        return replace(step, sent=len(body), records=sent.records)
+        return replace(step, sent=body.size, records=sent.records)
 
     def _act(self, batch: Batch, cargo: Cargo, verdict: Verdict, answer: Answer) -> Step:
         kind = verdict.kind

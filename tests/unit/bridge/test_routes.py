@@ -1,6 +1,7 @@
 """Bodies are joined, not parsed, and say what parsing and joining would."""
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.egress.routes import DATA_PLANE_HEADER, LICENSE_HEADER, PIECE, ROUTES, UNBOUNDED
+from bridge.egress.routes import DATA_PLANE_HEADER, LICENSE_HEADER, PIECE, ROUTES, UNBOUNDED, Route
 from spool.errors import RecordError
 from spool.secrets import SecretGuard
 from spool.streams import STREAMS
@@ -33,6 +34,14 @@ def test_every_stream_has_its_route_and_the_vendors_path() -> None:
     assert set(ROUTES) == set(STREAMS)
 
 
+def sent(route: Route, chunks: Sequence[bytes], key: str = KEY) -> bytes:
+    """The bytes of a body, of which it said beforehand how many they are."""
+    body = route.body(list(chunks), b"".join(chunks).count(b"\n"), key)
+    data = b"".join(body)
+    assert len(data) == body.size
+    return data
+
+
 def test_one_report_is_one_request_and_the_others_are_joined() -> None:
     assert {name: route.lines_max for name, route in ROUTES.items()} == dict.fromkeys(
         ROUTES, UNBOUNDED
@@ -42,7 +51,7 @@ def test_one_report_is_one_request_and_the_others_are_joined() -> None:
 def test_the_license_goes_in_the_body_or_in_a_header_never_in_both() -> None:
     for name, route in ROUTES.items():
         line = STREAMS[name].head + b'"a":1' * (name not in ARRAYS) + STREAMS[name].tail
-        in_body = KEY.encode() in route.body([line + b"\n"], KEY)
+        in_body = KEY.encode() in sent(route, [line + b"\n"])
         in_headers = route.headers(KEY).get(LICENSE_HEADER) == KEY
         assert (in_body, in_headers) == (name not in ARRAYS, name in ARRAYS)
         assert route.headers(KEY)["Content-Type"] == "application/json"
@@ -58,7 +67,7 @@ def test_a_data_planes_credential_goes_in_its_own_header_and_in_no_body() -> Non
 
 def test_bodies_are_the_bytes_that_the_beacon_documents() -> None:
     def body(stream: str, *chunks: bytes) -> bytes:
-        return ROUTES[stream].body(chunks, KEY)
+        return sent(ROUTES[stream], chunks)
 
     key = KEY.encode()
     assert body("transactions", b'{"id":"a"}\n{"id":"b"}\n', b'{"id":"c"}\n') == (
@@ -72,7 +81,7 @@ def test_bodies_are_the_bytes_that_the_beacon_documents() -> None:
 
 @pytest.mark.parametrize("key", ['a"b', "a\\b", "%b%s%%", "k\u00e9y", "\x01"])
 def test_a_key_of_any_form_stays_one_json_string(key: str) -> None:
-    found = orjson.loads(ROUTES["transactions"].body([b'{"id":"a"}\n'], key))
+    found = orjson.loads(sent(ROUTES["transactions"], [b'{"id":"a"}\n'], key))
     assert found == {"license": key, "trace_transactions": [{"id": "a"}]}
 
 
@@ -83,7 +92,7 @@ def test_large_chunks_are_joined_without_a_seam(stream: str, size: int) -> None:
     lines = [line for item in records for line in STREAMS[stream].to_lines(item, GUARD).lines]
     lines *= 3 + 2 * PIECE // (size * 5 + 500)
     chunks = [b"".join(line + b"\n" for line in part) for part in (lines, lines[:1], lines)]
-    body = ROUTES[stream].body(chunks, KEY)
+    body = sent(ROUTES[stream], chunks)
     assert orjson.loads(body) == expected(stream, [*lines, lines[0], *lines])
 
 
@@ -141,6 +150,6 @@ def test_a_joined_body_says_what_parsing_and_joining_would(
         b"".join(line + b"\n" for line in lines[begin:end])
         for begin, end in zip([0, *ends], ends, strict=False)
     ]
-    body = ROUTES[stream].body(chunks, KEY)
+    body = sent(ROUTES[stream], chunks)
     assert orjson.loads(body) == expected(stream, lines)
     assert not re.search(rb"[\r\n]", body)
