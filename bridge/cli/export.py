@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.exportreturn import give_back
+from bridge.cli.localspool import check_spool
 from bridge.cli.moving import bar_of
 from bridge.cli.peers import identity_of, trust_of
 from bridge.cli.selecting import wanted_of
@@ -64,6 +65,7 @@ def command(
 ) -> None:
     """Pack what is pending into bundles, verified on the medium before success is said."""
     session.begin("export", as_json=as_json)
+    check_spool(session)
     if plain and recipients:
         raise click.UsageError("--plain and --recipient exclude each other.")
     if resend is not None and (streams or since or until or segments or again):

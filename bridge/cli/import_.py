@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bridge.cli.localspool import check_spool
 from bridge.cli.moving import bar_of
 from bridge.cli.peers import identity_of, trust_of
 from bridge.cli.session import Session, json_option
@@ -40,6 +41,7 @@ def command(
 
     config = session.config
     trust, secret = trust_of(session), identity_of(session, identity)
+    check_spool(session)
     make_folders(OS_DISK, config.spool.path, config.spool.path)
     items: list[Mapping[str, Any]] = []
     failed: list[int] = []

@@ -11,10 +11,12 @@ import click
 
 from bridge.cli.discarding import discard_all
 from bridge.cli.draining import progress_of
+from bridge.cli.localspool import check_spool
 from bridge.cli.replayed import answer, sums
 from bridge.cli.replayfrom import STATES, take_in
 from bridge.cli.selecting import pace_of, wanted_of
 from bridge.cli.session import Session, json_option
+from bridge.cli.told import ledger_of
 from spool.errors import RecordError, SpoolError
 from spool.streams import STREAMS
 
@@ -73,6 +75,7 @@ def command(
     bundle, and sends what was not delivered yet of all that the bundle holds.
     """
     session.begin("replay", as_json=as_json)
+    check_spool(session)
     if source is not None and (streams or since or until or segments or discard):
         raise click.UsageError(
             "--from chooses what the bundle holds; of the rest give --state alone."
@@ -111,18 +114,12 @@ def command(
 def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choice]]":
     """The ledger, told of what is new, and what is chosen."""
     from bridge.egress.selection import choose
-    from spool.clock import SYSTEM_CLOCK
-    from spool.discovery import discover
     from spool.durable import explained
     from spool.lane import lanes
-    from spool.ledger import Ledger
 
-    spool = session.config.spool.path
-    ledger = Ledger.open(spool, clock=SYSTEM_CLOCK)
+    ledger = ledger_of(session)
     try:
-        found = lanes(spool)
-        for lane in found:
-            discover(ledger, lane)
+        found = lanes(session.config.spool.path)
         choices = (
             [] if wanted is None else choose(ledger, found, wanted, session.signing_key.own_keys)
         )

@@ -1,9 +1,9 @@
 """The writer of a command that puts records into the spool: as the configuration says, guarded."""
 
+from bridge.cli.localspool import check_spool
 from bridge.cli.session import Session
 from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
-from spool.filesystem import check_local
 from spool.writer import Writer
 
 
@@ -12,9 +12,8 @@ def writer_for(session: Session, stream: str) -> Writer:
 
     Raises as :class:`Writer` does, and :class:`ConfigError`.
     """
+    check_spool(session)
     spool, seal = session.config.spool, session.config.spool.seal
-    if not spool.allow_network_fs:
-        check_local(spool.path)
     return Writer(
         spool.path,
         stream,
