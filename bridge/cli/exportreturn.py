@@ -1,4 +1,4 @@
-"""What ``bridge export --for NODE`` makes on a relay: a return bundle."""
+"""What ``bridge export --for NODE --to DIR`` makes on a relay: a return bundle."""
 
 from pathlib import Path
 from typing import Any

@@ -109,7 +109,8 @@ class Received:
             if told.stale:
                 yield "  It is older than one that was applied already."
             if told.missing:
-                yield f"  {told.missing} segments never came there: bridge export --resend {path}"
+                yield f"  {told.missing} segments are missing there; pack them again:"
+                yield f"    bridge export --resend {path} --to DIR"
             for stream, seq in told.foreign:
                 yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
             for problem in _foreign(told):

@@ -158,5 +158,5 @@ class Opener:
 def _whose_key(lane: Lane) -> str:
     """What to do about a segment up to the head that an unknown key sealed."""
     if lane.imported.exists():
-        return f"Trust it again: bridge keys trust FILE --role node --name {lane.node}, see --help."
+        return f"If it is a key of {lane.node}, trust it, see: bridge keys trust --help"
     return "Put back the node.pem that sealed it, with its folder rotations; run: bridge doctor"

@@ -24,7 +24,7 @@ def crossing(
         yield Problem(
             "transfer.overdue",
             f"What was exported at {rfc3339(since)} is not confirmed yet.",
-            "Ask the relay for a return bundle, or pack it again: bridge export --again.",
+            "Ask the relay for a return bundle, or pack it again: bridge export --again --to DIR",
         )
     for lane in lanes:
         name = f"{lane.node}/{lane.stream}"
@@ -40,5 +40,5 @@ def crossing(
             yield Problem(
                 "transfer.missing",
                 f"A relay never got {format_ranges(missing)[:_SHOWN]} of {name}.",
-                "Pack them again: bridge export --resend RETURN-BUNDLE.",
+                "Pack them again: bridge export --resend RETURN-BUNDLE --to DIR",
             )

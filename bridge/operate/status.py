@@ -213,7 +213,7 @@ def _problems(
             yield Problem(
                 "spool.lost",
                 f"{lost} segments of {name} were damaged here; the next receipt asks for them.",
-                f"Run: bridge export --for {lane.lane.node} --to FOLDER; look at the disk's health.",
+                f"Run bridge export --for {lane.lane.node} --to DIR; look at the disk's health.",
             )
         elif lost:
             yield Problem(
@@ -225,7 +225,7 @@ def _problems(
             yield Problem(
                 "record.refused",
                 f"The beacon refused {lane.counts.exceptions} records of {name}.",
-                "Look at bridge audit for its answers, then replay or discard them.",
+                "See bridge audit; then run bridge replay --state quarantined, or that with --discard.",
             )
         if lane.counts is not None and lane.counts.partial:
             yield Problem(

@@ -56,7 +56,7 @@ def check_header(start: bytes) -> None:
     raise VerificationError(
         "age.header",
         "It is encrypted in another way than to X25519 recipients of age.",
-        "Have it encrypted with: bridge export --recipient age1…",
+        "Have it encrypted with: bridge export --to DIR --recipient age1…",
     )
 
 

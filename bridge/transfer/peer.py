@@ -31,7 +31,7 @@ def peer_for(
             "No relay is trusted yet."
             if not relays
             else f"Several relays are trusted: {', '.join(relays)}.",
-            "Trust one with bridge keys trust … --role relay, or name it with --for NAME.",
+            "Name it with --for NAME; if its key is not trusted yet, see: bridge keys trust --help",
         )
     name = relays[0] if wanted is None else wanted
     role = "relay" if name in relays else "node"

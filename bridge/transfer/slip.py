@@ -69,7 +69,7 @@ AT THE OTHER SIDE
    Until it is back, {told.sender} counts these records as not confirmed.
 
 If the file is lost, nothing is: {told.sender} still holds everything, and can export it again
-(bridge export --again).
+(bridge export --again --to DIR).
 """
 
 
