@@ -4,7 +4,8 @@ Numbers have no holes within a chain and none is used twice in a lane. The only 
 leave half done is a segment that was renamed to its place before the head moved: it verifies, links
 to the head, and is taken over. Anything else that lies in the place of the next number is set aside
 unread. Where the head was lost, or the spool is a copy, a new chain begins at the next million above
-every number known, and its first statement says what it follows.
+every number known, and its first statement says what it follows. So it does where a part of the spool
+was set back, and the ledger knows of more than the head.
 """
 
 import os
@@ -61,6 +62,8 @@ class Chain:
         self._lane = lane
         self._signer = signer
         self._clock = clock
+        self.known = 0
+        """The highest number that the ledger has of the lane: a head below it was set back."""
 
     def next(self) -> Next:
         """Finish what a crash left half done, and say where the next segment goes.
@@ -114,7 +117,7 @@ class Chain:
         return moved
 
     def _follow(self, head: Head | None) -> Next:
-        if head is not None and head.folder == folder_inode(self._lane):
+        if head is not None and self.counts(head):
             return Next(head.chain, head.first, head.seq + 1, head.digest, head.after, None)
         highest = max(self._numbers_known(), default=0)
         if head is None and not highest:
@@ -126,7 +129,12 @@ class Chain:
             raise AssertionError(first)
         return Next(secrets.token_hex(16), first, first, NO_DIGEST, NOTHING, follows)
 
+    def counts(self, head: Head) -> bool:
+        """Whether the chain goes on from ``head``: it is of this folder, and was not set back."""
+        return head.seq >= self.known and head.folder == folder_inode(self._lane)
+
     def _numbers_known(self) -> Iterator[int]:
+        yield self.known
         yield from self._lane.sealed_numbers()
         yield from self._lane.fork_numbers()
         for chain in read_frontier(self._lane):

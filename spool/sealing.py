@@ -98,17 +98,19 @@ class Sealer:
         """Seal a loss record. Raises :class:`OSError`."""
         return self._seal_bare("loss", lost)
 
-    def settle_head(self) -> Statement | None:
+    def settle_head(self, known: int = 0) -> Statement | None:
         """Finish a sealing that a crash left half done, and see to it that the lane has a head.
 
-        A lane whose head was lost, or that is a copy, begins its new chain by a heartbeat, which is
-        returned; without a head that counts nothing of it would be read. Raises :class:`OSError`.
+        A lane whose head was lost, that is a copy, or whose head lies below ``known``, a number that
+        was used, begins its new chain by a heartbeat, which is returned; without a head that counts
+        nothing of it would be read. Raises :class:`OSError`.
         """
+        self._chain.known = max(self._chain.known, known)
         with chain_lock(self.lane):
             head = self._chain.finish()
-        if head is not None and head.folder == folder_inode(self.lane):
+        if head is not None and self._chain.counts(head):
             return None
-        if head is None and next(self.lane.sealed_numbers(), None) is None:
+        if head is None and not known and next(self.lane.sealed_numbers(), None) is None:
             return None
         return self.heartbeat()
 

@@ -14,6 +14,7 @@ from spool.chain import begin_lane
 from spool.clock import Clock
 from spool.durable import Disk
 from spool.lane import Lane
+from spool.ledger import Ledger
 from spool.recovery import Recovered, Recovery
 from spool.sealing import Sealer
 from spool.streams import STREAMS
@@ -42,11 +43,16 @@ class Housekeeping:
             name: Sealer(disk, Lane(spool, node, name), signer, clock) for name in STREAMS
         }
 
-    def begin(self) -> None:
-        """Make the lanes and bring their heads in order. Raises :class:`OSError`."""
+    def begin(self, ledger: Ledger) -> None:
+        """Make the lanes and bring their heads in order.
+
+        A head below what ``ledger`` knows was set back without it: no number of then is used again.
+        Raises :class:`OSError` or :class:`LedgerError`.
+        """
         for sealer in self.sealers.values():
             begin_lane(self._disk, sealer.lane)
-            said = sealer.settle_head()
+            last = ledger.last(sealer.lane)
+            said = sealer.settle_head(0 if last is None else last.seq)
             if said is not None:
                 self._tell(
                     Event(

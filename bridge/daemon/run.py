@@ -76,13 +76,13 @@ class Daemon:
                     now_ms=self._clock.wall_ms(),
                 )
                 held.callback(lock.release)
+                self.ledger = held.enter_context(Ledger.open(self._spool, clock=self._clock))
                 self.house = Housekeeping(
                     self._spool, config.node, signer, disk=OS_DISK, clock=self._clock, tell=tell
                 )
-                self.house.begin()
+                self.house.begin(self.ledger)
             except OSError as error:
                 raise explained(error, "bring the spool in order") from error
-            self.ledger = held.enter_context(Ledger.open(self._spool, clock=self._clock))
             # The license keys of now: they may be exchanged.
             self._parts = Parts(config, signer, self.ledger, lambda: self._licenses, clock)
             self._held = held.pop_all()

@@ -127,3 +127,28 @@ def test_a_cloned_spool_and_its_original_share_no_new_number(
     assert ours[1] == theirs[1]
     for here in (node, clone):
         assert here.bridge("verify", str(here.spool)).returncode == 0
+
+
+def test_a_lane_that_was_set_back_below_its_ledger_reuses_no_number_and_loses_nothing(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    append(node, "a")
+    drain(node)
+    lane = Lane(node.spool, node.name, "transactions")
+    saved = lane.head.read_bytes()
+    append(node, "b")
+    drain(node)
+    # Somebody puts the lane's folder back as it was, in place, and leaves the ledger.
+    head = read_head(lane)
+    assert head is not None
+    lane.segment(head.seq).unlink()
+    lane.head.write_bytes(saved)
+    node.daemon.start()
+    append(node, "c")
+    wait_until(lambda: arrived(beacon) == {"a", "b", "c"})
+    node.daemon.stop()
+    assert "chain.began" in node.log.read_text()
+    numbers = list(lane.sealed_numbers())
+    assert head.seq not in numbers
+    assert max(numbers) > NEW_CHAIN_STEP
+    assert node.bridge("verify", str(node.spool)).returncode == 0

@@ -18,7 +18,7 @@ import pytest
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.egress.engine import Event
 from spool.errors import SpoolError
-from spool.ledger import State
+from spool.ledger import Ledger, State
 from spool.ledger_file import NAME as LEDGER
 from spool.writer import Writer
 from tests.support.beacon import RunningBeacon, running_beacon
@@ -124,7 +124,8 @@ class Bridge:
             clock=self._clock,
             tell=self.events.append,
         )
-        house.begin()
+        with Ledger.open(self._spool, clock=self._clock) as ledger:
+            house.begin(ledger)
         house.look()
         engine = running_engine(self._spool, self._url, raw_max=4 << 20, clock=self._clock)
         self.running = self._held.enter_context(engine)

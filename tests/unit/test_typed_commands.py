@@ -18,9 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ROOMS = (bridge, keys, spool)
 _NAMES = "|".join(sorted(COMMANDS))
-_TYPED = re.compile(
-    rf"(?<![\w/-])bridge(?: --config \S+| -[vq])* ({_NAMES})\b([^`\n]*)"
-)
+_TYPED = re.compile(rf"(?<![\w/-])bridge(?: --config \S+| -[vq])* ({_NAMES})\b([^`\n]*)")
 _END = re.compile(r"[;.,:](?:\s|$|<)|\s(?:#|&|>|\||prints|wrote|from)\s|\)")
 
 

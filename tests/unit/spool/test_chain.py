@@ -282,3 +282,25 @@ def test_a_lane_in_order_is_left_as_it_is(tmp_path: Path) -> None:
     assert sealer(lane).settle_head() is None
     assert lane.head.read_bytes() == before
     assert _chain(lane).next().seq == 2
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_a_head_below_what_the_ledger_knows_begins_a_new_chain_above_it(
+    tmp_path: Path, left: int
+) -> None:
+    lane = new_lane(tmp_path)
+    for _ in range(3):
+        seal_one(lane, records(1))
+    if not left:  # the whole lane is gone, and the ledger is not
+        shutil.rmtree(lane.folder)
+        lane = new_lane(tmp_path)
+    ours = sealer(lane)
+    assert ours.settle_head(left) is None  # nothing above it is known
+    begun = ours.settle_head(5)
+    assert begun is not None
+    assert (begun.reason, begun.seq) == ("heartbeat", MILLION)
+    assert begun.follows is not None
+    assert begun.follows.seq == (left or 5)
+    # Whoever knows nothing of the ledger goes on from there.
+    assert seal_one(lane, records(1)).seq == MILLION + 1
+    assert ours.settle_head(5) is None
