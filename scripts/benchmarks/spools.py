@@ -1,7 +1,7 @@
 """Spools to measure on, made with the public writer."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def groups_of(lines: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [lines[at : at + GROUP] for at in range(0, len(lines), GROUP)]
 
 
-def pipelined(target: Writer, groups: Sequence[Sequence[bytes]]) -> None:
+def pipelined(target: Writer, groups: Iterable[Sequence[bytes]]) -> None:
     """Append groups with a few in flight; all are durable on return."""
     tickets: deque[Ticket] = deque()
     for group in groups:
