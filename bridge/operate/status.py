@@ -250,8 +250,8 @@ def _problems(
     elif egress is not None and egress.state == "paused" and not egress.reason.startswith("window"):
         yield Problem(
             "egress.paused",
-            "The beacon refuses the license or a route; nothing was dropped.",
-            "Look at the daemon's log for its answer, and at the license key.",
+            f"The beacon refuses the license or a route ({egress.reason}); nothing was dropped.",
+            "Look at bridge audit for its answer, and at the license key; it is tried again.",
         )
 
 

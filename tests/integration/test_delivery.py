@@ -59,8 +59,10 @@ def test_within_a_lane_the_first_hour_arrives_first_whatever_fails_meanwhile(
     count = 100
     lane = fill(tmp_path / "spool", "transactions", 20, 5)
     random = Random(3)
+    known: list[int] = []
 
     def judge(asked: Asked) -> tuple[int, bytes] | None:
+        known.append(sum(out.records().values()))  # in the midst of a request
         if asked.body.count(b'"id":') > 1 and random.random() < 0.2:
             return 413, b"{}"
         return random.choice([(429, b"{}"), (401, b"{}"), taking(asked), taking(asked), None])
@@ -70,6 +72,8 @@ def test_within_a_lane_the_first_hour_arrives_first_whatever_fails_meanwhile(
             pass
     arrived = [n for asked in taken for n in numbers(asked)]
     assert arrived == list(range(count))
+    assert len(known) > len(taken)
+    assert set(known) == {count}
 
 
 def test_a_backlog_of_small_segments_goes_in_few_requests_up_to_the_limit(tmp_path: Path) -> None:
