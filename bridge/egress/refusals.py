@@ -5,9 +5,9 @@ paused each refusal costs a step of back-off. What was refused then goes out onc
 route takes something: it was the route. A record that is refused again after that is not counted any
 more, so that a hundred bad ones side by side hold up nothing for ever.
 
-A restart between changes nothing of that: what the ledger's answers say was refused last, with nothing
-taken after it, counts, and goes out once more when something is taken: who knows whether the route was
-paused.
+A restart between loses nothing of that: what the ledger's answers say was refused last, with nothing
+taken after it, goes out once more when something is taken: who knows whether the route was paused. It
+does not count towards a hundred: it may have been final.
 """
 
 import threading
@@ -36,9 +36,9 @@ class Refusals:
         """Go on from what the ledger says; the route is that of ``stream``."""
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._in_row = list(_refused_before(ledger, spool, stream))
+        self._in_row: list[_Refused] = []
+        self._earlier = list(_refused_before(ledger, spool, stream))
         self._had_again: set[tuple[Lane, int, int]] = set()
-        self._again = bool(self._in_row)
         self._paused = False
 
     @property
@@ -58,28 +58,30 @@ class Refusals:
                 self._in_row.append((lane, segment, line))
             if self._paused or len(self._in_row) < REFUSED_MAX:
                 return self._paused
-            self._paused = self._again = True
-            self._give_back()
+            self._paused = True
+            self._give_back(self._in_row)
+            self._in_row.clear()
             return True
 
     def taken(self) -> None:
         """The route took something. Raises as :meth:`refused` does."""
         with self._lock:
-            if self._again:
-                self._paused = self._again = False
-                self._had_again = {(lane, sums.seq, line) for lane, sums, line in self._in_row}
-                self._give_back()
+            again = self._earlier + (self._in_row if self._paused else [])
+            self._paused = False
+            if again:
+                self._had_again = {(lane, sums.seq, line) for lane, sums, line in again}
+                self._give_back(again)
+            self._earlier.clear()
             self._in_row.clear()
 
-    def _give_back(self) -> None:
+    def _give_back(self, refused: Iterable[_Refused]) -> None:
         """Make them pending again, those that still are exceptions."""
-        for lane, lines in _by_segment(self._in_row):
+        for lane, lines in _by_segment(refused):
             try:
                 self._ledger.give_back(lane, [lines], by=By.GIVE_BACK)
             except LedgerError:
                 # A person was faster: sent it again, gave it up, or wrote it into a bundle.
                 continue
-        self._in_row.clear()
 
 
 def _refused_before(ledger: Ledger, spool: Path, stream: str) -> Iterator[_Refused]:

@@ -102,18 +102,25 @@ def test_something_taken_between_begins_the_count_anew(tmp_path: Path) -> None:
         assert out.records() == {State.DELIVERED: 120, State.QUARANTINED: 120}
 
 
-def test_what_was_refused_before_a_restart_counts_and_goes_back_too(tmp_path: Path) -> None:
+def test_what_was_refused_before_a_restart_goes_back_when_the_route_takes_again(
+    tmp_path: Path,
+) -> None:
     lane = fill(tmp_path, "transactions", 3, 70)
-    with refusing(lambda _: True) as (url, _):
+    is_broken = [True]
+    with refusing(lambda _: is_broken[0]) as (url, taken):
         with sending(lane, url) as out:
             for _ in range(60):
                 steps_until(out, lambda step: step.refused)
             assert len(out.ledger.exceptions(lane)) == 60
         with sending(lane, url) as out:
+            # They may have been final: they do not count towards the next hundred.
             steps = steps_until(out, lambda step: step.trip is not None)
-            assert sum(step.refused for step in steps) == REFUSED_MAX - 60
-            assert out.records() == {State.PENDING: 210}
+            assert sum(step.refused for step in steps) == REFUSED_MAX
+            is_broken[0] = False
+            steps_until(out, lambda step: step.idle)
+            assert out.records() == {State.DELIVERED: 210}
             assert out.ledger.exceptions(lane) == []
+    assert sorted(n for asked in taken for n in numbers(asked)) == list(range(210))
 
 
 def test_what_was_refused_in_a_pause_goes_out_again_after_a_restart(tmp_path: Path) -> None:
