@@ -296,9 +296,13 @@ add_bundle() { # SHOWN ABSOLUTE
         said=$(jq -R -s -r --argjson around "$(jq '{from, to}' "$into/payload")" '. as $t | fromjson
             | select(({v, serial, made_at, relay, node, lanes: [.lanes[] | {stream, in_doubt, missing,
                 spans: [.spans[] | {chain, first, last, state, digest}],
-                refused: [.refused[] | {seq, line, status, code, text}]}]} | tojson) == $t)
+                refused: [.refused[] | {seq, line, status, code, text}],
+                forks: [.forks[] | {chain, first, last, state, digest,
+                    refused: [.refused[] | {seq, line, status, code, text}]}]}]} | tojson) == $t)
             | select(.v == 1 and .relay == $around.from and .node == $around.to)
-            | select(all(.lanes[].spans[]; .state == "pending" or .state == "delivered" or .state == "quarantined"))
+            | select((.lanes | length) == ([.lanes[].stream] | unique | length))
+            | select(all(.lanes[].forks[]; .first == .last) and all(.lanes[].forks; . == unique_by([.first, .digest])))
+            | select(all(.lanes[] | .spans[], .forks[]; .state == "pending" or .state == "delivered" or .state == "quarantined"))
             | select(all(.lanes[].spans; . as $s | all(range(length); $s[.].first <= $s[.].last and (. == 0 or $s[. - 1].last < $s[.].first))))
             | "good"' "$work/payload" 2>/dev/null) || return 0
         [[ $said == good ]] || return 0

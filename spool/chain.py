@@ -65,12 +65,13 @@ class Chain:
         self.known = 0
         """The highest number that the ledger has of the lane: a head below it was set back."""
 
-    def next(self) -> Next:
+    def next(self, *, forked: bool = False) -> Next:
         """Finish what a crash left half done, and say where the next segment goes.
 
-        Its place is free then. Raises :class:`OSError`.
+        Its place is free then; where somebody else goes on with this chain (``forked``), it is
+        the first of a new one. Raises :class:`OSError`.
         """
-        found = self._follow(self.finish())
+        found = self._follow(self.finish(), forked=forked)
         if os.path.lexists(place := self._lane.segment(found.seq)):
             set_aside(
                 self._disk, self._lane, place, "it lies in the next number's place", self._clock
@@ -116,13 +117,17 @@ class Chain:
         write_head(self._disk, self._lane, moved)
         return moved
 
-    def _follow(self, head: Head | None) -> Next:
-        if head is not None and self.counts(head):
+    def _follow(self, head: Head | None, *, forked: bool) -> Next:
+        ours = head is not None and self.counts(head)
+        if head is not None and ours and not forked:
             return Next(head.chain, head.first, head.seq + 1, head.digest, head.after, None)
         highest = max(self._numbers_known(), default=0)
         if head is None and not highest:
             return Next(secrets.token_hex(16), 1, 1, NO_DIGEST, NOTHING, None)
-        follows = self._last_known(head, highest)
+        if head is not None and ours:
+            follows = Follows(head.chain, head.seq, head.digest, "fork")
+        else:
+            follows = self._last_known(head, highest)
         highest = max(highest, follows.seq)
         first = (highest // NEW_CHAIN_STEP + 1) * NEW_CHAIN_STEP
         if first > SEQ_MAX:

@@ -16,7 +16,7 @@ from spool.chain import NEW_CHAIN_STEP
 from spool.frontier import read_frontier
 from spool.head import Head, read_head
 from spool.lane import Lane
-from spool.ledger import LanePosition, Ledger, Span, State
+from spool.ledger import Arrival, LanePosition, Ledger, Span, State
 from spool.ranges import Range
 from spool.segment import Segment
 from spool.statement import NO_CHAIN, Statement
@@ -113,15 +113,16 @@ def _take_up_imported(ledger: Ledger, lane: Lane) -> bool:
     What was delivered is sent once more: nothing else says which of it was.
     """
     found = False
-    for seq in lane.sealed_numbers():
-        try:
-            with Segment.open(lane.segment(seq)) as segment:
-                segment.check_place(lane.node, lane.stream, seq)
-                said, digest = segment.statement, segment.digest
-        except (FileNotFoundError, VerificationError):
-            continue  # the next import of its bundle brings it again
-        ledger.take_in(lane, seq, digest, said.chain, before=said.before, totals=said.totals)
-        found = True
+    for each in (lane, *lane.fork_lanes()):  # what came first of a number lies in sealed/
+        for seq in each.sealed_numbers():
+            try:
+                with Segment.open(each.segment(seq)) as segment:
+                    segment.check_place(lane.node, lane.stream, seq)
+                    said, digest = segment.statement, segment.digest
+            except (FileNotFoundError, VerificationError):
+                continue  # the next import of its bundle brings it again
+            ledger.take_in_all([Arrival.of(lane, said, digest)])
+            found = True
     return found
 
 

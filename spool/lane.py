@@ -6,7 +6,7 @@ folder, so that no folder grows with the age of the spool.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keys.errors import ConfigError, shown
@@ -41,11 +41,15 @@ def check_node(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The paths of one lane; nothing is read or made here."""
+    """The paths of one lane; nothing is read or made here.
+
+    A ``fork`` is a lane of one segment beside the one whose number it has: its name in ``forks/``.
+    """
 
     spool: Path
     node: str
     stream: str
+    fork: str = ""
 
     @property
     def folder(self) -> Path:
@@ -94,6 +98,8 @@ class Lane:
 
     def segment(self, seq: int) -> Path:
         """Where the sealed segment ``seq`` lies."""
+        if self.fork:
+            return self.forks / f"{self.fork}{SUFFIX}"
         # Parsed once: a lane of many small segments asks for very many.
         lane = f"{self.spool}/{self.node}/{self.stream}"
         return Path(f"{lane}/sealed/{seq // SHARD:08d}/{seq:012d}{SUFFIX}")
@@ -107,6 +113,9 @@ class Lane:
 
         Names of any other form are none of ours and passed over. Costs one listing a shard.
         """
+        if self.fork:
+            yield int(self.fork[:12])
+            return
         for shard in sorted(_names(self.sealed, _SHARD_NAME)):
             found = (_SEALED_NAME.match(name) for name in _names(self.sealed / shard, _SEALED_NAME))
             numbers = sorted(int(match[1]) for match in found if match)
@@ -115,6 +124,15 @@ class Lane:
     def fork_numbers(self) -> Iterator[int]:
         """The numbers for which there is a name in ``forks/``, in any order."""
         yield from (int(name[:12]) for name in _names(self.forks, _FORK_NAME))
+
+    def fork_of(self, seq: int, digest: str) -> "Lane":
+        """The lane of the segment ``digest`` that has the number ``seq`` of another one."""
+        return replace(self, fork=f"{seq:012d}-{digest[:16]}")
+
+    def fork_lanes(self) -> "Iterator[Lane]":
+        """The lanes of the names in ``forks/``, by number."""
+        for name in sorted(_names(self.forks, _FORK_NAME)):
+            yield replace(self, fork=name.removesuffix(SUFFIX))
 
 
 def _names(folder: Path, form: re.Pattern[str]) -> list[str]:

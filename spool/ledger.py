@@ -32,13 +32,13 @@ from spool.ledger_replay import Lines
 from spool.ledger_retaining import Undeclared
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
-from spool.ledger_transferring import Taken, Transferring, Written
+from spool.ledger_transferring import Arrival, Taken, Transferring, Written
 from spool.ranges import ChainRanges, Range
 from spool.states import By, LedgerError, State
 from spool.totals import Totals
 
 __all__ = [
-    "DISCARDED", "Answer", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition",
+    "DISCARDED", "Answer", "Arrival", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition",
     "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums", "Span",
     "State", "Taken", "Undeclared", "Written",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ at every moment.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spool.ledger_audit import DISCARDED
 from spool.ledger_db import Transaction
@@ -38,9 +38,27 @@ class LaneCounts:
 
 
 def counts(tx: Transaction) -> list[LaneCounts]:
-    """All lanes, by node and stream."""
-    query = "SELECT id, node, stream, in_doubt, partial FROM lane ORDER BY node, stream"
-    return [_lane(tx, *row) for row in tx.execute(query).fetchall()]
+    """All lanes, by node and stream; forks are counted with the lane whose numbers they have."""
+    query = "SELECT id, node, stream, in_doubt, partial FROM lane ORDER BY node, stream, fork"
+    found: dict[tuple[str, str], LaneCounts] = {}
+    for row in tx.execute(query).fetchall():
+        one = _lane(tx, *row)
+        lane = one.node, one.stream
+        found[lane] = _both(found[lane], one) if lane in found else one
+    return list(found.values())
+
+
+def _both(lane: LaneCounts, fork: LaneCounts) -> LaneCounts:
+    return replace(
+        lane,
+        segments={state: lane.segments[state] + fork.segments[state] for state in State},
+        records={state: lane.records[state] + fork.records[state] for state in State},
+        in_doubt=lane.in_doubt + fork.in_doubt,
+        partial=lane.partial + fork.partial,
+        exceptions=lane.exceptions + fork.exceptions,
+        bytes_pending=lane.bytes_pending + fork.bytes_pending,
+        first_pending=fork.first_pending if lane.first_pending is None else lane.first_pending,
+    )
 
 
 def _lane(

@@ -16,14 +16,16 @@ APPLICATION_ID = 0x41674272
 """``AgBr`` in ASCII; ``file ledger.db`` shows it."""
 
 _TABLES = {
+    # fork: empty, or the name of a segment whose number another one has, which is a lane of its own
     # in_doubt, partial: records; sums of what the audit says, which is pruned
     "lane": """(
         id INTEGER PRIMARY KEY,
         node TEXT NOT NULL,
         stream TEXT NOT NULL,
+        fork TEXT NOT NULL DEFAULT '',
         in_doubt INTEGER NOT NULL DEFAULT 0,
         partial INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (node, stream))""",
+        UNIQUE (node, stream, fork))""",
     "span": """(
         lane INTEGER NOT NULL REFERENCES lane,
         first INTEGER NOT NULL CHECK (first >= 1),
@@ -92,10 +94,13 @@ _TABLES = {
         last INTEGER NOT NULL CHECK (last >= first),
         PRIMARY KEY (serial, lane, first)) WITHOUT ROWID""",
     # every segment that was imported, also after its file is gone; of one number there may be forks
+    # unlinked: it names another one as its predecessor than the one that has that number here
     "imported": """(
         lane INTEGER NOT NULL REFERENCES lane,
         seq INTEGER NOT NULL,
         digest TEXT NOT NULL,
+        prev TEXT NOT NULL,
+        unlinked INTEGER NOT NULL DEFAULT 0,
         fork INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (lane, seq, digest)) WITHOUT ROWID""",
     # the newest receipt of each relay that was applied, and those that were made for each node
@@ -138,6 +143,7 @@ def create(tx: Transaction) -> None:
     for name, columns in _TABLES.items():
         tx.execute(f"CREATE TABLE {name} {columns}")
     tx.execute("CREATE INDEX batch_order ON batch (lane, first_seq, first_line)")
+    tx.execute("CREATE INDEX imported_odd ON imported (lane, seq) WHERE fork = 1 OR unlinked = 1")
     tx.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     tx.execute(f"PRAGMA user_version = {VERSION}")
 

@@ -52,16 +52,16 @@ class Span:
 
 def lane_id(tx: Transaction, lane: Lane) -> int | None:
     """The row of a lane; none before the lane's first segment."""
-    query = "SELECT id FROM lane WHERE node = ? AND stream = ?"
-    row = tx.execute(query, (lane.node, lane.stream)).fetchone()
+    query = "SELECT id FROM lane WHERE node = ? AND stream = ? AND fork = ?"
+    row = tx.execute(query, (lane.node, lane.stream, lane.fork)).fetchone()
     return None if row is None else int(row[0])
 
 
 def need_lane(tx: Transaction, lane: Lane) -> int:
     """The row of a lane, made when there is none."""
     tx.execute(
-        "INSERT INTO lane (node, stream) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (lane.node, lane.stream),
+        "INSERT INTO lane (node, stream, fork) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (lane.node, lane.stream, lane.fork),
     )
     found = lane_id(tx, lane)
     assert found is not None  # noqa: S101 - it was just made

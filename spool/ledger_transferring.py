@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from spool.lane import Lane
 from spool.ledger_audit import RecordException, write_exceptions
@@ -11,8 +12,9 @@ from spool.ledger_bounds import Bounds
 from spool.ledger_db import Transaction
 from spool.ledger_moves import Stretch, found_again, move
 from spool.ledger_retaining import Retaining
-from spool.ledger_spans import Span, lane_id, need_lane, put, spans
+from spool.ledger_spans import Span, lane_id, need_lane, put, span_at, spans
 from spool.ranges import Range
+from spool.statement import Statement
 from spool.states import By, State, may_move
 from spool.totals import Totals
 
@@ -32,6 +34,17 @@ class Written:
 
 Packed = dict[tuple[str, str], list[Range]]
 """The numbers of the segments in a bundle, by node and stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A receipt of a relay: its serial, and when the relay made it, ms since 1970 UTC.
+
+    Both are 0 before the first.
+    """
+
+    serial: int = 0
+    made_at: int = 0
 
 
 class Taken(StrEnum):
@@ -64,6 +77,24 @@ def read_packed(tx: Transaction, serial: int) -> Packed:
     for node, stream, first, last in rows:
         found.setdefault((node, stream), []).append(Range(first, last))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A segment of another node that is to be entered: its place, and what its seal says."""
+
+    lane: Lane
+    seq: int
+    digest: str
+    chain: str
+    prev: str
+    before: Totals
+    totals: Totals
+
+    @classmethod
+    def of(cls, lane: Lane, said: Statement, digest: str) -> "Arrival":
+        """The segment of ``lane`` whose seal says this, and has this digest."""
+        return cls(lane, said.seq, digest, said.chain, said.prev, said.before, said.totals)
 
 
 class Transferring(Retaining):
@@ -154,30 +185,15 @@ class Transferring(Retaining):
         with self._database.read() as tx:
             return _taken(tx, lane_id(tx, lane), seq, digest)
 
-    def take_in(
-        self, lane: Lane, seq: int, digest: str, chain: str, *, before: Totals, totals: Totals
-    ) -> Taken:
-        """Enter a segment whose file is durable, as pending; what it was.
+    def take_in_all(self, arrivals: Iterable[Arrival]) -> list[Taken]:
+        """Enter segments whose files are durable, as pending, all or none; what each of them was.
 
-        A duplicate changes nothing, unless it was lost here; a fork is noted, and its number keeps
-        what it had. Numbers may come in any order. Raises :class:`LedgerError` ``ledger.totals``.
+        A duplicate changes nothing, unless it was lost here; a fork is a lane of its own, and the
+        number keeps what it had. Numbers may come in any order. Raises :class:`LedgerError`
+        ``ledger.totals``.
         """
         with self._database.write() as tx:
-            row = need_lane(tx, lane)
-            found = _taken(tx, row, seq, digest)
-            if found is Taken.DUPLICATE:
-                return found
-            if found is Taken.AGAIN:
-                (span,) = spans(tx, row, seq, seq)
-                found_again(tx, row, span, Stretch(seq, seq, before, before + totals))
-                return found
-            tx.execute(
-                "INSERT INTO imported (lane, seq, digest, fork) VALUES (?, ?, ?, ?)",
-                (row, seq, digest, found is Taken.FORK),
-            )
-            if found is Taken.NEW:
-                put(tx, row, Span(chain, seq, seq, State.PENDING, before, totals))
-        return found
+            return [_take_in(tx, each) for each in arrivals]
 
     def imported_digest(self, lane: Lane, seq: int) -> str | None:
         """The digest of the segment that was imported with this number; None for one that was not."""
@@ -188,6 +204,18 @@ class Transferring(Retaining):
             ).fetchone()
         return None if row is None else str(row[0])
 
+    def imported_digests(self, lane: Lane, numbers: Range) -> dict[int, set[str]]:
+        """The digests of all that ever came with these numbers, forks among them."""
+        found: dict[int, set[str]] = {}
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT seq, digest FROM imported WHERE lane = ? AND seq BETWEEN ? AND ?",
+                (lane_id(tx, lane), numbers.first, numbers.last),
+            ).fetchall()
+        for seq, digest in rows:
+            found.setdefault(seq, set()).add(digest)
+        return found
+
     def forks(self, lane: Lane) -> list[tuple[int, str]]:
         """Number and digest of each fork."""
         with self._database.read() as tx:
@@ -196,17 +224,43 @@ class Transferring(Retaining):
                 (lane_id(tx, lane),),
             ).fetchall()
 
+    def unlinked(self, lane: Lane) -> list[int]:
+        """The numbers whose predecessor here is not the one that they name."""
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT seq FROM imported WHERE lane = ? AND unlinked = 1 AND fork = 0 ORDER BY seq",
+                (lane_id(tx, lane),),
+            ).fetchall()
+        return [seq for (seq,) in rows]
+
+    def fork_lanes(self, spool: Path) -> list[Lane]:
+        """The lanes of all forks."""
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT node, stream, fork FROM lane WHERE fork <> '' ORDER BY node, stream, fork"
+            ).fetchall()
+        return [Lane(spool, *row) for row in rows]
+
+    def pending_lanes(self, spool: Path) -> list[Lane]:
+        """The lanes, forks among them, in which something is pending."""
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT node, stream, fork FROM lane WHERE EXISTS"
+                " (SELECT 1 FROM span WHERE span.lane = lane.id AND state = 'pending')"
+            ).fetchall()
+        return [Lane(spool, *row) for row in rows]
+
     def next_receipt(self, node: str, at: int) -> int:
         """The serial of a receipt that is made for ``node``."""
         return self._count_receipt(node, at, made=True)
 
-    def receipt_from(self, relay: str) -> int:
-        """The serial of the newest receipt of ``relay`` that was applied; 0 before the first."""
+    def newest_receipt(self, relay: str) -> Heard:
+        """The newest receipt of ``relay`` that was applied."""
         with self._database.read() as tx:
             row = tx.execute(
-                "SELECT serial FROM receipt WHERE peer = ? AND made = 0", (relay,)
+                "SELECT serial, at FROM receipt WHERE peer = ? AND made = 0", (relay,)
             ).fetchone()
-        return 0 if row is None else int(row[0])
+        return Heard() if row is None else Heard(*row)
 
     def _count_receipt(self, peer: str, at: int, *, made: bool) -> int:
         with self._database.write() as tx:
@@ -251,7 +305,7 @@ class Transferring(Retaining):
     def note_receipt(
         self, relay: str, serial: int, at: int, missing: Iterable[tuple[Lane, Range]]
     ) -> None:
-        """A receipt was applied; ``missing`` are the numbers that it asks for."""
+        """A receipt that was made at ``at`` was applied; ``missing`` are numbers that it asks for."""
         with self._database.write() as tx:
             tx.execute(
                 "INSERT INTO receipt (peer, made, serial, at) VALUES (?, 0, ?, ?)"
@@ -273,6 +327,47 @@ class Transferring(Retaining):
                 (lane_id(tx, lane),),
             ).fetchall()
         return [Range(*row) for row in rows]
+
+
+def _take_in(tx: Transaction, one: Arrival) -> Taken:
+    row = need_lane(tx, one.lane)
+    found = _taken(tx, row, one.seq, one.digest)
+    if found is Taken.DUPLICATE:
+        return found
+    if found is Taken.AGAIN:
+        (span,) = spans(tx, row, one.seq, one.seq)
+        stretch = Stretch(one.seq, one.seq, one.before, one.before + one.totals)
+        found_again(tx, row, span, stretch)
+        return found
+    unlinked = False
+    if found is Taken.NEW:
+        before = span_at(tx, row, one.seq - 1)
+        held = _held(tx, row, one.seq - 1)
+        if before is not None and before.chain == one.chain and held is not None:
+            unlinked = held[0] != one.prev
+        after = span_at(tx, row, one.seq + 1)
+        next_ = _held(tx, row, one.seq + 1)
+        if after is not None and after.chain == one.chain and next_ is not None:
+            tx.execute(
+                "UPDATE imported SET unlinked = ? WHERE lane = ? AND seq = ? AND fork = 0",
+                (next_[1] != one.digest, row, one.seq + 1),
+            )
+    tx.execute(
+        "INSERT INTO imported (lane, seq, digest, prev, unlinked, fork) VALUES (?, ?, ?, ?, ?, ?)",
+        (row, one.seq, one.digest, one.prev, unlinked, found is Taken.FORK),
+    )
+    span = Span(one.chain, one.seq, one.seq, State.PENDING, one.before, one.totals)
+    if found is Taken.FORK:
+        row = need_lane(tx, one.lane.fork_of(one.seq, one.digest))
+    put(tx, row, span)
+    return found
+
+
+def _held(tx: Transaction, lane: int, seq: int) -> tuple[str, str] | None:
+    """Digest and predecessor of the imported segment that has this number."""
+    query = "SELECT digest, prev FROM imported WHERE lane = ? AND seq = ? AND fork = 0"
+    found: tuple[str, str] | None = tx.execute(query, (lane, seq)).fetchone()
+    return found
 
 
 def _taken(tx: Transaction, lane: int | None, seq: int, digest: str) -> Taken:

@@ -98,6 +98,13 @@ class Sealer:
         """Seal a loss record. Raises :class:`OSError`."""
         return self._seal_bare("loss", lost)
 
+    def leave_fork(self) -> Statement:
+        """Begin a new chain by a heartbeat: somebody else has given out numbers of the present one.
+
+        Raises :class:`OSError`.
+        """
+        return self._seal_bare("heartbeat", None, forked=True)
+
     def settle_head(self, known: int = 0) -> Statement | None:
         """Finish a sealing that a crash left half done, and see to it that the lane has a head.
 
@@ -130,7 +137,7 @@ class Sealer:
             sha256=written.sha256,
         )
 
-    def _seal_bare(self, reason: str, lost: Lost | None) -> Statement:
+    def _seal_bare(self, reason: str, lost: Lost | None, *, forked: bool = False) -> Statement:
         path, fd = begin_file(self._disk, self.lane, self._clock)
         try:
             said = Statement(
@@ -149,14 +156,14 @@ class Sealer:
                 reason=reason,
                 lost=lost,
             )
-            return self._place(path, fd, said)
+            return self._place(path, fd, said, forked=forked)
         finally:
             self._disk.close(fd)
 
-    def _place(self, path: Path, fd: int, said: Statement) -> Statement:
+    def _place(self, path: Path, fd: int, said: Statement, *, forked: bool = False) -> Statement:
         """Seal the file behind ``fd`` as the next of the chain, saying what ``said`` says."""
         with chain_lock(self.lane):
-            after = self._chain.next()
+            after = self._chain.next(forked=forked)
             said = replace(
                 said,
                 chain=after.chain,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bridge.transfer.exporting import Exported
     from spool.ranges import Range
 
+PARTLY = 3
 SIZE_MAX = "4000000000"
 """Bytes of a bundle: what the oldest file systems of sticks take."""
 
@@ -92,12 +93,22 @@ def command(
             found = packer.these(_asked_for(session, resend))
         else:
             states = ("pending", "exported") if again else ("pending",)
-            found = packer.waiting(wanted_of(states, streams, since, until, segments))
+            wanted = wanted_of(states, streams, since, until, segments)
+            found = packer.waiting(wanted, dry_run=dry_run)
         total = sum(each.packed.size for each in found)
         with bar_of(session, "writing", 2 * total) as progress:
             done = packer.pack(found, order, progress, dry_run=dry_run)
-    answer = {"dry_run": dry_run, "bundles": [_answer(each) for each in done]}
+    for name in packer.mended:
+        session.note(
+            f"{name} is missing or damaged: its loss is declared, the next export says so."
+        )
+    answer = {
+        "dry_run": dry_run,
+        "bundles": [_answer(each) for each in done],
+        "damaged": packer.mended,
+    }
     session.result(answer, lambda: _show(session, done, dry_run=dry_run))
+    session.finish(PARTLY if packer.mended else 0)
 
 
 def _place(target: Path) -> tuple[Path, str | None]:

@@ -29,6 +29,7 @@ def give_back(
             other.name,
             SYSTEM_CLOCK,
             config.transfer.return_text,
+            dry_run=dry_run,
         )
     token = token_for_return(config, session.license_keys, session.signing_key.public, other.name)
     waiting = sum(

@@ -86,6 +86,8 @@ def _inspect_container(
     good = judged.error is None and not judged.problems
     if session.as_json:
         said = {"path": str(path), "kind": judged.kind, "valid": good, **judged.answer}
+        if records is not None and good:
+            said["lines"] = _lines(session, path, key_files, _count(records))
         error = judged.error or next(iter(judged.problems), None)
         if error is not None:
             said["error"] = {"id": error.id, "message": error.message, "hint": error.hint}
@@ -108,6 +110,29 @@ def _inspect_container(
                     sys.stdout.buffer.write(record)
         sys.stdout.buffer.flush()
     session.finish(0 if good else VerificationError.exit_code)
+
+
+def _lines(
+    session: Session, path: Path, key_files: tuple[Path, ...], count: int | None
+) -> list[str]:
+    """The first ``count`` lines of a bundle, as text."""
+    lines: list[str] = []
+    size = 0
+    for raw in records_of(session, path, key_files):
+        for line in BytesIO(raw):
+            if len(lines) == count:
+                return lines
+            size += len(line)
+            if size > ANSWER_MAX:
+                raise _too_many()
+            lines.append(line[:-1].decode("utf-8", "backslashreplace"))
+    return lines
+
+
+def _too_many() -> click.UsageError:
+    return click.UsageError(
+        f"These are more than {ANSWER_MAX} bytes; give --records a number, or leave --json out."
+    )
 
 
 def _tell(session: Session, path: Path, found: Found, *, records: str | None) -> None:
@@ -177,10 +202,7 @@ def _read(session: Session, segment: Segment, found: Found, count: int | None) -
                 left = None if left is None else left - 1
                 held += len(line)
                 if session.as_json and held > ANSWER_MAX:
-                    raise click.UsageError(
-                        f"These are more than {ANSWER_MAX} bytes; give --records a number, "
-                        "or leave --json out."
-                    )
+                    raise _too_many()
                 _show_line(session, found, line)
     except VerificationError as error:
         found.error = error

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from keys.errors import BridgeError, ConfigError, VerificationError
 from keys.rotation import Rotation
 from spool.clock import rfc3339
 from spool.frames import FrameDecoder
-from spool.ranges import format_ranges
+from spool.ranges import Range, format_ranges
 from spool.safefile import open_regular
 from spool.statement import Statement
 
@@ -153,6 +154,7 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
                 "node": lane.node,
                 "stream": lane.stream,
                 "ranges": format_ranges(lane.ranges),
+                "gaps": format_ranges(_gaps(lane.ranges)),
                 "records": lane.records,
                 "raw_size": lane.raw_size,
                 "first_at": None if lane.first_at is None else rfc3339(lane.first_at),
@@ -180,8 +182,15 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
             f"  {lane.node}/{lane.stream} {format_ranges(lane.ranges)} of {lane.head_seq}: "
             f"{lane.records} records, {lane.raw_size} bytes{times}"
         )
+        if gaps := _gaps(lane.ranges):
+            head.append(f"    without {format_ranges(gaps)}, which lie between them")
         head += [f"    declares the loss of {r or 'unnumbered records'}" for r, _ in lane.lost]
     judged.lines[:0] = head
+
+
+def _gaps(ranges: Sequence[Range]) -> list[Range]:
+    """The numbers between ``ranges`` that are in none of them."""
+    return [Range(a.last + 1, b.first - 1) for a, b in pairwise(ranges)]
 
 
 def _return(found: "ReturnBundle", judged: Judged) -> None:
@@ -200,6 +209,7 @@ def _return(found: "ReturnBundle", judged: Judged) -> None:
                 "stream": lane.stream,
                 "missing": format_ranges(lane.missing),
                 "refused": len(lane.refused),
+                "forks": [fork.span.first for fork in lane.forks],
                 "texts": sorted({each.text for each in lane.refused if each.text}),
                 "in_doubt": lane.in_doubt,
                 "spans": [
@@ -225,10 +235,12 @@ def _return(found: "ReturnBundle", judged: Judged) -> None:
         more = ", …" if len(lane.spans) > _SHOWN else ""
         judged.lines.append(f"    {lane.stream}: {spans or 'nothing'}{more}")
         if lane.refused:
-            judged.lines.append(f"      {len(lane.refused)} records refused")
+            words = ", ".join(sorted({each.code for each in lane.refused}))
+            judged.lines.append(f"      {len(lane.refused)} records refused ({words})")
             judged.lines += [
                 f"      the beacon's words: {text}"
                 for text in sorted({each.text for each in lane.refused if each.text})
             ]
+        judged.lines += [f"      fork: {fork.span.first} {fork.span.state}" for fork in lane.forks]
         if lane.missing:
             judged.lines.append(f"      never came: {format_ranges(lane.missing)}")

@@ -63,7 +63,6 @@ class Inbox:
         self._next = now + LOOK_EVERY_S
         try:
             ready = self._ready(folder)
-            self._said = ""
         except OSError as error:
             self._say(explained(error, "look into the inbox").message)
             return False
@@ -102,13 +101,18 @@ class Inbox:
             # The medium may have been taken out: the same file is tried again when it is back.
             self._say(explained(error, "import a bundle").message)
         else:
+            self._said = ""
             for line in found.lines(path):
                 self._tell(Event("transfer.imported", line, fields | {"from": found.sender}))
             self._rename(path, "refused" if found.nothing else "imported")
 
     def _rename(self, path: Path, ending: str) -> None:
+        target, count = path.with_name(f"{path.name}.{ending}"), 1
+        while target.exists():  # nothing is deleted
+            count += 1
+            target = path.with_name(f"{path.name}.{count}.{ending}")
         try:
-            path.rename(path.with_name(f"{path.name}.{ending}"))
+            path.rename(target)
         except OSError as error:
             self._say(explained(error, "rename what was imported").message)
 

@@ -122,6 +122,9 @@ class Outbox:
         order = order_for(config, peer.name, folder, peer.age, _NOTE)
         for each in packer.pack(found, order, self._moved):
             self._tell(_packed(each))
+        for name in packer.mended:
+            message = "A segment is missing or damaged; the loss is declared."
+            self._tell(Event("spool.gap", message, {"segment": name}))
 
     def _take_back(self, folder: Path) -> bool:
         """Make pending what lies in the folder still; the files go after the ledger knows."""

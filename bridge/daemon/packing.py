@@ -1,20 +1,34 @@
 """What a node packs into bundles, for whoever asks: a person, or the daemon's outbox."""
 
 import shutil
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bridge.config.model import ONE_WAY, Config
+from bridge.egress.mending import Mender
 from bridge.egress.selection import Wanted, choose
-from bridge.transfer.exporting import Chosen, Exported, Exporter, Order, chosen, parted
+from bridge.transfer.exporting import (
+    MANIFEST_ROOM,
+    Chosen,
+    Exported,
+    Exporter,
+    Order,
+    chosen,
+    parted,
+)
+from bridge.transfer.manifest import name_of
+from bridge.transfer.sources import DamagedSourceError
+from bridge.transfer.ustar import BLOCK
 from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
 from spool.clock import Clock
-from spool.durable import explained
+from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
 from spool.lane import Lane
 from spool.ledger import Ledger, State
 from spool.ranges import Range
+from spool.sealing import Sealer
 from spool.streams import STREAMS
 
 
@@ -26,13 +40,29 @@ class Packer:
         self._signer = signer
         self._ledger = ledger
         self._clock = clock
+        self.mended: list[str] = []
+        """Members that were missing or damaged: their loss is declared, the rest goes on."""
 
-    def waiting(self, wanted: Wanted) -> list[Chosen]:
-        """What of this node's lanes is wanted and held.
+    def waiting(self, wanted: Wanted, *, dry_run: bool = False) -> list[Chosen]:
+        """What of this node's lanes is wanted and held; what is damaged is mended before.
 
         Where nothing ever comes back, each bundle repeats what is in fewer than ``transfer.repeat``.
         Raises :class:`SpoolError` ``disk.*`` or :class:`VerificationError`.
         """
+        try:
+            if not dry_run:
+                self._mend_missing(wanted)
+        except OSError as error:
+            raise explained(error, "read the segments") from error
+        while True:
+            try:
+                return self._waiting(wanted)
+            except DamagedSourceError as error:
+                if dry_run:
+                    raise
+                self._mend(error)
+
+    def _waiting(self, wanted: Wanted) -> list[Chosen]:
         spool, node = self._config.spool.path, self._config.node
         lanes = [Lane(spool, node, name) for name in sorted(STREAMS)]
         repeats = self._config.transfer.receipts == ONE_WAY and State.EXPORTED not in wanted.states
@@ -63,10 +93,11 @@ class Packer:
         Raises as :meth:`waiting` does.
         """
         spool, node = self._config.spool.path, self._config.node
+        streams = sorted(set(numbers) & set(STREAMS))
         try:
             return [
                 each
-                for stream in sorted(numbers)
+                for stream in streams
                 for each in chosen(Lane(spool, node, stream), numbers[stream])
             ]
         except OSError as error:
@@ -90,7 +121,8 @@ class Packer:
         parts = list(parted(found, order.size_max))
         total = sum(each.packed.size for each in found)
         try:
-            if not dry_run and total > shutil.disk_usage(order.folder).free:
+            room = total + len(found) * (MANIFEST_ROOM + 2 * BLOCK)
+            if not dry_run and room > shutil.disk_usage(order.folder).free:
                 raise SpoolError(
                     "disk.full",
                     f"There is no room for {total} bytes where the bundles go.",
@@ -102,9 +134,54 @@ class Packer:
                     f"It takes {len(parts)} bundles, and --to names one file.",
                     "Name a folder with --to.",
                 )
-            return [exporter.export(part, order, progress, dry_run=dry_run) for part in parts]
+            done = [self._one(exporter, part, order, progress, dry_run=dry_run) for part in parts]
         except OSError as error:
             raise explained(error, "write a bundle") from error
+        return [each for each in done if each is not None]
+
+    def _one(
+        self,
+        exporter: Exporter,
+        part: Sequence[Chosen],
+        order: Order,
+        progress: Callable[[int], None],
+        *,
+        dry_run: bool,
+    ) -> Exported | None:
+        """One bundle, without what turns out to be damaged; None where nothing else was in it."""
+        while part:
+            try:
+                return exporter.export(part, order, progress, dry_run=dry_run)
+            except DamagedSourceError as error:
+                self._mend(error)
+                part = [each for each in part if each.packed.name != error.name]
+        return None
+
+    def _mend(self, error: DamagedSourceError) -> None:
+        _, node, stream, file = error.name.split("/")
+        self._mender(Lane(self._config.spool.path, node, stream)).mend(int(file[:12]))
+        self.mended.append(error.name)
+
+    def _mend_missing(self, wanted: Wanted) -> None:
+        """Declare what waits and has no file: no bundle will ever carry it."""
+        for name in sorted(STREAMS):
+            lane = Lane(self._config.spool.path, self._config.node, name)
+            if not wanted.wants(lane):
+                continue
+            held = list(lane.sealed_numbers())
+            for span in self._ledger.spans(lane, State.PENDING):
+                seq = span.first
+                for there in (*held[bisect_left(held, seq) :], span.last + 1):
+                    if seq < min(there, span.last + 1):
+                        self._mender(lane).mend(seq)
+                        self.mended.append(name_of(lane.node, lane.stream, seq))
+                    seq = there + 1
+                    if seq > span.last:
+                        break
+
+    def _mender(self, lane: Lane) -> Mender:
+        sealer = Sealer(OS_DISK, lane, self._signer, self._clock)
+        return Mender(OS_DISK, sealer, self._ledger, self._clock)
 
     def _of(self, lanes: Sequence[Lane], wanted: Wanted) -> list[Chosen]:
         found: list[Chosen] = []

@@ -11,9 +11,9 @@ from bridge.daemon.roomwatch import room_watch_for
 from bridge.daemon.tokens import keeper_for
 from bridge.license.judgement import Licensed
 from bridge.transfer.agefile import Secret
+from bridge.transfer.applying import Applied, apply
 from bridge.transfer.bundle import Bundle, ReturnBundle, opened
 from bridge.transfer.importing import Importer, Outcome
-from bridge.transfer.returning import Applied, apply
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import BridgeError, VerificationError
 from keys.truststore import TRUST_NAME, TrustStore
@@ -24,6 +24,7 @@ from spool.errors import SpoolError
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, Taken
 from spool.ranges import format_ranges
+from spool.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ class Received:
         """Whether something of it was refused, is missing, or is a fork."""
         if self.outcome is not None:
             found = self.outcome
-            return bool(found.refused or found.gaps or found.forks or found.problems)
-        return self.applied is not None and bool(self.applied.missing or self.applied.foreign)
+            return bool(
+                found.refused or found.gaps or found.forks or found.unlinked or found.problems
+            )
+        told = self.applied
+        return told is not None and bool(told.missing or told.foreign or told.forks)
 
     @property
     def nothing(self) -> bool:
@@ -87,25 +91,43 @@ class Received:
     def lines(self, path: Path) -> Iterator[str]:
         """For people."""
         if self.outcome is not None:
-            found = self.outcome
-            yield (
-                f"{path}: from {self.sender}, {found.new} segments are new, {found.duplicate} were "
-                f"here already, {len(found.refused)} are refused."
-            )
-            for problem in found.problems:
-                yield f"  {problem.message} [{problem.id}]"
-            for each in found.refused:
-                yield f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]"
-            for fork in found.forks:
-                yield f"  FORK {fork.name}: another segment has its number; both are kept."
-            for (node, stream), ranges in found.gaps.items():
-                yield f"  GAP {node}/{stream}: {format_ranges(ranges)} never came."
+            yield from self._taken(self.outcome, path)
         if self.applied is not None:
-            told = self.applied
+            yield from self._heard(self.applied, path)
+
+    def _taken(self, found: Outcome, path: Path) -> Iterator[str]:
+        yield (
+            f"{path}: from {self.sender}, {found.new} segments are new, {found.duplicate} were "
+            f"here already, {len(found.refused)} are refused."
+        )
+        for problem in found.problems:
+            yield f"  {problem.message} [{problem.id}]"
+        for each in found.refused:
+            yield f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]"
+        for fork in found.forks:
+            yield f"  FORK {fork.name}: another segment has its number; both are kept and sent."
+        for odd in found.unlinked:
+            yield f"  FORK {odd.name}: the segment before it here is not the one that it follows."
+        for (node, stream), ranges in found.gaps.items():
+            yield f"  GAP {node}/{stream}: {format_ranges(ranges)} never came."
+
+    def _heard(self, told: Applied, path: Path) -> Iterator[str]:
+        if told.stale:
+            yield f"{path}: by relay {self.sender} (key {self.key.id[:16]})."
+            yield "  It is no newer than one that was applied already: nothing was changed."
+            return
+        yield (
+            f"{path}: by relay {self.sender} (key {self.key.id[:16]}), {told.delivered} records "
+            f"are delivered, {told.quarantined} refused, {told.pending} on their way."
+        )
+        if told.missing:
+            yield f"  {told.missing} segments never came there: bridge export --resend {path}"
+        for stream, seq in told.forks:
             yield (
-                f"{path}: by relay {self.sender} (key {self.key.id[:16]}), {told.delivered} records "
-                f"are delivered, {told.quarantined} refused, {told.pending} on their way."
+                f"  FORK {stream} {seq}: another segment came there with this number; if no backup "
+                "was restored here, somebody else seals in this node's name."
             )
+<<<<<<< HEAD
             if told.stale:
                 yield "  It is older than one that was applied already."
             if told.missing:
@@ -117,6 +139,14 @@ class Received:
                 yield f"  {problem.hint} [{problem.id}]"
             if self.token:
                 yield "  A license token came with it."
+=======
+        for stream, seq in told.foreign:
+            yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
+        for problem in _foreign(told):
+            yield f"  {problem.hint} [{problem.id}]"
+        if self.token:
+            yield "  A license token came with it."
+>>>>>>> 2681331 (Bundles are copied by the kernel and judged as the medium gives them back; imports go in groups; forks are sent and receipted)
 
 
 def _foreign(applied: Applied) -> Iterator[VerificationError]:
@@ -214,6 +244,9 @@ class Receiver:
             discover(self._ledger, lane)
         applied = apply(self._ledger, spool, node, found, SYSTEM_CLOCK, dry_run=dry_run)
         if not dry_run:
+            for stream in applied.forked:
+                lane = Lane(spool, node, stream)
+                Sealer(OS_DISK, lane, self._signer, SYSTEM_CLOCK).leave_fork()
             keeper = keeper_for(self._config, self._signer)
             keeper.heard(node, found.receipt.made_at)
             if found.token is not None:

@@ -23,7 +23,7 @@ from spool.durable import Disk, explained
 from spool.egressfile import LaneFailure, write_egress_state
 from spool.frontier import write_frontier
 from spool.lane import Lane, lanes
-from spool.ledger import Ledger, State
+from spool.ledger import Ledger
 from spool.streams import STREAMS
 from spool.waking import asked_at
 
@@ -269,14 +269,14 @@ class Engine:
 
     def _find_news(self) -> None:
         news = []
-        for lane in lanes(self._spool):
+        for lane in (*lanes(self._spool), *self._ledger.fork_lanes(self._spool)):
             if lane not in self._known and lane.stream in STREAMS:
                 state = LaneState(self._new_sender(lane), STREAMS[lane.stream].rank)
                 with self._changed:
                     self._known[lane] = state
                     self._lanes.states.append(state)
             try:
-                if discover(self._ledger, lane):
+                if not lane.fork and discover(self._ledger, lane):
                     news.append(lane)
                 failure = None
             except (BridgeError, OSError) as error:
@@ -284,11 +284,7 @@ class Engine:
             if lane in self._known:
                 with self._changed:
                     self._looked(self._known[lane], failure)
-        news += [
-            Lane(self._spool, counts.node, counts.stream)
-            for counts in self._ledger.counts()
-            if counts.segments[State.PENDING]
-        ]
+        news += self._ledger.pending_lanes(self._spool)
         with self._changed:
             for lane in news:
                 if lane in self._known:
@@ -315,7 +311,8 @@ class Engine:
     def _write_frontiers(self) -> None:
         with self._changed:
             dirty, self._dirty = self._dirty, set()
-        for lane in dirty:
+        # The file of a frontier has room for one chain's numbers once: a fork has none.
+        for lane in (each for each in dirty if not each.fork):
             try:
                 write_frontier(self._disk, lane, self._ledger.delivered_ranges(lane))
             except OSError as error:

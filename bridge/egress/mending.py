@@ -47,8 +47,10 @@ class Mender:
         for batch in self._ledger.open_batches(self._lane):
             if batch.bounds.first_seq <= seq <= batch.bounds.last_seq:
                 self._ledger.withdraw(batch.id)
-        spans = self._ledger.spans(self._lane, State.PENDING)
-        span = next(found for found in spans if found.first <= seq <= found.last)
+        spans = self._ledger.spans(self._lane, State.PENDING, State.EXPORTED)
+        span = next((found for found in spans if found.first <= seq <= found.last), None)
+        if span is None:  # somebody else was faster
+            return seq, seq
         last = self._last_missing(seq, span.last)
         before = totals_within(self._lane, span, seq)
         after = span.after if last == span.last else totals_within(self._lane, span, last + 1)
@@ -67,7 +69,7 @@ class Mender:
             self._lane,
             seq,
             last,
-            source=State.PENDING,
+            source=span.state,
             target=State.LOST,
             by=By.LOSS,
             before_first=before,

@@ -33,8 +33,16 @@ def crossing(
                 yield Problem(
                     "transfer.fork",
                     f"{len(forks)} segments of {name} have a number that another one has, first "
-                    f"{forks[0][0]}; the first that came is sent.",
+                    f"{forks[0][0]}; all of them are sent.",
                     "Ask the node's operator which machine made the others; both are kept.",
+                )
+            if unlinked := ledger.unlinked(lane):
+                yield Problem(
+                    "transfer.unlinked",
+                    f"Segment {unlinked[0]} of {name} follows another one than came here; so do "
+                    f"{len(unlinked) - 1} more.",
+                    "Ask the node's operator for all that has the number before it: two machines may "
+                    "seal in one name.",
                 )
         elif missing := ledger.missing(lane):
             yield Problem(

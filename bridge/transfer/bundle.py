@@ -5,11 +5,12 @@ it names; only then is a segment looked at, in place.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 
 from bridge.transfer import agefile, manifest, receipt, ustar
 from bridge.transfer.enclosing import read_rotations, refused
@@ -19,6 +20,7 @@ from keys import dsse
 from keys.ed25519 import PublicKey
 from keys.errors import VerificationError
 from keys.rotation import Rotation
+from spool.errors import SpoolError
 from spool.safefile import open_regular
 from spool.segment import Segment
 
@@ -79,7 +81,7 @@ def opened(
     ``identity`` opens it if it is encrypted, into a file without a name below ``folder`` (None: where
     temporary files are). Raises :class:`VerificationError` ``container.*``, ``age.*``, ``envelope.*``,
     ``json.*``, ``document.*``, ``key.untrusted``, ``signature.bad``, ``manifest.*``, ``bundle.*``,
-    ``receipt.*`` or ``file.kind``, or :class:`OSError`.
+    ``receipt.*`` or ``file.kind``, :class:`SpoolError` ``import.room``, or :class:`OSError`.
     """
     fd = open_regular(path, own=False)
     with os.fdopen(fd, "rb") as file:
@@ -93,6 +95,13 @@ def opened(
                 "age.no_identity",
                 "It is encrypted, and there is no identity here that could open it.",
                 "Give one with --identity FILE.",
+            )
+        size, free = os.fstat(fd).st_size, shutil.disk_usage(folder or gettempdir()).free
+        if size > free:
+            raise SpoolError(
+                "import.room",
+                f"It is opened into a file of {size} bytes, and there are {free} free for that.",
+                "Make room on the spool's disk; nothing was taken.",
             )
         with TemporaryFile(dir=folder) as clear:
             agefile.decrypt(file, clear, identity)

@@ -1,6 +1,7 @@
 """Packs segments into bundles: chosen, signed, written, read back, and only then called exported."""
 
 import secrets
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,17 @@ from bridge.transfer import manifest as manifests
 from bridge.transfer import ustar
 from bridge.transfer.bundle import MANIFEST_NAME
 from bridge.transfer.enclosing import rotation_members
-from bridge.transfer.manifest import SEGMENTS_MAX, Manifest, Packed, numbers_of, sums_of
+from bridge.transfer.manifest import (
+    SEGMENTS_MAX,
+    Manifest,
+    Packed,
+    name_of,
+    numbers_of,
+    sums_of,
+)
 from bridge.transfer.slip import slip_of
-from bridge.transfer.writing import Medium, Source, write
+from bridge.transfer.sources import DamagedSourceError, Source, Stored
+from bridge.transfer.writing import Medium, write
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
@@ -63,17 +72,20 @@ class Order:
 def chosen(lane: Lane, numbers: Sequence[Range]) -> Iterator[Chosen]:
     """The segments of ``lane`` with these numbers, ascending; what is missing is left out.
 
-    Raises :class:`VerificationError` for one that is no segment, or :class:`OSError`.
+    Raises :class:`DamagedSourceError` for one that is no segment, or :class:`OSError`.
     """
+    held = list(lane.sealed_numbers())
     for each in numbers:
-        for seq in range(each.first, each.last + 1):
+        # Numbers may come from outside: what is held is gone through, not what is named.
+        for seq in held[bisect_left(held, each.first) : bisect_right(held, each.last)]:
             try:
-                segment = Segment.open(lane.segment(seq))
+                with Segment.open(lane.segment(seq)) as segment:
+                    segment.check_place(lane.node, lane.stream, seq)
+                    said, digest, size = segment.statement, segment.digest, segment.stored_size
             except FileNotFoundError:
                 continue
-            with segment:
-                segment.check_place(lane.node, lane.stream, seq)
-                said, digest, size = segment.statement, segment.digest, segment.stored_size
+            except VerificationError as error:
+                raise DamagedSourceError(name_of(lane.node, lane.stream, seq)) from error
             yield Chosen(lane, said, Packed(lane.node, lane.stream, seq, size, digest))
 
 
@@ -154,7 +166,8 @@ class Exporter:
         for member, data in self._rotations:
             yield Source(member.name, member.size, data)
         for each in part:
-            yield Source(each.packed.name, each.packed.size, each.lane.segment(each.packed.seq))
+            stored = Stored(each.lane.segment(each.packed.seq), each.said.size, each.said.sha256)
+            yield Source(each.packed.name, each.packed.size, stored)
 
     def _manifest(
         self, part: Sequence[Chosen], order: Order, identity: str, serial: int, now: int
@@ -179,7 +192,7 @@ class Exporter:
             order.sender,
             order.recipient,
             manifests.check_note(order.note),
-            self._ledger.receipt_from(order.recipient),
+            self._ledger.newest_receipt(order.recipient).serial,
             tuple(lanes),
             packed,
             tuple(member for member, _ in self._rotations),

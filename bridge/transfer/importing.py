@@ -1,33 +1,35 @@
 """Takes bundles in: each segment is verified in the bundle, copied, verified again, and then counted.
 
 The ledger alone decides what is new: it remembers the digest of every number that ever came, also when
-its file is gone. A crash leaves at most a file that the next import of the same bundle replaces.
+its file is gone. A crash leaves at most files that the next import replaces. One import at a time.
 """
 
-import os
-import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
+from bridge.transfer.judging import Judge, side_by_side
 from bridge.transfer.manifest import Manifest, Packed, unlike
-from keys.ed25519 import PublicKey
+from bridge.transfer.storing import MediumError, Store, of_the_medium
 from keys.errors import BridgeError, VerificationError, shown
 from keys.truststore import TrustStore
+from spool import locks
 from spool.chain import NEW_CHAIN_STEP
 from spool.discovery import said_by
-from spool.durable import Disk, explained, make_folders
-from spool.frames import FrameDecoder
+from spool.durable import Disk, explained
 from spool.lane import Lane
-from spool.ledger import Ledger, State, Taken
+from spool.ledger import Arrival, Ledger, State, Taken
 from spool.ranges import Range, join_ranges
-from spool.segment import Segment
 from spool.statement import Statement
-from spool.streams import STREAMS
 
-PIECE = 1 << 20
+GROUP = 64
+"""Segments that are entered together: one transaction, one sync of a folder."""
+LOCK_NAME = "import.lock"
+_WAIT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,33 @@ class Outcome:
     duplicate: int = 0
     refused: list[Refusal] = field(default_factory=list)
     forks: list[Packed] = field(default_factory=list)
+    unlinked: list[Packed] = field(default_factory=list)
+    """They name another predecessor than the one that came here."""
     gaps: dict[tuple[str, str], list[Range]] = field(default_factory=dict)
     records: int = 0
     problems: list[VerificationError] = field(default_factory=list)
     """What the manifest says of its lanes, and its segments do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A segment that is good, and its copy; none where there is nothing to do."""
+
+    said: Statement
+    found: Taken
+    copy: Path | None
+
+
+Known = Mapping[tuple[str, str], Mapping[int, AbstractSet[str]]]
+"""The digests of all that came before, by lane and number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Who judges a bundle's segments, and who stores them."""
+
+    judge: Judge
+    store: Store
 
 
 class Importer:
@@ -63,51 +88,46 @@ class Importer:
         self._trust = trust
         self._name = name
         self._disk = disk
-        self._decoder = FrameDecoder()
 
     def take(
         self, bundle: Bundle, progress: Callable[[int], None] = lambda _: None, *, dry_run: bool
     ) -> Outcome:
         """Take in what is good of ``bundle``; what is not is refused by itself.
 
-        Raises :class:`VerificationError` ``bundle.recipient`` or ``bundle.own``, before anything is
-        taken, :class:`SpoolError` where the spool cannot be written, or :class:`OSError` where the
-        medium cannot be read.
+        Waits while another import goes on. Raises :class:`VerificationError` ``bundle.recipient`` or
+        ``bundle.own``, before anything is taken, :class:`SpoolError` where the spool cannot be
+        written, or :class:`OSError` where the medium cannot be read.
         """
         said = bundle.manifest
-        self._check_ends(said)
+        self._check_for_us(said)
         outcome = Outcome()
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
-        for packed in said.members:
-            lane = Lane(self._spool, packed.node, packed.stream)
-            try:
-                found, statement = self._take_one(bundle, lane, packed, dry_run=dry_run)
-            except _MediumError as error:
-                raise error.why from error
-            except OSError as error:
-                raise explained(error, "import a segment") from error
-            except VerificationError as error:
-                outcome.refused.append(Refusal(packed, error))
-                continue
-            finally:
-                progress(packed.size)
-            held[packed.lane].append(statement)
-            if found in (Taken.NEW, Taken.AGAIN):
-                outcome.new += 1
-            elif found is Taken.DUPLICATE:
-                outcome.duplicate += 1
-            else:
-                outcome.forks.append(packed)
+        try:
+            with self._alone(progress):
+                known = self._known(said)
+                work = _Work(Judge(bundle, self._trust), Store(self._disk, self._spool, bundle))
+                for at in range(0, len(said.members), GROUP):
+                    group = said.members[at : at + GROUP]
+                    for each, good in self._take_group(
+                        group, known, work, progress, dry_run=dry_run
+                    ):
+                        if isinstance(good, VerificationError):
+                            outcome.refused.append(Refusal(each, good))
+                            continue
+                        held[each.lane].append(good.said)
+                        outcome.new += good.found in (Taken.NEW, Taken.AGAIN)
+                        outcome.duplicate += good.found is Taken.DUPLICATE
+                        outcome.forks += [each] * (good.found is Taken.FORK)
+        except MediumError as error:
+            raise error.why from error
+        except OSError as error:
+            raise explained(error, "import a segment") from error
         if not outcome.refused:
             outcome.problems += unlike(said, held)
-        for each in said.lanes:
-            lane = Lane(self._spool, each.node, each.stream)
-            if gaps := list(gaps_of(self._ledger, lane)):
-                outcome.gaps[each.node, each.stream] = gaps
-            outcome.records += each.records
+        self._look_at_lanes(said, outcome)
         return outcome
 
-    def _check_ends(self, said: Manifest) -> None:
+    def _check_for_us(self, said: Manifest) -> None:
         if said.recipient != self._name:
             raise VerificationError(
                 "bundle.recipient",
@@ -121,108 +141,99 @@ class Importer:
                 "Carry it to the relay that it is for.",
             )
 
-    def _take_one(
-        self, bundle: Bundle, lane: Lane, packed: Packed, *, dry_run: bool
-    ) -> tuple[Taken, Statement]:
-        if packed.stream not in STREAMS:
-            raise VerificationError(
-                "stream.unknown",
-                f"There is no stream {shown(packed.stream)} here.",
-                "The node may run a newer version; update this one, and import again.",
-            )
-        with _of_the_medium():
-            segment = bundle.segment(packed)
-        with segment:
-            with _of_the_medium():
-                self._judge(segment, packed)
-            found = self._ledger.taken(lane, packed.seq, packed.digest)
-            said = segment.statement
-            if found is Taken.DUPLICATE or dry_run:
-                return found, said
-            self._copy(bundle, packed, lane, found)
-        found = self._ledger.take_in(
-            lane,
-            packed.seq,
-            packed.digest,
-            said.chain,
-            before=said.before,
-            totals=said.totals,
-        )
-        return found, said
-
-    def _judge(self, segment: Segment, packed: Packed) -> None:
-        """Signature, revocation, digest, frames, in the order of a reader."""
-        segment.check_digest()
-        signer = segment.check_signature(keys_of(self._trust, packed.node))
-        trusted = self._trust.find(signer.id)
-        if trusted is None or not trusted.speaks_for(f"{packed.node}/{packed.stream}", packed.seq):
-            raise VerificationError(
-                "key.revoked",
-                f"Key {signer.id[:16]} of {packed.node} is revoked from this number on.",
-                "Ask the node's operator; if the segment is good, it is sealed anew with a good key.",
-            )
-        for _ in segment.raw_frames(self._decoder):
-            pass
-
-    def _copy(self, bundle: Bundle, packed: Packed, lane: Lane, found: Taken) -> None:
-        """Put the segment's bytes in their place, durable; under another name until they are whole."""
-        fork = found is Taken.FORK
-        name = f"{packed.seq:012d}-{packed.digest[:16]}.ndjson.zst"
-        path = lane.forks / name if fork else lane.segment(packed.seq)
-        make_folders(self._disk, self._spool, path.parent)
-        self._mark(lane)
-        temporary = path.with_name(f".{secrets.token_hex(8)}.import")
-        member = bundle.members[packed.name]
-        fd = self._disk.create(temporary)
+    @contextmanager
+    def _alone(self, progress: Callable[[int], None]) -> Iterator[None]:
+        """While no other process imports into this spool; ``progress`` may end the waiting."""
+        while (lock := locks.take(self._spool / LOCK_NAME, wait=False)) is None:
+            progress(0)
+            time.sleep(_WAIT_S)
         try:
-            for at in range(0, member.size, PIECE):
-                count = min(PIECE, member.size - at)
-                with _of_the_medium():
-                    piece = os.pread(bundle.fd, count, member.offset + at)
-                self._disk.write(fd, [piece], at)
-            self._disk.sync(fd)
-            with Segment.open(temporary) as copied:  # the copy is what will be sent
-                copied.check_digest()
-                if copied.digest != packed.digest:
-                    raise VerificationError(
-                        "bundle.digest",
-                        f"{packed.name} changed while it was read.",
-                        "The medium is bad, or somebody writes to it; copy it first.",
-                    )
-            self._disk.rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            yield
         finally:
-            self._disk.close(fd)
-        self._disk.sync_dir(path.parent)
+            locks.let_go(lock)
 
-    def _mark(self, lane: Lane) -> None:
-        """Say that the lane is another's: it has no head here, and is never sealed."""
-        if not lane.imported.exists():
-            self._disk.close(self._disk.create(lane.imported))
-            self._disk.sync_dir(lane.folder)
+    def _known(self, said: Manifest) -> Known:
+        return {
+            (each.node, each.stream): self._ledger.imported_digests(
+                Lane(self._spool, each.node, each.stream),
+                Range(each.ranges[0].first, each.ranges[-1].last),
+            )
+            for each in said.lanes
+        }
 
+    def _take_group(
+        self,
+        group: Sequence[Packed],
+        known: Known,
+        work: _Work,
+        progress: Callable[[int], None],
+        *,
+        dry_run: bool,
+    ) -> list[tuple[Packed, _Good | VerificationError]]:
+        """Verify and copy some, then give all of them their names, then enter them."""
 
-class _MediumError(Exception):
-    """The medium could not be read: no fault of the spool, nor of what was read."""
+        def prepare(packed: Packed) -> _Good:
+            with of_the_medium():
+                said = work.judge.check(packed)
+            found = self._found(known, packed)
+            if found is Taken.DUPLICATE or dry_run:
+                return _Good(said, found, None)
+            return _Good(said, found, work.store.copy(packed, self._place(packed, found)))
 
-    def __init__(self, why: OSError) -> None:
-        super().__init__(why)
-        self.why = why
+        done = []
+        copies: list[Path] = []
+        try:
+            with closing(side_by_side(prepare, group)) as judged:
+                for packed, good in judged:
+                    done.append((packed, good))
+                    if isinstance(good, _Good) and good.copy is not None:
+                        copies.append(good.copy)
+                    progress(packed.size)
+            self._enter(done, work.store)
+        finally:
+            for copy in copies:
+                copy.unlink(missing_ok=True)
+        return done
 
+    def _enter(
+        self, done: Sequence[tuple[Packed, _Good | VerificationError]], store: Store
+    ) -> None:
+        arrivals = []
+        with store.placing() as placing:
+            for packed, good in done:
+                if isinstance(good, _Good) and good.copy is not None:
+                    placing.put(good.copy, self._place(packed, good.found))
+                    arrivals.append(Arrival.of(self._lane(packed), good.said, packed.digest))
+        if arrivals:
+            self._ledger.take_in_all(arrivals)
 
-@contextmanager
-def _of_the_medium() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _MediumError(error) from error
+    def _found(self, known: Known, packed: Packed) -> Taken:
+        digests = known.get(packed.lane, {}).get(packed.seq, set())
+        if packed.digest in digests:  # it may have been lost since
+            return self._ledger.taken(self._lane(packed), packed.seq, packed.digest)
+        return Taken.FORK if digests else Taken.NEW
 
+    def _lane(self, packed: Packed) -> Lane:
+        return Lane(self._spool, packed.node, packed.stream)
 
-def keys_of(trust: TrustStore, node: str) -> dict[str, PublicKey]:
-    """The keys that ever spoke for ``node``, by id; revocation is judged by number."""
-    return {key.public.id: key.public for key in trust.named("node", node)}
+    def _place(self, packed: Packed, found: Taken) -> Path:
+        lane = self._lane(packed)
+        if found is Taken.FORK:
+            lane = lane.fork_of(packed.seq, packed.digest)
+        return lane.segment(packed.seq)
+
+    def _look_at_lanes(self, said: Manifest, outcome: Outcome) -> None:
+        for each in said.lanes:
+            lane = Lane(self._spool, each.node, each.stream)
+            if gaps := list(gaps_of(self._ledger, lane)):
+                outcome.gaps[each.node, each.stream] = gaps
+            outcome.records += each.records
+            unlinked = set(self._ledger.unlinked(lane))
+            outcome.unlinked += [
+                one
+                for one in said.members
+                if one.lane == (each.node, each.stream) and one.seq in unlinked
+            ]
 
 
 def wanting(ledger: Ledger, lane: Lane) -> list[Range]:

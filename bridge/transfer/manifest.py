@@ -39,6 +39,11 @@ _RANGES = r"[0-9,-]{1,16384}"
 _COUNT_MAX = 2**53 - 1
 
 
+def name_of(node: str, stream: str, seq: int) -> str:
+    """The name of a segment's member."""
+    return f"segments/{node}/{stream}/{seq:012d}.ndjson.zst"
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """A segment in a bundle: its place, its stored bytes, its statement's digest."""
@@ -57,7 +62,7 @@ class Packed:
     @property
     def name(self) -> str:
         """Its member's name."""
-        return f"segments/{self.node}/{self.stream}/{self.seq:012d}.ndjson.zst"
+        return name_of(self.node, self.stream, self.seq)
 
 
 @dataclass(frozen=True, slots=True)

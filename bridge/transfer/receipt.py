@@ -30,6 +30,8 @@ SPANS_MAX = 20_000
 """Spans in a receipt, of all lanes."""
 REFUSED_MAX = 20_000
 """Refused records in a receipt."""
+FORKS_MAX = 1000
+"""Segments of one lane whose number another one has."""
 STATES = ("pending", "delivered", "quarantined")
 CODES = ("refused", "too_large")
 TEXT_MAX = 500
@@ -69,6 +71,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """A segment whose number another one has there: what became of it, and of its refused records."""
+
+    span: Span
+    refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LaneReceipt:
     """All that the relay knows of one lane; ``missing`` are numbers that it never got."""
 
@@ -77,6 +87,7 @@ class LaneReceipt:
     refused: tuple[Refused, ...]
     missing: tuple[Range, ...]
     in_doubt: int
+    forks: tuple[Fork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +130,40 @@ def encode_receipt(receipt: Receipt) -> bytes:
                     "stream": lane.stream,
                     "in_doubt": lane.in_doubt,
                     "missing": format_ranges(lane.missing),
-                    "spans": [
+                    "spans": [_span_out(span) for span in lane.spans],
+                    "refused": [_refused_out(each) for each in lane.refused],
+                    "forks": [
                         {
-                            "chain": span.chain,
-                            "first": span.first,
-                            "last": span.last,
-                            "state": span.state,
-                            "digest": span.digest,
+                            **_span_out(fork.span),
+                            "refused": [_refused_out(each) for each in fork.refused],
                         }
-                        for span in lane.spans
-                    ],
-                    "refused": [
-                        {
-                            "seq": each.seq,
-                            "line": each.line,
-                            "status": each.status,
-                            "code": each.code,
-                            "text": each.text,
-                        }
-                        for each in lane.refused
+                        for fork in lane.forks
                     ],
                 }
                 for lane in receipt.lanes
             ],
         }
     )
+
+
+def _span_out(span: Span) -> dict[str, object]:
+    return {
+        "chain": span.chain,
+        "first": span.first,
+        "last": span.last,
+        "state": span.state,
+        "digest": span.digest,
+    }
+
+
+def _refused_out(refused: Refused) -> dict[str, object]:
+    return {
+        "seq": refused.seq,
+        "line": refused.line,
+        "status": refused.status,
+        "code": refused.code,
+        "text": refused.text,
+    }
 
 
 def decode_receipt(data: bytes) -> Receipt:
@@ -175,6 +195,7 @@ def _lane(item: Fields) -> LaneReceipt:
         tuple(_refused(each) for each in item.objects("refused", 0, REFUSED_MAX)),
         parse_ranges(missing) if missing else (),
         item.integer("in_doubt", 0, _COUNT_MAX),
+        tuple(_fork(each) for each in item.objects("forks", 0, FORKS_MAX)),
     )
     item.done()
     last = 0
@@ -182,10 +203,27 @@ def _lane(item: Fields) -> LaneReceipt:
         if not last < span.first <= span.last:
             raise _nonsense("its spans do not ascend")
         last = span.last
-    places = [(each.seq, each.line) for each in lane.refused]
+    _check_order(lane.refused)
+    ids = [(fork.span.first, fork.span.digest) for fork in lane.forks]
+    if ids != sorted(set(ids)):
+        raise _nonsense("its forks are not in order")
+    return lane
+
+
+def _check_order(refused: tuple[Refused, ...]) -> None:
+    places = [(each.seq, each.line) for each in refused]
     if places != sorted(set(places)):
         raise _nonsense("its refused records are not in order")
-    return lane
+
+
+def _fork(item: Fields) -> Fork:
+    refused = tuple(_refused(each) for each in item.objects("refused", 0, REFUSED_MAX))
+    fork = Fork(_span(item), refused)
+    seqs = {fork.span.first, fork.span.last, *(each.seq for each in refused)}
+    if len(seqs) != 1:
+        raise _nonsense("a fork is not one segment")
+    _check_order(refused)
+    return fork
 
 
 def _span(item: Fields) -> Span:

@@ -6,20 +6,23 @@ digests in it are of segments of ours; delivered stays delivered, and nothing is
 
 import re
 import secrets
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.transfer.bundle import MANIFEST_NAME, ReturnBundle
+from bridge.transfer.bundle import MANIFEST_NAME
 from bridge.transfer.enclosing import Enclosed, rotation_members
 from bridge.transfer.importing import wanting
 from bridge.transfer.receipt import (
+    FORKS_MAX,
     FORMATS,
     RECEIPT_MAX,
     RECEIPT_TYPE,
     REFUSED_MAX,
     RETURN_TYPE,
     SPANS_MAX,
+    STATES,
+    Fork,
     LaneReceipt,
     Receipt,
     Refused,
@@ -29,17 +32,15 @@ from bridge.transfer.receipt import (
     encode_return,
 )
 from bridge.transfer.slip import sum_of
-from bridge.transfer.writing import Medium, Source, write
+from bridge.transfer.sources import Source
+from bridge.transfer.writing import Medium, write
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError, shown
 from spool.clock import Clock
-from spool.discovery import said_by, totals_before
-from spool.head import Head, read_head
 from spool.lane import SEQ_MAX, Lane, lanes
-from spool.ledger import DISCARDED, Ledger, RecordException, State
+from spool.ledger import DISCARDED, Ledger, State
 from spool.ranges import Range
-from spool.segment import Segment
 
 _TOO_LARGE = 413
 _WORD = "receipt"
@@ -47,9 +48,16 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 def receipt_for(
-    ledger: Ledger, spool: Path, relay: str, node: str, clock: Clock, text_max: int = 0
+    ledger: Ledger,
+    spool: Path,
+    relay: str,
+    node: str,
+    clock: Clock,
+    text_max: int = 0,
+    *,
+    dry_run: bool = False,
 ) -> Receipt:
-    """All that is known here of ``node``, as a receipt with a serial of its own.
+    """All that is known here of ``node``, as a receipt with a serial of its own (a dry run takes none).
 
     Of each answer of the beacon's it carries at most ``text_max`` characters, those that are printable.
     Raises :class:`VerificationError` ``receipt.nothing`` where nothing of that node ever came.
@@ -63,11 +71,50 @@ def receipt_for(
         )
     now = clock.wall_ms()
     told = tuple(_lane_receipt(ledger, lane, text_max) for lane in found)
-    return Receipt(ledger.next_receipt(node, now), now, relay, node, told)
+    serial = 1 if dry_run else ledger.next_receipt(node, now)
+    return Receipt(serial, now, relay, node, told)
 
 
 def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
-    refused = [
+    refused = _refused_of(ledger, lane, text_max)
+    # What there is no room to call refused must not be called delivered either.
+    end = refused[REFUSED_MAX].seq if len(refused) > REFUSED_MAX else SEQ_MAX + 1
+    refused = [each for each in refused if each.seq < end]
+    spans: list[Span] = []
+    forks = ledger.forks(lane)[:FORKS_MAX]
+    # A digest vouches for what it is linked to: not for what lies before a fork, or a broken link.
+    cuts = sorted({*(seq for seq, _ in forks), *ledger.unlinked(lane)})
+    for span in ledger.spans(lane):
+        for part in _cut(Range(span.first, min(span.last, end - 1)), cuts):
+            digest = ledger.imported_digest(lane, part.last)
+            state = _word_for(span.state)
+            if digest is not None and state is not None and len(spans) < SPANS_MAX:
+                spans.append(Span(span.chain, part.first, part.last, state, digest))
+    counts = [c for c in ledger.counts() if (c.node, c.stream) == (lane.node, lane.stream)]
+    return LaneReceipt(
+        lane.stream,
+        tuple(spans),
+        tuple(refused),
+        tuple(wanting(ledger, lane)),
+        sum(each.in_doubt for each in counts),
+        tuple(_forks(ledger, lane, forks, text_max)),
+    )
+
+
+def _forks(
+    ledger: Ledger, lane: Lane, found: Sequence[tuple[int, str]], text_max: int
+) -> Iterator[Fork]:
+    for seq, digest in found:
+        fork = lane.fork_of(seq, digest)
+        refused = tuple(_refused_of(ledger, fork, text_max)[:REFUSED_MAX])
+        for span in ledger.spans(fork):
+            state = _word_for(span.state)
+            if state is not None:
+                yield Fork(Span(span.chain, seq, seq, state, digest), refused)
+
+
+def _refused_of(ledger: Ledger, lane: Lane, text_max: int) -> list[Refused]:
+    return [
         Refused(
             each.seq,
             each.line,
@@ -78,24 +125,23 @@ def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
         )
         for each in ledger.exceptions(lane)
     ]
-    # What there is no room to call refused must not be called delivered either.
-    end = refused[REFUSED_MAX].seq if len(refused) > REFUSED_MAX else SEQ_MAX + 1
-    refused = [each for each in refused if each.seq < end]
-    spans = []
-    for span in ledger.spans(lane)[:SPANS_MAX]:
-        last = min(span.last, end - 1)
-        digest = ledger.imported_digest(lane, last) if span.first <= last else None
-        state = "pending" if span.state is State.EXPORTED else str(span.state)
-        if digest is not None and state in ("pending", "delivered", "quarantined"):
-            spans.append(Span(span.chain, span.first, last, state, digest))
-    counts = [c for c in ledger.counts() if (c.node, c.stream) == (lane.node, lane.stream)]
-    return LaneReceipt(
-        lane.stream,
-        tuple(spans),
-        tuple(refused),
-        tuple(wanting(ledger, lane)),
-        sum(each.in_doubt for each in counts),
-    )
+
+
+def _word_for(state: State) -> str | None:
+    word = "pending" if state is State.EXPORTED else str(state)
+    return word if word in STATES else None
+
+
+def _cut(numbers: Range, cuts: Sequence[int]) -> Iterator[Range]:
+    """``numbers``, in parts that begin at ``cuts``."""
+    first = numbers.first
+    for cut in cuts[bisect_right(cuts, first) :]:
+        if cut > numbers.last:
+            break
+        yield Range(first, cut - 1)
+        first = cut
+    if first <= numbers.last:
+        yield Range(first, numbers.last)
 
 
 def write_return(
@@ -119,7 +165,7 @@ def write_return(
         raise VerificationError(
             "receipt.too_large",
             f"The receipt would have more than {RECEIPT_MAX} bytes, and no reader takes that.",
-            "Set transfer.return_text to 0, or run: bridge replay --state quarantined",
+            "Give up refused records on the relay: bridge replay --state quarantined --discard.",
         )
     held = [("receipt.dsse.json", envelope)]
     if token is not None:
@@ -144,151 +190,3 @@ def write_return(
     medium = write(path, sources, age, progress)
     sum_of(path, medium)
     return path, told, medium
-
-
-@dataclass(slots=True)
-class Applied:
-    """What a receipt did: records that it moved, by state, and what it asks for."""
-
-    stale: bool = False
-    delivered: int = 0
-    quarantined: int = 0
-    pending: int = 0
-    missing: int = 0
-    foreign: list[tuple[str, int]] = field(default_factory=list)
-    """Stream and number of spans whose digest is not that of a segment of ours."""
-
-
-def apply(
-    ledger: Ledger, spool: Path, node: str, found: ReturnBundle, clock: Clock, *, dry_run: bool
-) -> Applied:
-    """Let the receipt in ``found`` move what it names; twice, or late, changes nothing.
-
-    Raises :class:`VerificationError` ``bundle.recipient`` where it is for another node,
-    ``receipt.record`` where it names a record that there is not.
-    """
-    receipt = found.receipt
-    if receipt.node != node:
-        raise VerificationError(
-            "bundle.recipient",
-            f"The return bundle is for {shown(receipt.node)}, and this is {node}.",
-            "Carry it to its recipient; nothing was changed.",
-        )
-    applied = Applied()
-    applied.stale = receipt.serial < ledger.receipt_from(receipt.relay)
-    missing = []
-    heard = [_heard(Lane(spool, node, told.stream), told) for told in receipt.lanes]
-    for each in heard:
-        for span in each.told.spans:
-            if each.head is None or span not in each.ours:
-                applied.foreign.append((each.told.stream, span.last))
-                continue
-            _apply_span(
-                ledger,
-                each.lane,
-                each.head,
-                span,
-                each.told,
-                applied=applied,
-                at=clock.wall_ms(),
-                dry_run=dry_run,
-            )
-        missing += [(each.lane, numbers) for numbers in each.told.missing]
-        applied.missing += sum(map(len, each.told.missing))
-    if not dry_run and not applied.stale:
-        ledger.note_receipt(receipt.relay, receipt.serial, clock.wall_ms(), missing)
-    return applied
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What a receipt tells of a lane: which of its spans end with a segment that we sealed."""
-
-    lane: Lane
-    head: Head | None
-    told: LaneReceipt
-    ours: Sequence[Span]
-
-
-def _heard(lane: Lane, told: LaneReceipt) -> _Heard:
-    """Judged before anything moves; raises :class:`VerificationError` ``receipt.record``."""
-    head = read_head(lane)
-    if head is None:
-        return _Heard(lane, None, told, ())
-    ours = [span for span in told.spans if _is_ours(lane, head, span)]
-    # The books count what is refused off what is delivered: it must be records that there are.
-    last = {each.seq: each.line for each in told.refused}  # they are in order
-    for seq, line in last.items():
-        if any(span.first <= seq <= span.last for span in ours):
-            held = totals_before(lane, head, seq + 1) - totals_before(lane, head, seq)
-            if line >= held.records:
-                raise VerificationError(
-                    "receipt.record",
-                    f"The receipt says that record {line} of {lane.stream} {seq} was refused, and "
-                    f"that segment holds {held.records}.",
-                    "Nothing was changed. Ask the relay's operator: its books are not of this spool.",
-                )
-    return _Heard(lane, head, told, ours)
-
-
-def _is_ours(lane: Lane, head: Head, span: Span) -> bool:
-    """Whether the last segment of ``span`` is the one that we sealed; links vouch for those before."""
-    if (head.chain, head.seq, head.digest) == (span.chain, span.last, span.digest):
-        return True
-    try:
-        with Segment.open(lane.segment(span.last)) as segment:
-            return (segment.statement.chain, segment.digest) == (span.chain, span.digest)
-    except FileNotFoundError:
-        pass
-    except VerificationError:
-        return False
-    after = said_by(lane, span.last + 1)
-    return after is not None and (after.chain, after.prev) == (span.chain, span.digest)
-
-
-def _apply_span(
-    ledger: Ledger,
-    lane: Lane,
-    head: Head,
-    span: Span,
-    told: LaneReceipt,
-    *,
-    applied: Applied,
-    at: int,
-    dry_run: bool,
-) -> None:
-    target = State(span.state)
-    for part, state in _stretches(ledger, lane, span):
-        before = totals_before(lane, head, part.first)
-        after = totals_before(lane, head, part.last + 1)
-        records = (after - before).records
-        if target is State.PENDING:
-            applied.pending += records
-            continue
-        if state is target:
-            continue
-        exceptions = [
-            RecordException(each.seq, each.line, at, each.code, each.status, each.text or _WORD)
-            for each in told.refused
-            if part.first <= each.seq <= part.last
-        ]
-        moved = (
-            len(part)
-            if dry_run
-            else ledger.confirm(
-                lane, part, target, before=before, after=after, exceptions=exceptions
-            )
-        )
-        if moved and target is State.DELIVERED:
-            applied.delivered += records - len(exceptions)
-            applied.quarantined += len(exceptions)
-        elif moved:
-            applied.quarantined += records
-
-
-def _stretches(ledger: Ledger, lane: Lane, span: Span) -> Iterator[tuple[Range, State]]:
-    """What the ledger has of the numbers of ``span``, in that chain, each in one state."""
-    for known in ledger.spans(lane):
-        first, last = max(known.first, span.first), min(known.last, span.last)
-        if first <= last and known.chain == span.chain:
-            yield Range(first, last), known.state

@@ -1,10 +1,11 @@
 """What lies beside a bundle: checksums, and a page of plain text for whoever carries it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.transfer.manifest import Manifest
-from bridge.transfer.writing import Medium
+from bridge.transfer.writing import Medium, take_away
 from spool.clock import rfc3339
 
 SUMS = "SHA256SUMS"
@@ -14,14 +15,31 @@ _SUMS_MAX = 1 << 20
 def slip_of(path: Path, told: Manifest, medium: Medium) -> None:
     """Write the slip of the bundle at ``path``, and its line among the checksums.
 
-    Raises :class:`OSError`.
+    Raises :class:`OSError`; then the bundle is gone, too: it would look complete.
     """
-    _put(path.with_name(path.name + ".txt"), _text(path.name, told, medium))
-    sum_of(path, medium)
+    try:
+        _put(path.with_name(path.name + ".txt"), _text(path.name, told, medium))
+        sum_of(path, medium)
+    except BaseException:
+        take_away(path)
+        with suppress(OSError):
+            drop_slip(path)
+        raise
 
 
 def sum_of(path: Path, medium: Medium) -> None:
-    """Write the line of the file at ``path`` among the checksums beside it. Raises :class:`OSError`."""
+    """Write the line of the file at ``path`` among the checksums beside it.
+
+    Raises :class:`OSError`; then the file is gone, too: it would look complete.
+    """
+    try:
+        _add_sum(path, medium)
+    except BaseException:
+        take_away(path)
+        raise
+
+
+def _add_sum(path: Path, medium: Medium) -> None:
     sums = path.with_name(SUMS)
     lines = []
     if sums.is_file() and sums.stat().st_size <= _SUMS_MAX:
@@ -75,8 +93,13 @@ If the file is lost, nothing is: {told.sender} still holds everything, and can e
 
 def _put(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -1,34 +1,29 @@
 """Writing a container to a medium, and reading it back before anybody is told that it is there.
 
 Under another name first, synced, renamed, its folder synced; then the page cache is told to forget the
-file, and all of it is read again and compared by its digest.
+file, and all of it is read again and judged. Whoever writes a name holds a lock on it.
 """
 
 import errno
-import hashlib
-import mmap
+import fcntl
 import os
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.transfer import agefile, ustar
+from bridge.transfer.enciphering import encipher
+from bridge.transfer.rereading import Comparison, changed, reread
+from bridge.transfer.sources import DamagedSourceError, Source, Stored, layout, open_source
 from spool.errors import SpoolError
+from spool.locks import still_named
 
-PIECE = 1 << 20
 PART = ".part"
 """Ending of a file that is not whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A member: its name, and bytes, or the file that holds them."""
-
-    name: str
-    size: int
-    data: bytes | Path
+_COPIED = 8 << 20
+"""Bytes that the kernel copies at once; between two of them a daemon may stop."""
+_NO_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+"""What the system says where it cannot copy from one file system to another by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,121 +44,121 @@ def write(
     """Put a container of ``sources`` at ``path``, encrypted to ``recipients`` if there are any.
 
     ``progress`` is told of bytes that were written or read back. Nothing that looks whole is left by a
-    failure. Raises :class:`SpoolError` ``medium.changed`` or ``segment.vanished``, or
-    :class:`OSError`.
+    failure. Raises :class:`SpoolError` ``medium.changed``, ``medium.taken`` or ``medium.busy``,
+    :class:`DamagedSourceError`, or :class:`OSError`.
     """
     part = path.with_name(path.name + PART)
-    part.unlink(missing_ok=True)
+    if os.path.lexists(path):
+        raise SpoolError(
+            "medium.taken",
+            f"There is a {path.name} already.",
+            "Name another file or folder, or move that one away; nothing was written.",
+        )
+    fd = _begin(part)
     try:
-        with part.open("xb") as target:
-            os.chmod(part, 0o600)  # noqa: PTH101 - a stick may keep no modes, and says so
-            digest = _fill(target.fileno(), part, sources, recipients, progress)
-            os.fsync(target.fileno())
-            size = os.fstat(target.fileno()).st_size
-        found, reread = _digest_of(part, progress)
-        if found != digest:
-            raise SpoolError(
-                "medium.changed",
-                f"What was read back from {path.name} is not what was written to it.",
-                "The medium is bad, or somebody else writes to it; use another.",
-            )
+        if recipients:
+            written = encipher(fd, sources, recipients, progress)
+        else:
+            written = None
+            _plain(fd, sources, progress)
+        os.fsync(fd)
+        size = os.fstat(fd).st_size
+        comparison = Comparison(path.name, sources)
+        take = comparison.take if written is None else _nothing
+        found, past_the_cache = reread(part, take, progress)
+        if written is None:
+            comparison.finish()
+        elif found != written:
+            raise changed(path.name)
         part.rename(path)
-        _sync_folder(path.parent)
+        try:
+            _sync_folder(path.parent)
+        except OSError:
+            take_away(path)  # whether it is there after a crash, nobody knows
+            raise
     except BaseException:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    return Medium(size, digest, reread)
-
-
-def _fill(
-    fd: int,
-    part: Path,
-    sources: Sequence[Source],
-    recipients: Sequence[str],
-    progress: Callable[[int], None],
-) -> str:
-    if not recipients:
-        return _plain(fd, sources, progress)
-    reading, writing = os.pipe()
-    failed: list[BaseException] = []
-
-    def feed() -> None:
-        try:
-            _plain(writing, sources, progress)
-        except BaseException as error:  # noqa: BLE001 - raised below
-            failed.append(error)
-        finally:
-            os.close(writing)
-
-    feeder = threading.Thread(target=feed, daemon=True)
-    feeder.start()
-    try:
-        with os.fdopen(reading, "rb") as source, part.open("r+b") as target:
-            agefile.encrypt(source, target, list(recipients))
-            target.flush()
-    finally:
-        feeder.join()
-    if failed:
-        raise failed[0]
-    digest = hashlib.sha256()
-    with part.open("rb") as again:
-        while piece := again.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _plain(fd: int, sources: Sequence[Source], progress: Callable[[int], None]) -> str:
-    digest = hashlib.sha256()
-
-    def put(data: bytes) -> None:
-        digest.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        progress(len(data))
-
-    for source in sources:
-        put(ustar.header(source.name, source.size))
-        if isinstance(source.data, bytes):
-            put(source.data)
-        else:
-            left = source.size
-            with source.data.open("rb", buffering=0) as file:
-                while left and (piece := file.read(min(PIECE, left))):
-                    put(piece)
-                    left -= len(piece)
-            if left:
-                raise SpoolError(
-                    "segment.vanished",
-                    f"{source.data.name} is shorter than it was a moment ago.",
-                    "Run bridge verify on the spool, then export again.",
-                )
-        put(ustar.padding(source.size))
-    put(ustar.END)
-    return digest.hexdigest()
-
-
-def _digest_of(path: Path, progress: Callable[[int], None]) -> tuple[str, bool]:
-    """The digest of what the medium gives back, and whether the page cache had no part in it."""
-    digest = hashlib.sha256()
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
-        direct = True
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        direct = False
-    buffer = mmap.mmap(-1, PIECE)  # aligned as such reads ask for
-    try:
-        while count := os.readv(fd, [buffer]):
-            digest.update(memoryview(buffer)[:count])
-            progress(count)
     finally:
         os.close(fd)
-    return digest.hexdigest(), direct
+    return Medium(size, found, past_the_cache)
+
+
+def take_away(path: Path) -> None:
+    """Remove a file that was written, where what belongs beside it could not be."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def _begin(part: Path) -> int:
+    """A new empty file at ``part``, locked; what a crash left there goes.
+
+    Raises :class:`SpoolError` ``medium.busy`` while another process writes it, or :class:`OSError`.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(part, flags, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = still_named(fd, part)
+        except BlockingIOError:
+            ours = False
+        if not ours:
+            raise SpoolError(
+                "medium.busy",
+                f"Another process writes {part.name}.",
+                "Wait until it is done, or name another file.",
+            )
+        os.ftruncate(fd, 0)
+        with suppress(OSError):  # a stick may keep no modes
+            os.fchmod(fd, 0o600)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _plain(fd: int, sources: Sequence[Source], progress: Callable[[int], None]) -> None:
+    for part in layout(sources):
+        if isinstance(part, bytes):
+            view = memoryview(part)
+            while view:
+                view = view[os.write(fd, view) :]
+            progress(len(part))
+            continue
+        stored = part.data
+        assert not isinstance(stored, bytes)  # noqa: S101 - by layout
+        _copy(fd, part, stored, progress)
+
+
+def _copy(fd: int, source: Source, stored: Stored, progress: Callable[[int], None]) -> None:
+    """Have the kernel copy a segment to the end of the file; it is judged when it is read back."""
+    held = open_source(source, stored)
+    try:
+        done = 0
+        while done < source.size:
+            moved = _moved(held, fd, min(_COPIED, source.size - done), done)
+            if not moved:
+                raise DamagedSourceError(source.name)
+            done += moved
+            progress(moved)
+    finally:
+        os.close(held)
+
+
+def _moved(source: int, target: int, count: int, at: int) -> int:
+    try:
+        return os.copy_file_range(source, target, count, offset_src=at)
+    except OSError as error:
+        if error.errno not in _NO_COPY:
+            raise
+        return os.sendfile(target, source, at, count)
+
+
+def _nothing(_: memoryview) -> None:
+    """Of what is encrypted nothing can be judged but the digest of the whole."""
 
 
 def _sync_folder(folder: Path) -> None:

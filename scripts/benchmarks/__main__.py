@@ -10,6 +10,7 @@ import appending
 import buffers
 import collector
 import converting
+import crossing
 import draining
 import memory
 import opening
@@ -33,6 +34,7 @@ MEASURES: dict[str, Measure] = {
     "replay": draining.replay,
     "small": draining.small,
     "collector": collector.collector,
+    "crossing": crossing.crossing,
     "open": lambda folder, rounds: opening.opening(folder, rounds, full=False),
     "disk": reading.disk,
     "memory": lambda folder, _: memory.memory(folder, full=False),

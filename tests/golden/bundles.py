@@ -133,6 +133,16 @@ def receipt(**changes: object) -> dict[str, Any]:
                     }
                 ],
                 "refused": [{"seq": 2, "line": 0, "status": 422, "code": "refused", "text": ""}],
+                "forks": [
+                    {
+                        "chain": CHAIN,
+                        "first": 2,
+                        "last": 2,
+                        "state": "pending",
+                        "digest": "f" * 64,
+                        "refused": [],
+                    }
+                ],
             }
         ],
     }
@@ -300,6 +310,15 @@ def _returns() -> Iterator[Made]:
     state = receipt()
     state["lanes"][0]["spans"][0]["state"] = "lost"
     yield Made("state-unknown.agr", ustar(_return(state)), "document.field")
+    wide = receipt()
+    wide["lanes"][0]["forks"][0]["first"] = 1
+    yield Made("fork-of-two.agr", ustar(_return(wide)), "receipt.sense")
+    twice = receipt()
+    twice["lanes"][0]["forks"] *= 2
+    yield Made("fork-twice.agr", ustar(_return(twice)), "receipt.sense")
+    lane = receipt()
+    lane["lanes"] *= 2
+    yield Made("lane-twice.agr", ustar(_return(lane)), "receipt.sense")
     text = receipt()
     text["lanes"][0]["refused"][0]["answer"] = "what the beacon said"
     yield Made("text-of-others.agr", ustar(_return(text)), "document.unknown_key")

@@ -15,12 +15,13 @@ from bridge.egress.engine import Event
 from keys.ed25519 import SigningKey
 from keys.keyfile import create_pair
 from keys.truststore import TRUST_NAME, TrustStore
-from spool.discovery import discover
+from spool.discovery import discover, said_by
 from spool.durable import OS_DISK
 from spool.egressfile import write_egress_state
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
 from spool.writer import Writer
+from tests.support.bundles import Machine
 from tests.support.sending import ONE
 from tests.support.spools import HandClock, wait_until
 
@@ -257,3 +258,31 @@ def test_an_import_that_is_stopped_is_done_by_a_later_look(tmp_path: Path) -> No
         inbox.look()
         assert [path.name for path in (relay / "in").iterdir()] == ["a.agb.imported"]
         assert [counts.records[State.PENDING] for counts in ledger.counts()] == [1]
+
+
+def test_what_rotted_or_vanished_is_declared_lost_and_the_rest_is_packed(tmp_path: Path) -> None:
+    """Nobody else mends a lane that never sends."""
+    site = Site(tmp_path, OFFLINE)
+    for n in range(5):
+        site.append(n)
+    rotten, torn = site.lane.segment(1), site.lane.segment(4)
+    data = bytearray(rotten.read_bytes())
+    data[20] ^= 1
+    rotten.write_bytes(data)
+    torn.write_bytes(torn.read_bytes()[:-9])
+    site.lane.segment(2).unlink()
+    site.look()
+    assert len(site.held()) == len(FILES)
+    gaps = [each for each in site.events if each.name == "spool.gap"]
+    assert len(gaps) == 3
+    assert site.records()[State.LOST] == 3
+    assert site.records()[State.EXPORTED] == 2
+    discover(site.ledger, site.lane)
+    site.look(25)
+    relay = Machine(tmp_path / "relay", "relay-1", 9)
+    relay.trust = TrustStore().with_key("node", "inside", site.key.public, site.key.public.id)
+    for path in sorted((tmp_path / "out").glob("*.agb")):
+        assert relay.take(path).refused == []
+    held = relay.lane(node="inside")
+    lost = [said_by(held, seq) for seq in held.sealed_numbers()]
+    assert [s.lost.ranges for s in lost if s is not None and s.lost is not None] == ["2", "4", "1"]

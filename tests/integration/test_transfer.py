@@ -1,9 +1,11 @@
 """Bundles, imports, receipts: what crosses is complete, authentic and counted once."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,12 @@ from bridge.transfer.exporting import Chosen, chosen, parted
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
+from spool.durable import OS_DISK
+from spool.head import folder_inode, read_head, write_head
 from spool.lane import Lane, lanes
-from spool.ledger import Bounds, State
+from spool.ledger import Bounds, By, State
 from spool.ranges import Range
+from spool.sealing import Sealer
 from tests.support.bundles import Machine, pair
 from tests.support.disks import Dying
 
@@ -96,7 +101,7 @@ def test_a_bundle_crosses_is_delivered_and_its_receipt_comes_back(
     assert applied.delivered == 3
     assert inside.records() == {D: 3}
     assert inside.records(stream="logs") == {E: 1}
-    assert inside.ledger.receipt_from("relay-1") == 2
+    assert inside.ledger.newest_receipt("relay-1").serial == 2
 
 
 def test_attack_84_the_same_bundle_twice_is_a_duplicate(
@@ -214,7 +219,7 @@ def test_members_that_the_manifest_does_not_name_are_refused(
     assert relay.records("inside") == {}
 
 
-def test_a_second_segment_of_one_number_is_a_fork_kept_and_not_sent(
+def test_a_second_segment_of_one_number_is_a_fork_kept_and_counted_by_itself(
     machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
 ) -> None:
     inside, relay = machines
@@ -228,9 +233,88 @@ def test_a_second_segment_of_one_number_is_a_fork_kept_and_not_sent(
     lane = relay.lane(node="inside")
     assert [seq for seq, _ in relay.ledger.forks(lane)] == [1]
     assert len(list(lane.forks.iterdir())) == 1
-    assert relay.records("inside") == {P: 1}
+    assert relay.records("inside") == {P: 2}
     again = relay.take(stick / "twin.agb")
     assert again.duplicate == 1
+    assert relay.records("inside") == {P: 2}
+
+
+def test_a_fork_is_delivered_and_receipted_by_its_digest_and_each_side_hears_of_it(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    twin = Machine(tmp_path / "twin", "inside", 1)
+    twin.trusts(relay, "relay")
+    inside.append(1)
+    shutil.copytree(inside.lane().folder, twin.lane().folder)
+    _unnoticed_copy(twin.lane())
+    for machine, records in ((inside, (2, 3)), (twin, (4,))):
+        machine.append(*records)  # both call it 2, of one chain
+    relay.take(inside.export(relay, stick, name="one.agb").path)
+    outcome = relay.take(twin.export(relay, stick, name="twin.agb").path)
+    assert ([each.seq for each in outcome.forks], outcome.duplicate) == ([2], 1)
+    relay.answer("inside")
+    (fork,) = relay.lane(node="inside").fork_lanes()
+    assert relay.records("inside") == {D: 3, P: 1}
+    (span,) = relay.ledger.spans(fork)
+    relay.ledger.move(
+        fork, 2, 2, source=P, target=D, by=By.ANSWER,
+        before_first=span.before, after_last=span.after,
+    )  # fmt: skip
+    path = relay.give_back(inside, stick)
+    for machine, delivered in ((inside, 3), (twin, 2)):
+        told = machine.hear(path)
+        assert told.forks == [("transactions", 2)]
+        assert told.forked == ["transactions"]
+        assert machine.records() == {D: delivered}
+
+
+def _unnoticed_copy(lane: Lane) -> None:
+    """As if the copy had the inode of the original: a disk that was cloned whole."""
+    head = read_head(lane)
+    assert head is not None
+    write_head(OS_DISK, lane, replace(head, folder=folder_inode(lane)))
+
+
+def test_a_node_that_is_told_of_a_fork_goes_on_in_a_new_chain(
+    machines: tuple[Machine, Machine],
+) -> None:
+    inside, _ = machines
+    inside.append(1)
+    before = read_head(inside.lane())
+    assert before is not None
+    said = Sealer(OS_DISK, inside.lane(), inside.key, inside.clock).leave_fork()
+    assert said.follows is not None
+    assert (said.follows.chain, said.follows.seq, said.follows.digest, said.follows.why) == (
+        before.chain, 1, before.digest, "fork",
+    )  # fmt: skip
+    assert (said.seq, said.chain == before.chain) == (1_000_000, False)
+    inside.append(2)
+    assert inside.records() == {P: 2}
+
+
+def test_a_segment_that_follows_another_one_than_came_vouches_for_nothing_before_it(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    """Two machines made a 2; the relay got one of them, and the 3 of the other."""
+    inside, relay = machines
+    twin = Machine(tmp_path / "twin", "inside", 1)
+    inside.append(1)
+    shutil.copytree(inside.lane().folder, twin.lane().folder)
+    _unnoticed_copy(twin.lane())
+    inside.append(2)
+    twin.append(3)
+    twin.append(4)
+    relay.take(inside.export(relay, stick, name="one.agb").path)
+    three = {"transactions": [Range(3, 3)]}
+    outcome = relay.take(twin.export(relay, stick, numbers=three, name="three.agb").path)
+    assert [each.seq for each in outcome.unlinked] == [3]
+    relay.answer("inside")
+    path = relay.give_back(inside, stick)
+    twin.trusts(relay, "relay")
+    told = twin.hear(path)
+    assert told.foreign == [("transactions", 2)]
+    assert twin.records() == {P: 2, D: 1}  # its own 2 is not called delivered
 
 
 def test_attack_90_92_a_stale_or_foreign_receipt_changes_nothing(

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
+from bridge.transfer.applying import Applied, apply
 from bridge.transfer.bundle import Bundle, ReturnBundle, opened
 from bridge.transfer.exporting import Exported, Exporter, Order, chosen
 from bridge.transfer.importing import Importer, Outcome
-from bridge.transfer.returning import Applied, apply, receipt_for, write_return
+from bridge.transfer.returning import receipt_for, write_return
 from keys.ed25519 import PublicKey, SigningKey
 from keys.truststore import TrustStore
 from spool.discovery import discover, said_by

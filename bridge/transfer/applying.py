@@ -1,0 +1,192 @@
+"""What a node makes of a receipt: it moves what is named, as an answer of the beacon would.
+
+As far as the digests in it are of segments of ours; delivered stays delivered, nothing is deleted, and
+a receipt that is no newer than what was applied changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.transfer.bundle import ReturnBundle
+from bridge.transfer.receipt import LaneReceipt, Refused, Span
+from keys.errors import VerificationError, shown
+from spool.clock import Clock
+from spool.discovery import said_by, totals_before
+from spool.head import Head, read_head
+from spool.lane import Lane
+from spool.ledger import Ledger, RecordException, State
+from spool.ranges import Range
+from spool.segment import Segment
+
+_WORD = "receipt"
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a receipt did: records that it moved, by state, and what it asks for."""
+
+    stale: bool = False
+    delivered: int = 0
+    quarantined: int = 0
+    pending: int = 0
+    missing: int = 0
+    foreign: list[tuple[str, int]] = field(default_factory=list)
+    """Stream and number of spans whose digest is not that of a segment of ours."""
+    forks: list[tuple[str, int]] = field(default_factory=list)
+    """Stream and number of segments there of which others have the numbers."""
+    forked: list[str] = field(default_factory=list)
+    """The streams in whose present chain somebody else gave out numbers."""
+
+
+def apply(
+    ledger: Ledger, spool: Path, node: str, found: ReturnBundle, clock: Clock, *, dry_run: bool
+) -> Applied:
+    """Let the receipt in ``found`` move what it names; twice, or late, changes nothing.
+
+    Raises :class:`VerificationError` ``bundle.recipient`` where it is for another node,
+    or ``receipt.record``; then nothing was changed.
+    """
+    receipt = found.receipt
+    if receipt.node != node:
+        raise VerificationError(
+            "bundle.recipient",
+            f"The return bundle is for {shown(receipt.node)}, and this is {node}.",
+            "Carry it to its recipient; nothing was changed.",
+        )
+    applied = Applied()
+    seen = ledger.newest_receipt(receipt.relay)
+    # A relay that was restored counts from lower serials, and its clock goes on.
+    applied.stale = receipt.serial <= seen.serial and receipt.made_at <= seen.made_at
+    if applied.stale:
+        return applied
+    missing = []
+    heard = [_heard(Lane(spool, node, told.stream), told) for told in receipt.lanes]
+    for each in heard:
+        _apply_lane(ledger, each, applied, at=clock.wall_ms(), dry_run=dry_run)
+        missing += [(each.lane, numbers) for numbers in each.told.missing]
+        applied.missing += sum(map(len, each.told.missing))
+    if not dry_run:
+        ledger.note_receipt(receipt.relay, receipt.serial, receipt.made_at, missing)
+    return applied
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a receipt tells of a lane: which of its spans end with a segment that we sealed.
+
+    Each comes with the records in it that were refused.
+    """
+
+    lane: Lane
+    head: Head | None
+    told: LaneReceipt
+    ours: Sequence[tuple[Span, Sequence[Refused]]]
+
+
+def _heard(lane: Lane, told: LaneReceipt) -> _Heard:
+    """Judged before anything moves; raises :class:`VerificationError` ``receipt.record``."""
+    head = read_head(lane)
+    if head is None:
+        return _Heard(lane, None, told, ())
+    named = [(span, told.refused) for span in told.spans]
+    named += [(fork.span, fork.refused) for fork in told.forks]
+    ours = [(span, refused) for span, refused in named if _is_ours(lane, head, span)]
+    for span, refused in ours:
+        _check_records(lane, head, span, refused)
+    return _Heard(lane, head, told, ours)
+
+
+def _check_records(lane: Lane, head: Head, span: Span, refused: Sequence[Refused]) -> None:
+    """The books count what is refused off what is delivered: it must be records that there are."""
+    last = {each.seq: each.line for each in refused}  # they are in order
+    for seq, line in last.items():
+        if not span.first <= seq <= span.last:
+            continue
+        held = totals_before(lane, head, seq + 1) - totals_before(lane, head, seq)
+        if line >= held.records:
+            raise VerificationError(
+                "receipt.record",
+                f"The receipt says that record {line} of {lane.stream} {seq} was refused, and "
+                f"that segment holds {held.records}.",
+                "Nothing was changed. Ask the relay's operator: its books are not of this spool.",
+            )
+
+
+def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry_run: bool) -> None:
+    stream, known = heard.told.stream, [span for span, _ in heard.ours]
+    applied.foreign += [(stream, span.last) for span in heard.told.spans if span not in known]
+    for fork in heard.told.forks:
+        applied.forks.append((stream, fork.span.first))
+        in_head = heard.head is not None and fork.span.chain == heard.head.chain
+        if in_head and stream not in applied.forked:
+            applied.forked.append(stream)
+    if heard.head is None:
+        return
+    for span, refused in heard.ours:
+        _apply_span(
+            ledger, heard.lane, heard.head, span, refused, applied=applied, at=at, dry_run=dry_run
+        )
+
+
+def _is_ours(lane: Lane, head: Head, span: Span) -> bool:
+    """Whether the last segment of ``span`` is the one that we sealed; links vouch for those before."""
+    if (head.chain, head.seq, head.digest) == (span.chain, span.last, span.digest):
+        return True
+    try:
+        with Segment.open(lane.segment(span.last)) as segment:
+            return (segment.statement.chain, segment.digest) == (span.chain, span.digest)
+    except FileNotFoundError:
+        pass
+    except VerificationError:
+        return False
+    after = said_by(lane, span.last + 1)
+    return after is not None and (after.chain, after.prev) == (span.chain, span.digest)
+
+
+def _apply_span(
+    ledger: Ledger,
+    lane: Lane,
+    head: Head,
+    span: Span,
+    refused: Sequence[Refused],
+    *,
+    applied: Applied,
+    at: int,
+    dry_run: bool,
+) -> None:
+    target = State(span.state)
+    for part, state in _stretches(ledger, lane, span):
+        before = totals_before(lane, head, part.first)
+        after = totals_before(lane, head, part.last + 1)
+        records = (after - before).records
+        if target is State.PENDING:
+            applied.pending += records
+            continue
+        if state is target:
+            continue
+        exceptions = [
+            RecordException(each.seq, each.line, at, each.code, each.status, each.text or _WORD)
+            for each in refused
+            if part.first <= each.seq <= part.last
+        ]
+        moved = (
+            len(part)
+            if dry_run
+            else ledger.confirm(
+                lane, part, target, before=before, after=after, exceptions=exceptions
+            )
+        )
+        if moved and target is State.DELIVERED:
+            applied.delivered += records - len(exceptions)
+            applied.quarantined += len(exceptions)
+        elif moved:
+            applied.quarantined += records
+
+
+def _stretches(ledger: Ledger, lane: Lane, span: Span) -> Iterator[tuple[Range, State]]:
+    """What the ledger has of the numbers of ``span``, in that chain, each in one state."""
+    for known in ledger.spans(lane):
+        first, last = max(known.first, span.first), min(known.last, span.last)
+        if first <= last and known.chain == span.chain:
+            yield Range(first, last), known.state
