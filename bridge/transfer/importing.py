@@ -4,6 +4,8 @@ The ledger alone decides what is new: it remembers the digest of every number th
 its file is gone. A crash leaves at most files that the next import replaces. One import at a time.
 """
 
+import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,7 +19,6 @@ from bridge.transfer.manifest import Manifest, Packed, unlike
 from bridge.transfer.storing import MediumError, Store, of_the_medium
 from keys.errors import BridgeError, VerificationError, shown
 from keys.truststore import TrustStore
-from spool import locks
 from spool.chain import NEW_CHAIN_STEP
 from spool.discovery import said_by
 from spool.durable import Disk, explained
@@ -28,7 +29,6 @@ from spool.statement import Statement
 
 GROUP = 64
 """Segments that are entered together: one transaction, one sync of a folder."""
-LOCK_NAME = "import.lock"
 _WAIT_S = 0.05
 
 
@@ -144,13 +144,19 @@ class Importer:
     @contextmanager
     def _alone(self, progress: Callable[[int], None]) -> Iterator[None]:
         """While no other process imports into this spool; ``progress`` may end the waiting."""
-        while (lock := locks.take(self._spool / LOCK_NAME, wait=False)) is None:
-            progress(0)
-            time.sleep(_WAIT_S)
+        # On the folder itself: a file that is refused leaves nothing behind.
+        fd = os.open(self._spool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    progress(0)
+                    time.sleep(_WAIT_S)
             yield
         finally:
-            locks.let_go(lock)
+            os.close(fd)
 
     def _known(self, said: Manifest) -> Known:
         return {

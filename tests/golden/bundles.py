@@ -133,20 +133,27 @@ def receipt(**changes: object) -> dict[str, Any]:
                     }
                 ],
                 "refused": [{"seq": 2, "line": 0, "status": 422, "code": "refused", "text": ""}],
-                "forks": [
-                    {
-                        "chain": CHAIN,
-                        "first": 2,
-                        "last": 2,
-                        "state": "pending",
-                        "digest": "f" * 64,
-                        "refused": [],
-                    }
-                ],
+                "forks": [],
             }
         ],
     }
     return said | changes
+
+
+def forked() -> dict[str, Any]:
+    """A receipt that tells of another segment with the number 2."""
+    said = receipt()
+    said["lanes"][0]["forks"] = [
+        {
+            "chain": CHAIN,
+            "first": 2,
+            "last": 2,
+            "state": "pending",
+            "digest": "f" * 64,
+            "refused": [],
+        }
+    ]
+    return said
 
 
 def return_manifest(sealed: bytes, **changes: object) -> bytes:
@@ -310,10 +317,11 @@ def _returns() -> Iterator[Made]:
     state = receipt()
     state["lanes"][0]["spans"][0]["state"] = "lost"
     yield Made("state-unknown.agr", ustar(_return(state)), "document.field")
-    wide = receipt()
+    yield Made("forked.agr", ustar(_return(forked())), "")
+    wide = forked()
     wide["lanes"][0]["forks"][0]["first"] = 1
     yield Made("fork-of-two.agr", ustar(_return(wide)), "receipt.sense")
-    twice = receipt()
+    twice = forked()
     twice["lanes"][0]["forks"] *= 2
     yield Made("fork-twice.agr", ustar(_return(twice)), "receipt.sense")
     lane = receipt()

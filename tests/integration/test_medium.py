@@ -1,6 +1,7 @@
 """What a medium does to a bundle, and what a rotten disk does to what goes into it."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import threading
@@ -14,9 +15,8 @@ import pytest
 from bridge.transfer import ustar
 from bridge.transfer.bundle import Bundle, opened
 from bridge.transfer.exporting import Exporter, Order, chosen
-from bridge.transfer.importing import LOCK_NAME, Importer
+from bridge.transfer.importing import Importer
 from keys.errors import BridgeError
-from spool import locks
 from spool.durable import OS_DISK
 from spool.ledger import State
 from spool.ranges import Range
@@ -246,8 +246,8 @@ def test_the_imports_of_two_processes_take_turns(
 ) -> None:
     inside, relay = machines
     path = export(inside, relay, stick)
-    lock = locks.take(relay.spool / LOCK_NAME)
-    assert lock is not None
+    lock = os.open(relay.spool, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     with opened(path, relay.trust.keys_for, None, None) as found, ThreadPoolExecutor(1) as pool:
         assert isinstance(found, Bundle)
         importer = Importer(relay.spool, relay.ledger, relay.trust, "relay-1", OS_DISK)
@@ -255,5 +255,5 @@ def test_the_imports_of_two_processes_take_turns(
         running = pool.submit(importer.take, found, lambda _: waited.set(), dry_run=False)
         assert waited.wait(30)
         assert relay.records("inside") == {}
-        locks.let_go(lock)
+        os.close(lock)
         assert running.result().new == 3
