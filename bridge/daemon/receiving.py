@@ -121,32 +121,19 @@ class Received:
             f"are delivered, {told.quarantined} refused, {told.pending} on their way."
         )
         if told.missing:
-            yield f"  {told.missing} segments never came there: bridge export --resend {path}"
+            yield f"  {told.missing} segments are missing there; pack them again:"
+            yield f"    bridge export --resend {path} --to DIR"
         for stream, seq in told.forks:
             yield (
                 f"  FORK {stream} {seq}: another segment came there with this number; if no backup "
                 "was restored here, somebody else seals in this node's name."
             )
-<<<<<<< HEAD
-            if told.stale:
-                yield "  It is older than one that was applied already."
-            if told.missing:
-                yield f"  {told.missing} segments are missing there; pack them again:"
-                yield f"    bridge export --resend {path} --to DIR"
-            for stream, seq in told.foreign:
-                yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
-            for problem in _foreign(told):
-                yield f"  {problem.hint} [{problem.id}]"
-            if self.token:
-                yield "  A license token came with it."
-=======
         for stream, seq in told.foreign:
             yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
         for problem in _foreign(told):
             yield f"  {problem.hint} [{problem.id}]"
         if self.token:
             yield "  A license token came with it."
->>>>>>> 2681331 (Bundles are copied by the kernel and judged as the medium gives them back; imports go in groups; forks are sent and receipted)
 
 
 def _foreign(applied: Applied) -> Iterator[VerificationError]:

@@ -78,9 +78,7 @@ class Watch:
         return took, took - (self._read_at - self._back_at)
 
 
-def _export(
-    folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float
-) -> list[Row]:
+def _export(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float) -> list[Row]:
     quick: list[float] = []
 
     def ours() -> float:
@@ -124,9 +122,7 @@ def _export(
     return rows
 
 
-def _encrypted(
-    folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float
-) -> list[Row]:
+def _encrypted(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float) -> list[Row]:
     work = "export, encrypted, synced, read back"
     if not shutil.which("age"):
         return [_missing(work, "age", "≥ 0.7x")]
@@ -159,9 +155,7 @@ def _encrypted(
     ]  # fmt: skip
 
 
-def _import(
-    folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float
-) -> list[Row]:
+def _import(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float) -> list[Row]:
     path = pack(lane, ledger, _fresh(folder / "out"), (), Watch(0)).path
     public = KEY.public
     trust = TrustStore().with_key("node", NODE, public, public.id)
@@ -191,9 +185,7 @@ def _import(
     return [at_least(work, rival, found[0], found[1], "MB/s", bound=0.7)]
 
 
-def pack(
-    lane: Lane, ledger: Ledger, target: Path, age: Sequence[str], watch: Watch
-) -> Exported:
+def pack(lane: Lane, ledger: Ledger, target: Path, age: Sequence[str], watch: Watch) -> Exported:
     """What ``bridge export`` does once it knows which numbers to pack."""
     count = sum(1 for _ in islice(lane.sealed_numbers(), SEGMENTS))
     found: list[Chosen] = list(chosen(lane, [Range(1, count)]))
