@@ -8,7 +8,7 @@ kind that opened it closes it.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from bridge.egress.backoff import Backoff
+from bridge.egress.backoff import LONGEST_S, Backoff
 from bridge.egress.verdict import LOOP
 from keys.errors import BridgeError
 
@@ -59,10 +59,17 @@ class Circuits:
         return "paused" if by_hand else "down"
 
     def hopeless(self, scopes: Iterable[Scope], failures: int) -> Stuck | None:
-        """Why a request under ``scopes`` cannot go, after so many failed probes of its circuit."""
+        """Why a request under ``scopes`` cannot go.
+
+        After so many failed probes of its circuit, or where the other side asks for a longer wait than
+        any back-off of ours: an hour is not waited for by whoever wants to see the end.
+        """
+        now = self._monotonic()
         for scope in scopes:
             circuit = self._open.get(scope)
-            if circuit is not None and circuit.failures >= failures:
+            if circuit is not None and (
+                circuit.failures >= failures or circuit.next_try - now > LONGEST_S
+            ):
                 return Stuck(circuit.reason, _by_hand(scope, circuit.reason))
         return None
 

@@ -32,8 +32,13 @@ NOTE_MAX = 500
 NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 STREAM = r"[a-z][a-z0-9-]{0,31}"
 ID = r"[0-9a-f]{32}"
-NOTE = rf"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{{0,{NOTE_MAX}}}"
-"""On one line, without controls and invisible marks."""
+_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_FORMATS = r"\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+_INVISIBLE = r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0"
+_TAGS = r"\U000e0000-\U000e0fff"
+NOTE = rf"[^{_CONTROLS}{_FORMATS}{_INVISIBLE}{_TAGS}]{{0,{NOTE_MAX}}}"
+"""On one line, without controls and invisible marks: whole messages hide in them. The ranges stand
+here, for what Python knows of Unicode differs from machine to machine, and both sides must agree."""
 _TIME = r"[0-9T:.Z-]{24}"
 _RANGES = r"[0-9,-]{1,16384}"
 _COUNT_MAX = 2**53 - 1

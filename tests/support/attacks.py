@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,7 +163,7 @@ def ids(told: Told) -> list[str]:
     try:
         answer = orjson.loads(told.out)
     except orjson.JSONDecodeError:
-        answer = {}
+        return re.findall(r"^error: .* \[([a-z0-9_.]+)\]$", told.err, re.MULTILINE)
     return list(_ids(answer))
 
 

@@ -1,0 +1,174 @@
+"""Answers of whatever stands where the beacon should (120 to 131): by ``run --once``, over a socket.
+
+Whatever was answered, what was not taken stays as it was, and the beacon's own answer then delivers it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from keys.ed25519 import SigningKey
+from tests.support.attacks import Home, ids, make_home
+from tests.support.commands import SECRET
+from tests.support.faultserver import FaultServer, Step, answer, drip, fault_server, say
+
+pytestmark = pytest.mark.enable_socket
+GOOD = say(answer(200, b'{"inserted_count":2}'))
+RECORDS = b'{"id":"a"}\n{"id":"b"}\n'
+HTML = b"<html>Please log in</html>"
+UNREACHABLE, REFUSED, PARTLY = 6, 7, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is answered instead, one try after the other, and how ``run --once`` must end."""
+
+    number: int
+    name: str
+    scripts: Sequence[bytes]
+    code: int
+    error: str = "upstream.unreachable"
+    script: Sequence[Step] = ()
+
+    @property
+    def steps(self) -> Sequence[Sequence[Step]]:
+        return [[say(each)] for each in self.scripts] or [self.script]
+
+
+def to(status: int, place: str) -> bytes:
+    return answer(status, b"", f"Location: {place}")
+
+
+def later(status: int, value: str) -> bytes:
+    return answer(status, b"", f"Retry-After: {value}")
+
+
+PORTAL = answer(200, HTML, content_type="text/html")
+NO_SHAPE = answer(200, b'{"ok":true}'), answer(200, b'{"inserted_count":true}'), answer(200, b"")
+AGES = "Fri, 31 Dec 9999 23:59:59 GMT"
+ANSWERS = [
+    Said(
+        120, "redirects",
+        [to(302, "/elsewhere"), to(307, "https://other.example/"), to(308, "http://198.51.100.7/")],
+        UNREACHABLE,
+    ),
+    Said(124, "portals", [PORTAL, answer(200, HTML), answer(204, b"")], UNREACHABLE),
+    Said(124, "other-shapes", NO_SHAPE, UNREACHABLE),
+    Said(126, "drip", (), UNREACHABLE, script=[drip(answer(200, b'{"inserted_count":2}'), 0.1)]),
+    Said(129, "no-time-ahead", [later(429, "-5"), later(503, "x"), later(503, "0")], UNREACHABLE),
+    Said(129, "a-billion-seconds", [later(429, "1000000000")], UNREACHABLE),
+    Said(129, "the-year-9999", [later(503, AGES)], UNREACHABLE),
+    Said(130, "refused", [answer(401, b"{}"), answer(403, b"{}")], REFUSED, "upstream.refused"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = make_home(tmp_path / "node", "n", SigningKey(bytes(32)))
+    told = made.run("append", "transactions", made.put("r.ndjson", RECORDS))
+    assert told.code == 0, told.err
+    return made
+
+
+def send_to(home: Home, url: str) -> None:
+    home.config.write_text(
+        f"node: n\nlicense_key_file: license_key\nbeacon: {{url: '{url}'}}\n"
+        "egress: {deadline: 1s}\n"
+    )
+
+
+@pytest.fixture
+def beacon() -> Iterator[FaultServer]:
+    with fault_server([GOOD]) as server:
+        yield server
+
+
+def segments(home: Home) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in home.spool.rglob("*.ndjson.zst")}
+
+
+def counted(home: Home) -> dict[str, int]:
+    lanes = json.loads(home.run("status", "--json").out)["lanes"]
+    (lane,) = (each for each in lanes if each["stream"] == "transactions")
+    return {state: count for state, count in lane["records"].items() if count}
+
+
+@pytest.mark.parametrize("said", [pytest.param(s, id=f"{s.number}-{s.name}") for s in ANSWERS])
+def test_attack(home: Home, beacon: FaultServer, said: Said) -> None:
+    with fault_server(*said.steps) as server:
+        send_to(home, server.url)
+        told = home.run("run", "--once")
+    before = segments(home)
+    assert (told.code, ids(told)) == (said.code, [said.error]), told
+    assert len(server.requests) == (1 if len(said.scripts) == 1 else 3)
+    assert {request.body for request in server.requests} == {server.requests[0].body}
+    assert SECRET not in told.err
+    assert counted(home)["pending"] == 2
+    send_to(home, beacon.url)
+    again = home.run("run", "--once")
+    assert again.code == 0, again
+    assert beacon.requests[-1].body == server.requests[0].body
+    assert (
+        beacon.requests[-1].headers["idempotency-key"]
+        == (server.requests[0].headers["idempotency-key"])
+    )
+    assert counted(home)["delivered"] == 2
+    assert segments(home) == before
+
+
+def test_attack_122_proxies_certificates_and_names_of_the_environment_have_no_effect(
+    home: Home, beacon: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_to(home, beacon.url)
+    keylog = tmp_path / "keys.log"
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    with fault_server([say(answer(502))]) as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+            monkeypatch.setenv(name.lower(), proxy.url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nothing.pem"))
+        monkeypatch.setenv("SSLKEYLOGFILE", str(keylog))
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        assert home.run("run", "--once").code == 0
+        assert proxy.connections == 0
+    assert not keylog.exists()
+    assert "authorization" not in beacon.requests[0].headers
+
+
+def test_attack_128_a_cookie_is_not_sent_back(home: Home) -> None:
+    cookie = "Set-Cookie: track=me; Path=/"
+    with fault_server(
+        [say(answer(503, b"", cookie))], [say(answer(200, b'{"inserted_count":2}', cookie))]
+    ) as server:
+        send_to(home, server.url)
+        home.run("run", "--once")
+        home.run("run", "--once")
+    assert len(server.requests) >= 2
+    assert all("cookie" not in request.headers for request in server.requests)
+
+
+def test_attack_131_one_refused_record_is_an_exception_and_the_rest_is_delivered(
+    home: Home,
+) -> None:
+    bad = say(answer(400, b'{"detail":"bad record"}'))
+    one = say(answer(200, b'{"inserted_count":1}'))
+    with fault_server([bad], [bad], [one]) as server:  # both, then the first, then the second
+        send_to(home, server.url)
+        told = home.run("run", "--once")
+    assert told.code == PARTLY, told
+    assert counted(home) == {"delivered": 1, "quarantined": 1}
+    assert "record.refused" in ids(home.run("status", "--json"))
+
+
+def test_attack_094_a_count_below_what_was_sent_is_kept_as_it_is(home: Home) -> None:
+    with fault_server([say(answer(200, b'{"inserted_count":1}'))]) as server:
+        send_to(home, server.url)
+        assert home.run("run", "--once").code == 0
+        home.run("run", "--once")
+    assert len(server.requests) == 1  # and never sent again
+    status = home.run("status", "--json")
+    assert "record.partial" in ids(status)
+    assert status.code == PARTLY

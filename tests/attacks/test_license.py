@@ -1,0 +1,160 @@
+"""License tokens (134 to 144): by ``license import``; what is kept stays as it was."""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from keys.ed25519 import SigningKey
+from tests.support.attacks import Arena, Attack, Command, Home, each, make_home
+from tests.support.tokens import AUDIENCE, DAY_S, ED, ISSUER, OTHER, Vendor, b64, claims, jwks
+
+REFUSED, CONFIG = 4, 78
+NOW_S = int(time.time())
+KEY_SET = jwks(ED.jwk())
+
+
+def good(**more: object) -> dict[str, object]:
+    return claims(**{"iat": NOW_S - 60, "exp": NOW_S + 30 * DAY_S, **more})
+
+
+def importing(token: str) -> Callable[[Home], Command]:
+    return lambda home: ("license", "import", home.put("token.jwt", token.encode()), "--json")
+
+
+def under(header: Mapping[str, Any], by: Vendor = ED) -> str:
+    return by.sign(header, good())
+
+
+def claiming(name: str, text: str) -> str:
+    """The claim in these very words."""
+    return ED.sign(None, json.dumps(good(**{name: 7_777})).replace("7777", text))
+
+
+def hmac_by(secret: bytes) -> str:
+    head = b64(json.dumps({"alg": "HS256", "kid": ED.kid}).encode())
+    message = f"{head}.{b64(json.dumps(good()).encode())}"
+    return f"{message}.{b64(hmac.digest(secret, message.encode(), 'sha256'))}"
+
+
+HEAD = {"alg": "EdDSA", "kid": ED.kid}
+TOKENS: dict[tuple[int, str], str] = {
+    **{
+        (134, f"alg-{name}"): under({"alg": algorithm, "kid": ED.kid})
+        for name, algorithm in (
+            ("none", "none"), ("None", "None"), ("hs256", "HS256"), ("list", ["EdDSA"]), ("null", None),
+        )
+    },
+    (134, "unsigned"): under({"alg": "none"}).rpartition(".")[0] + ".",
+    (134, "hmac-with-the-public-key"): hmac_by(json.dumps(ED.jwk()).encode()),
+    (134, "hmac-with-its-x"): hmac_by(str(ED.jwk()["x"]).encode()),
+    **{
+        (135, f"kid-{name}"): under({"alg": "EdDSA", "kid": kid})
+        for name, kid in (
+            ("unknown", "another"), ("number", 7), ("path", "../../dev/null"),
+            ("sql", "x' OR '1'='1"), ("10-kb", "k" * 10_240),
+        )
+    },
+    **{
+        (136, name): under({**HEAD, **more}, by)
+        for name, more, by in (
+            ("jku", {"jku": "https://example.invalid/keys"}, OTHER),
+            ("x5u", {"x5u": "https://example.invalid/cert"}, OTHER),
+            ("jwk", {"jwk": OTHER.jwk()}, OTHER), ("crit", {"crit": ["exp"]}, ED),
+            ("b64", {"b64": False, "crit": ["b64"]}, ED),
+        )
+    },
+    (137, "no-exp"): ED.sign(None, good(exp=None)),
+    **{
+        (137, f"exp-{number}"): claiming("exp", text)
+        for number, text in enumerate(
+            ('"9999999999"', "true", "1e30", "1e999", "null", "[1]", "1.9e9", "1" + "0" * 400)
+        )
+    },
+    (139, "ten-years"): ED.sign(None, good(exp=NOW_S + 3650 * DAY_S)),
+    **{
+        (141, f"issuer-{number}"): ED.sign(None, good(iss=issuer))
+        for number, issuer in enumerate((ISSUER + "/", ISSUER[:-1], [ISSUER], None))
+    },
+    **{
+        (141, f"audience-{number}"): ED.sign(None, good(aud=audience))
+        for number, audience in enumerate(([AUDIENCE, "x"], AUDIENCE + "x", [], None))
+    },
+    (142, "of-another-license"): ED.sign(None, good(sub=hashlib.sha256(b"lcl_two").hexdigest())),
+    (1, "by-another-key-of-that-name"): OTHER.sign(None, good()),
+    (137, "expired"): ED.sign(None, good(iat=NOW_S - 3 * DAY_S, exp=NOW_S - DAY_S)),
+}  # fmt: skip
+TWIN = importing(ED.sign(None, good()))
+ATTACKS = [
+    Attack(n, name, importing(token), "license.token", REFUSED, TWIN, ("spool/license",))
+    for (n, name), token in TOKENS.items()
+]
+
+
+def pinning(key_set: bytes) -> Callable[[Home], Command]:
+    def made(home: Home) -> Command:
+        (home.folder / "jwks.json").write_bytes(key_set)
+        return (*TWIN(home), "--dry-run")
+
+    return made
+
+
+RSA_1024 = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the attack
+SETS = {
+    "a-kid-twice": jwks(ED.jwk(), OTHER.jwk()),
+    "oct": jwks({"kty": "oct", "kid": "k", "k": "c2VjcmV0", "alg": "HS256"}),
+    "for-encryption": jwks(ED.jwk(use="enc")),
+    "private": jwks(ED.jwk(d="AAAA")),
+    "rsa-1024": jwks(Vendor("rs-1", "RS256", RSA_1024).jwk()),
+}
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Arena:
+    def home(folder: Path) -> Home:
+        pinned = f"{{jwks_file: jwks.json, issuer: '{ISSUER}', audience: {AUDIENCE}}}"
+        made = make_home(folder, "n", SigningKey(bytes(32)), f"license: {pinned}\n")
+        (folder / "jwks.json").write_bytes(KEY_SET)
+        return made
+
+    return Arena(tmp_path_factory.mktemp("nodes"), home)
+
+
+@each(ATTACKS)
+def test_attack(nodes: Arena, attack: Attack) -> None:
+    told = nodes.check(attack)
+    assert b"eyJ" not in told.out
+
+
+def test_attack_134_a_refused_token_takes_no_place(nodes: Arena) -> None:
+    home = nodes.fresh()
+    assert home.run(*TWIN(home)).code == 0
+    shown = home.run("license", "show", "--token", "--json").answer["token"]
+    for token in TOKENS.values():
+        assert home.run(*importing(token)(home)).code == REFUSED
+    assert home.run("license", "show", "--token", "--json").answer["token"] == shown
+
+
+@pytest.mark.parametrize("name", list(SETS))
+def test_attack_144_a_set_of_keys_that_is_not_in_order_is_refused_at_load(
+    nodes: Arena, name: str
+) -> None:
+    attack = Attack(144, name, pinning(SETS[name]), "license.jwks_file", CONFIG, pinning(KEY_SET))
+    nodes.check(attack)
+
+
+def test_attack_140_a_token_of_tomorrow_is_kept_and_not_served(nodes: Arena) -> None:
+    home = nodes.fresh()
+    later = good(iat=NOW_S + DAY_S, exp=NOW_S + 2 * DAY_S)
+    told = home.run(*importing(ED.sign(None, later))(home))
+    assert (told.code, told.answer["standing"], told.answer["served"]) == (
+        3,
+        "NOT_YET_VALID",
+        False,
+    )
