@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from keys.strictjson import Fields, loads
 from spool import egressfile, frontier, head, lane
 from spool import statement as statements
+from spool.clock import parse_rfc3339
+from spool.lane import Lane
 from tests.golden import generate
+from tests.support.spools import FAST
 
 GOLDEN = Path(generate.__file__).parent
 DOCUMENT = (GOLDEN.parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -125,18 +127,19 @@ def test_every_refusal_is_raised_somewhere_in_the_code() -> None:
         assert f'"{error.strip("`")}"' in text or f'"{problem}"' in text, error
 
 
-def test_the_small_files_are_as_the_code_writes_them() -> None:
+def test_the_small_files_are_as_the_code_writes_them(tmp_path: Path) -> None:
     said = _json("v", "chain", "first")
     assert head.encode(head.decode(said)) == said
     said = _json("v", "chains")
     assert frontier.encode(frontier.parse(said)) == said
-    fields = Fields(loads(_json("v", "state"), limit=1024), "egress")
-    fields.integer("v", 1, 1)
-    fields.choice("state", egressfile.STATES)
-    fields.text("since", r".{24}")
-    fields.text("reason", "")
-    assert fields.objects("failed", 0, 0) == []
-    fields.done()
+    said, path = _json("v", "state"), tmp_path / "egress.json"
+    path.write_bytes(said)
+    told = egressfile.read_egress_state(tmp_path)
+    assert told is not None
+    assert told.waiting == ["prod-1/logs"]
+    at, waiting = parse_rfc3339(told.since), [Lane(tmp_path, "prod-1", "logs")]
+    egressfile.write_egress_state(FAST, tmp_path, told.state, at, told.reason, waiting=waiting)
+    assert path.read_bytes() == said
 
 
 def test_the_recipe_verifies_the_example(tmp_path: Path) -> None:
