@@ -1,4 +1,4 @@
-"""Untrusted text made safe to show.
+"""Untrusted text made safe to show, and counts with the right words.
 
 Terminals obey escape sequences, C1 controls and bidirectional marks wherever the text comes from; so
 whatever we did not write ourselves passes :func:`safe` before it is printed, also into a pipe.
@@ -21,6 +21,11 @@ def safe(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(mark) if _is_unsafe(mark) else mark for mark in text)
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``number`` with the words that belong to it: ``1 record is``, ``2,000 records are``."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _is_unsafe(mark: str) -> bool:

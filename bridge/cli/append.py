@@ -18,6 +18,7 @@ from bridge.cli.input import Interrupts, Progress, StoppedError, opened, reader
 from bridge.cli.session import Session, json_option
 from bridge.cli.writing import writer_for
 from bridge.intake.switches import check_switched_on
+from bridge.terminal import counted
 from keys.errors import BridgeError
 from spool.errors import RecordError, SpoolError
 from spool.frames import MIB
@@ -63,7 +64,7 @@ def command(session: Session, stream: str, file: Path | None, *, as_json: bool) 
             _fail(session, stream, appended, error)
             return
     answer = {"stream": stream, "records": appended.records, "filtered": appended.filtered}
-    session.result(answer, lambda: session.say(f"{appended.said} are durable."))
+    session.result(answer, lambda: session.say(f"{appended.said} durable."))
 
 
 def _append(
@@ -106,9 +107,10 @@ class _Appended:
 
     @property
     def said(self) -> str:
-        """How many records, and how many log records were left out, as words of a sentence."""
+        """How many records are, and how many log records were left out: a sentence's beginning."""
         left_out = f" ({self.filtered} log records below WARN left out)" if self.filtered else ""
-        return f"{self.records} records{left_out}"
+        records, _, verb = counted(self.records, "record is", "records are").rpartition(" ")
+        return f"{records}{left_out} {verb}"
 
     def submit(self, writer: Writer, lines: list[bytes]) -> None:
         """Hand ``lines`` to the disk; wait while too much is on its way."""
@@ -168,9 +170,10 @@ def _check(read: Callable[[], bytes], row: Stream, guard: SecretGuard) -> None:
 
 def _fail(session: Session, stream: str, appended: _Appended, error: BridgeError) -> None:
     records = appended.records
-    durable = f"{records} records before it are durable." if records else "Nothing was stored."
+    before = counted(records, "record before it is", "records before it are")
+    durable = f"{before} durable." if records else "Nothing was stored."
     if isinstance(error, SpoolError) or (isinstance(error, StoppedError) and records):
-        durable = f"{records} records are durable."
+        durable = f"{counted(records, 'record is', 'records are')} durable."
     said = BridgeError(error.id, f"{error.message} {durable}", error.hint)
     if session.as_json:
         told = {"id": said.id, "message": said.message, "hint": said.hint}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bridge.cli.session import Session
+from bridge.terminal import counted
 
 if TYPE_CHECKING:
     from bridge.config import Config
@@ -60,7 +61,8 @@ def _drain(session: Session, daemon: "Daemon") -> None:
     stuck = daemon.drain()
     if stuck is None:
         refused = sum(counts.exceptions for counts in daemon.ledger.counts())
-        session.note(f"Nothing is left to send; {refused} records were refused.")
+        was = counted(refused, "record was", "records were")
+        session.note(f"Nothing is left to send; {was} refused.")
         session.finish(PARTLY if refused else 0)
     else:
         from bridge.cli.stuck import error_of

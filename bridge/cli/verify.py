@@ -9,6 +9,7 @@ import click
 from bridge.cli.inspectbundle import is_container, judge
 from bridge.cli.keyring import key_option, keys_for
 from bridge.cli.session import Session, json_option
+from bridge.terminal import counted
 from keys.errors import VerificationError
 from spool.verdicts import Item, problem_of
 from spool.verification import verify
@@ -62,8 +63,12 @@ def command(
             segments += 1
             lines += item.said.records
     answer = {"ok": not bad, "items": answers}
-    good = f"{segments} segments are good, with {lines} records"
-    session.result(answer, lambda: session.say(f"{good}; {bad} problems." if bad else f"{good}."))
+    good = (
+        f"{counted(segments, 'segment is', 'segments are')} good, "
+        f"with {counted(lines, 'record', 'records')}"
+    )
+    end = f"; {counted(bad, 'problem', 'problems')}." if bad else "."
+    session.result(answer, lambda: session.say(good + end))
     session.finish(VerificationError.exit_code if bad else 0)
 
 

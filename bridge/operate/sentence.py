@@ -4,6 +4,7 @@ The worst comes first. What the sentence leaves out stands below it.
 """
 
 from bridge.operate.status import Status
+from bridge.terminal import counted
 from spool.clock import MS, rfc3339
 from spool.ledger import State
 
@@ -19,8 +20,11 @@ def sentence(status: Status) -> str:
 def _loss(status: Status) -> str:
     lost = sum(lane.records(State.LOST) for lane in status.lanes)
     segments = sum(lane.segments(State.LOST) for lane in status.lanes)
+    asked = sum(lane.records(State.LOST) for lane in status.lanes if lane.lane.imported.exists())
+    if asked and asked == lost:
+        return f"{counted(lost, 'record was', 'records were')} damaged here, see below; "
     if lost or segments:
-        return f"{lost} records are lost and declared, see below; "
+        return f"{counted(lost, 'record is', 'records are')} lost and declared, see below; "
     drop_at = status.forecast.drop_at
     if drop_at is not None and drop_at - status.at < SOON_MS:
         return f"Nothing is lost yet, but telemetry will be from {minutes(drop_at)} on; "
@@ -32,7 +36,9 @@ def _loss(status: Status) -> str:
 
 def _state(status: Status) -> str:
     pending = sum(lane.records(State.PENDING) for lane in status.lanes)
-    waits = f"{pending:,} records wait{_oldest(status)}{_unconfirmed(status)}"
+    waits = (
+        f"{counted(pending, 'record waits', 'records wait')}{_oldest(status)}{_unconfirmed(status)}"
+    )
     if status.holder is None:
         next_step = _needs(status) if status.problems else "nothing is taken or sent: bridge run"
         return f"the daemon is not running, {waits}, and {next_step}."

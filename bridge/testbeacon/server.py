@@ -6,6 +6,7 @@ started again on it knows what it took and signs with the same key.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import ssl
@@ -165,6 +166,12 @@ def _own_key(data: Path) -> SigningKey:
         ) from error
 
 
+def _why(error: OSError | OverflowError) -> str:
+    """The system's own words; the library adds the address once more."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number and number > 0 else str(shown(error))
+
+
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -172,7 +179,7 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         raise ConfigError(
             "testbeacon.listen",
-            f"The beacon cannot listen on {shown(host)} port {port}: {shown(error)}.",
+            f"The beacon cannot listen on {shown(host)} port {port}: {_why(error)}.",
             "Choose another address or port with --listen.",
         ) from error
     # asyncio sets this only on sockets that name their protocol, and accepted ones inherit it from

@@ -202,7 +202,7 @@ def test_a_full_disk_says_how_many_are_durable(config: Path, small: Path) -> Non
     assert told.answer["error"]["id"] == "disk.full"
     durable = told.answer["records"]
     assert 0 < durable < 2000
-    assert f"{durable} records are durable" in told.answer["error"]["message"]
+    assert f"{durable:,} records are durable" in told.answer["error"]["message"]
 
 
 def test_memory_does_not_grow_with_the_input(config: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.terminal import safe, safe_json
+from bridge.terminal import counted, safe, safe_json
 
 HOSTILE = [
     "\x1b[2J",
@@ -52,3 +52,8 @@ def test_safe_json_means_the_same(value: dict[str, str]) -> None:
     written = json.dumps(value, ensure_ascii=False)
     assert json.loads(safe_json(written)) == value
     assert safe(safe_json(written)) == safe_json(written)
+
+
+def test_one_is_told_in_the_singular() -> None:
+    said = [counted(number, "record is", "records are") for number in (0, 1, 2, 12_345)]
+    assert said == ["0 records are", "1 record is", "2 records are", "12,345 records are"]
