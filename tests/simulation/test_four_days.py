@@ -138,6 +138,7 @@ def test_after_four_days_without_the_beacon_everything_arrives_in_order_and_once
     tmp_path: Path,
 ) -> None:
     spool = tmp_path / "spool"
+    spool.mkdir()
     clock = HandClock()
     producers = Producers(spool, clock)
     with running_beacon(tmp_path / "beacon", process=True) as first:
