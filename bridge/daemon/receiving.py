@@ -231,6 +231,9 @@ class Receiver:
             discover(self._ledger, lane)
         applied = apply(self._ledger, spool, node, found, SYSTEM_CLOCK, dry_run=dry_run)
         if not dry_run:
+            for stream, seq in applied.ahead.items():  # this spool was set back
+                lane = Lane(spool, node, stream)
+                Sealer(OS_DISK, lane, self._signer, SYSTEM_CLOCK).settle_head(seq)
             for stream in applied.forked:
                 lane = Lane(spool, node, stream)
                 Sealer(OS_DISK, lane, self._signer, SYSTEM_CLOCK).leave_fork()

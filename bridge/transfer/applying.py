@@ -37,6 +37,8 @@ class Applied:
     """Stream and number of segments there of which others have the numbers."""
     forked: list[str] = field(default_factory=list)
     """The streams in whose present chain somebody else gave out numbers."""
+    ahead: dict[str, int] = field(default_factory=dict)
+    """By stream the highest number of the present chain that is known there, and not here any more."""
 
 
 def apply(
@@ -116,6 +118,9 @@ def _check_records(lane: Lane, head: Head, span: Span, refused: Sequence[Refused
 def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry_run: bool) -> None:
     stream, known = heard.told.stream, [span for span, _ in heard.ours]
     applied.foreign += [(stream, span.last) for span in heard.told.spans if span not in known]
+    for span in heard.told.spans:
+        if heard.head is not None and span.chain == heard.head.chain and span.last > heard.head.seq:
+            applied.ahead[stream] = span.last
     for fork in heard.told.forks:
         applied.forks.append((stream, fork.span.first))
         in_head = heard.head is not None and fork.span.chain == heard.head.chain

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from spool.chain import NEW_CHAIN_STEP
+from spool.head import read_head
 from spool.lane import Lane
 from tests.attacks.segments import golden_segments
 from tests.golden.build import HERE as GOLDEN
@@ -163,6 +165,11 @@ def test_attack_034_a_tail_cut_after_its_receipt_is_told_by_the_receipt(tmp_path
         path.unlink()
     told = home.run(*command)
     assert (told.code, ids(told)) == (PARTLY, ["receipt.foreign"])
+    # What the relay knows of is not given out a second time.
+    head = read_head(lane)
+    assert head is not None
+    assert head.seq == NEW_CHAIN_STEP
+    assert home.run("verify", home.spool).code == 0
 
 
 def test_attack_034_a_tail_cut_and_grown_anew_is_a_fork_at_the_relay(relays: Arena) -> None:
