@@ -1,6 +1,5 @@
-"""The license with real daemons: started anew, killed while they keep a token, behind a private CA."""
+"""The license with real daemons: killed while they keep a token, behind a private CA."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import orjson
 import pytest
 
 from bridge.demo.clients import LICENSE
-from bridge.license.entry import entry_path
 from tests.support.bridges import Node, node_for
 from tests.support.faultserver import answer, fault_server, say
 from tests.support.licensenodes import (
@@ -27,50 +25,9 @@ from tests.support.licensenodes import (
 from tests.support.tokens import ED, jwks
 
 pytestmark = pytest.mark.enable_socket
-RESTARTS = 5
 KILLS = 5
 TOKENS = 5_000
 """More than a daemon can keep in all of a test."""
-
-
-def test_five_restarts_without_a_beacon_change_neither_state_nor_end(
-    tmp_path: Path,
-) -> None:
-    with beacon_and_node(tmp_path, pinned=True) as (beacon, node):
-        node.daemon.start()
-        token = ask(node).json()["token"]
-        entry = entry_path(node.spool, node.name).read_bytes()
-        end = token_status(node)[1]["expires_at"]
-        cut_off(node, beacon.url)
-        for _ in range(RESTARTS):
-            node.daemon.stop()
-            node.daemon.start()
-            said = ask(node)
-            assert (said.status_code, said.json()) == (200, {"token": token})
-            code, found = token_status(node)
-            assert (code, found["state"], found["expires_at"]) == (0, "VALID", end)
-            assert entry_path(node.spool, node.name).read_bytes() == entry
-
-
-def test_restarts_across_the_end_serve_the_token_until_it_and_never_after(
-    tmp_path: Path,
-) -> None:
-    with beacon_and_node(tmp_path, pinned=True, life_s=12) as (beacon, node):
-        assert node.bridge("license", "refresh").returncode == 0
-        end = json.loads(node.bridge("license", "show", "--json").stdout)["claims"]["exp"]
-        cut_off(node, beacon.url)
-        for restart in range(RESTARTS):
-            if restart == RESTARTS - 1:
-                wait_until(end)
-            node.daemon.stop()
-            node.daemon.start()
-            before = time.time()
-            code = ask(node).status_code
-            assert code == 200 if time.time() < end else code in (200, 503)
-            if before >= end:
-                assert code == 503
-        found, said = token_status(node)
-        assert (found, said["state"], said["served"]) == (8, "GRACE", False)
 
 
 def _issued(now_s: int) -> list[str]:
