@@ -94,52 +94,59 @@ def _show(session: Session, at: int | None, *, dry_run: bool) -> None:
 def status(session: Session, *, as_json: bool) -> None:
     """Say how things stand with the token: served or not, until when, what to do.
 
-    Ends with 8 where there is none, or it has ended.
+    Ends with 8 where there is none, or it has ended. On a relay each node is told whose key it holds.
     """
     session.begin("license", as_json=as_json)
-    report(session, _state(session))
+    report(session, _states(session))
 
 
 @command.command("refresh")
 @json_option
 @click.pass_obj
 def refresh(session: Session, *, as_json: bool) -> None:
-    """Ask the beacon for a token now, and keep it."""
+    """Ask the beacon for a token now, and keep it; on a relay for each node whose key it holds."""
     from bridge.daemon.tokens import UNREACHABLE, ask_now
     from bridge.errors import RefusedError, UnreachableError
     from spool.durable import explained
 
     session.begin("license", as_json=as_json)
-    config, key = session.config, session.license_keys.to_send(session.config.node)
+    config, licenses = session.config, session.license_keys
     if config.egress.mode == "offline":
         raise ConfigError(
             "license.offline",
             "Egress is offline: the beacon is not asked for anything.",
             "Bring a token by a return bundle, or with: bridge license import FILE.",
         )
-    if key is None:
+    if not licenses.nodes():
         raise ConfigError(
             "license.no_key",
             f"There is no license key for {config.node} to ask with.",
             "Set license_key_file.",
         )
     try:
-        problem = ask_now(config, session.signing_key, session.license_keys, key)
+        problems = ask_now(config, session.signing_key, licenses)
     except OSError as error:
         raise explained(error, "keep the license token") from error
-    if problem == UNREACHABLE:
+    if not problems:
+        raise ConfigError(
+            "license.offline_key",
+            "The license key is an offline one (it does not begin with lcl_): it has no token.",
+            "Nothing is to be done; such an installation asks the beacon for none by itself.",
+        )
+    refusals = [f"{node}: {why}" for node, why in problems.items() if why not in ("", UNREACHABLE)]
+    if refusals:
+        raise RefusedError(
+            "license.not_kept",
+            f"No token is kept of the beacon's answer: {'; '.join(refusals)}.",
+            "Look at bridge license status for what is kept.",
+        )
+    if UNREACHABLE in problems.values():
         raise UnreachableError(
             "license.unreachable",
             "The beacon gave no answer of its own; what was kept before stays.",
             "Look at bridge doctor, and try again.",
         )
-    if problem:
-        raise RefusedError(
-            "license.not_kept",
-            f"No token is kept of the beacon's answer: {problem}.",
-            "Look at bridge license status for what is kept.",
-        )
-    report(session, _state(session))
+    report(session, _states(session))
 
 
 @command.command("import")
@@ -206,12 +213,12 @@ def show(session: Session, *, with_token: bool, as_json: bool) -> None:
     session.result(answer, lambda: show_claims(session, claims, entry.token if with_token else ""))
 
 
-def _state(session: Session) -> "LicenseState":
-    from bridge.daemon.licensestate import license_state
+def _states(session: Session) -> "tuple[LicenseState, ...]":
+    from bridge.daemon.licensestate import license_states
     from spool.durable import explained
 
     try:
-        return license_state(session.config, session.license_keys)
+        return license_states(session.config, session.license_keys)
     except FileNotFoundError as error:
         raise ConfigError(
             "key.missing",

@@ -1,6 +1,6 @@
 """How things stand with the license token, in words and in JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli.session import Session
@@ -10,17 +10,39 @@ if TYPE_CHECKING:
     from bridge.daemon.licensestate import LicenseState
 
 DAY_MS = 86_400_000
+_GRAVEST_FIRST = (4, 7, 8, 0)
+"""Exit codes of states, in the order of the command line's."""
 
 
-def report(session: Session, state: "LicenseState") -> None:
-    """Say it, and end with the exit code of the state."""
+def report(session: Session, states: "Sequence[LicenseState]") -> None:
+    """Say it: this node's first. Ends with the gravest exit code of those that have a license key.
+
+    This node's own counts where no other has one, too.
+    """
+    own, *others = states
+    answer = _answer(own) | {"others": [_answer(each) for each in others]}
+
+    def tell() -> None:
+        for line in _lines(own):
+            session.say(line)
+        for each in others:
+            session.say(f"{each.node}: {next(_lines(each))}")
+            for line in _why_and_when(each):
+                session.say(line)
+
+    session.result(answer, tell)
+    counted = [each for each in states if each.online_key is not None] or [own]
+    codes = {each.judgement.exit_code for each in counted}
+    session.finish(next(code for code in _GRAVEST_FIRST if code in codes))
+
+
+def _answer(state: "LicenseState") -> dict[str, Any]:
     from bridge.license.states import TABLE
 
-    found, said = state.judgement, state.said()
+    found, last = state.judgement, state.refresh
     left = None if found.expires_at is None else found.expires_at - found.at
-    last = state.refresh
-    answer = {
-        "node": session.config.node,
+    return {
+        "node": state.node,
         "state": str(found.state),
         "shown": str(found.word),
         "meaning": TABLE[found.state].meaning,
@@ -28,7 +50,7 @@ def report(session: Session, state: "LicenseState") -> None:
         "served": found.served,
         "expires_at": _time(found.expires_at),
         "days_left": None if left is None else max(left, 0) // DAY_MS,
-        "source": said.source,
+        "source": state.said().source,
         "got_at": _time(found.got_at),
         "refresh": None
         if last is None
@@ -41,13 +63,6 @@ def report(session: Session, state: "LicenseState") -> None:
         "anchors_lost": found.anchors_lost,
         "hint": TABLE[found.state].hint or None,
     }
-
-    def tell() -> None:
-        for line in _lines(state):
-            session.say(line)
-
-    session.result(answer, tell)
-    session.finish(found.exit_code)
 
 
 def show_claims(session: Session, claims: Mapping[str, Any], token: str) -> None:
@@ -69,10 +84,24 @@ def _time(at: int | None) -> str | None:
 
 def _lines(state: "LicenseState") -> Iterator[str]:
     from bridge.license.states import TABLE
-    from bridge.operate.sentence import duration
 
     found = state.judgement
     yield f"{found.word}: {TABLE[found.state].meaning} [{found.state}]"
+    yield from _why_and_when(state)
+    if found.anchors_lost:
+        yield "  The clock guard's anchors are gone; how far the clock was moved cannot be told."
+    if state.online_key is not False and (hint := TABLE[found.state].hint):
+        yield f"  {hint}"
+    if state.online_key is False:
+        yield "  The license key is an offline one (it does not begin with lcl_): the installation"
+        yield "  asks the beacon for no token by itself, and needs none from this bridge."
+    yield "  Reporting usage is another duty, with or without a token: bridge status says what waits."
+
+
+def _why_and_when(state: "LicenseState") -> Iterator[str]:
+    from bridge.operate.sentence import duration
+
+    found = state.judgement
     if found.reason:
         yield f"  Why: {found.reason}."
     if found.expires_at is not None:
@@ -83,14 +112,6 @@ def _lines(state: "LicenseState") -> Iterator[str]:
         by = {"beacon": "from the beacon", "import": "by bridge license import"}
         yield f"  It came {by.get(found.source, 'in a return bundle')}, {rfc3339(found.got_at)}."
     yield f"  {_next_refresh(state)}"
-    if found.anchors_lost:
-        yield "  The clock guard's anchors are gone; how far the clock was moved cannot be told."
-    if hint := TABLE[found.state].hint:
-        yield f"  {hint}"
-    if state.online_key is False:
-        yield "  The license key is an offline one (it does not begin with lcl_): the installation"
-        yield "  asks the beacon for no token by itself, and needs none from this bridge."
-    yield "  Reporting usage is another duty, with or without a token: bridge status says what waits."
 
 
 def _next_refresh(state: "LicenseState") -> str:

@@ -17,12 +17,13 @@ from keys.keyfile import PUBLIC_NAME, read_public_key
 
 @dataclass(frozen=True, slots=True)
 class LicenseState:
-    """A judgement, and the daemon's last request for a token, None if there was none.
+    """A judgement of ``node``'s token, and the daemon's last request for one, None if there was none.
 
     ``online_key`` tells whether the license key is an online one, None without a key. ``offline``
     says that this bridge asks nobody.
     """
 
+    node: str
     judgement: Judgement
     refresh: Refresh | None
     online_key: bool | None
@@ -35,6 +36,7 @@ class LicenseState:
         if source == "beacon" and (self.offline or (self.refresh and self.refresh.problem)):
             source = "cache"
         return TokenSaid(
+            self.node,
             state=str(found.state),
             meaning=found.reason or TABLE[found.state].meaning,
             hint=TABLE[found.state].hint,
@@ -44,17 +46,12 @@ class LicenseState:
         )
 
 
-def license_state(config: Config, licenses: LicenseKeys) -> LicenseState:
-    """How things stand with this node's token.
+def license_states(config: Config, licenses: LicenseKeys) -> tuple[LicenseState, ...]:
+    """How things stand with this node's token, and then with those of others whose key it holds.
 
     Raises :class:`ConfigError` where the vendor's keys or this node's cannot be read, or
     :class:`OSError`.
     """
-    key = licenses.to_send(config.node)
-    online_key = None if key is None else key.startswith(ONLINE_KEY)
-    refresh = read_refreshes(config.spool.path).get(config.node)
-    offline = config.egress.mode == "offline"
-    nobody_helps = offline or online_key is False or bool(refresh is not None and refresh.problem)
     reader = LicenseReader(
         config.spool.path,
         config.node,
@@ -62,15 +59,30 @@ def license_state(config: Config, licenses: LicenseKeys) -> LicenseState:
         rules_of(config.license),
         SYSTEM_GUARD_CLOCK,
     )
-    licensed = Licensed.by(licenses.accepted(config.node))
-    judgement = reader.judgement(config.node, licensed, refresh_failed=nobody_helps)
-    return LicenseState(judgement, refresh, online_key, offline)
+    refreshes = read_refreshes(config.spool.path)
+    offline = config.egress.mode == "offline"
+
+    others = (node for node in licenses.nodes() if node != config.node)
+    keys = {node: licenses.to_send(node) for node in (config.node, *others)}
+    online = {n: None if key is None else key.startswith(ONLINE_KEY) for n, key in keys.items()}
+    judgements = reader.judgements(
+        (
+            node,
+            Licensed.by(licenses.accepted(node)),
+            offline or online[node] is False or bool(node in refreshes and refreshes[node].problem),
+        )
+        for node in keys
+    )
+    return tuple(
+        LicenseState(node, judgement, refreshes.get(node), online[node], offline)
+        for node, judgement in zip(keys, judgements, strict=True)
+    )
 
 
-def license_said(config: Config, licenses: LicenseKeys) -> TokenSaid:
+def license_said(config: Config, licenses: LicenseKeys) -> tuple[TokenSaid, ...]:
     """The same for the status, which has more to say than that a key cannot be read."""
     try:
-        return license_state(config, licenses).said()
+        return tuple(state.said() for state in license_states(config, licenses))
     except (ConfigError, OSError) as error:
         why = error.message if isinstance(error, ConfigError) else "it cannot be read"
-        return TokenSaid(meaning=why.removesuffix("."))
+        return (TokenSaid(config.node, meaning=why.removesuffix(".")),)

@@ -24,7 +24,7 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         min_free=config.spool.min_free,
         overdue=config.transfer.overdue if config.transfer.receipts == "expected" else None,
         online_key=_online_key(config, licenses),
-        token=license_said(config, licenses),
+        tokens=license_said(config, licenses),
     )
 
 

@@ -29,13 +29,14 @@ from spool.sealing import Sealer
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What became of a file."""
+    """What became of a file; ``token_said`` tells what became of the token that came with it."""
 
     sender: str
     key: PublicKey
     outcome: Outcome | None = None
     applied: Applied | None = None
     token: bool = False
+    token_said: str = ""
 
     @property
     def partly(self) -> bool:
@@ -94,6 +95,8 @@ class Received:
             yield from self._taken(self.outcome, path)
         if self.applied is not None:
             yield from self._heard(self.applied, path)
+        if self.token:
+            yield f"  A license token came with it{self.token_said}."
 
     def _taken(self, found: Outcome, path: Path) -> Iterator[str]:
         yield (
@@ -114,7 +117,7 @@ class Received:
     def _heard(self, told: Applied, path: Path) -> Iterator[str]:
         if told.stale:
             yield f"{path}: by relay {self.sender} (key {self.key.id[:16]})."
-            yield "  It is no newer than one that was applied already: nothing was changed."
+            yield "  It is no newer than one that was applied already: no record's state was changed."
             return
         yield (
             f"{path}: by relay {self.sender} (key {self.key.id[:16]}), {told.delivered} records "
@@ -132,8 +135,6 @@ class Received:
             yield f"  It speaks of {stream} {seq}, which is none of this node's segments."
         for problem in _foreign(told):
             yield f"  {problem.hint} [{problem.id}]"
-        if self.token:
-            yield "  A license token came with it."
 
 
 def _foreign(applied: Applied) -> Iterator[VerificationError]:
@@ -230,6 +231,7 @@ class Receiver:
         for lane in lanes(spool):
             discover(self._ledger, lane)
         applied = apply(self._ledger, spool, node, found, SYSTEM_CLOCK, dry_run=dry_run)
+        token_said = ""
         if not dry_run:
             for stream, seq in applied.ahead.items():  # this spool was set back
                 lane = Lane(spool, node, stream)
@@ -241,10 +243,12 @@ class Receiver:
             keeper.heard(node, found.receipt.made_at)
             if found.token is not None:
                 licensed = Licensed.by(self._licenses.accepted(node))
-                keeper.took(node, found.token.decode("ascii", "replace"), "return", None, licensed)
+                token = found.token.decode("ascii", "replace")
+                token_said = keeper.took(node, token, "return", None, licensed).said
         return Received(
             found.manifest.sender,
             found.signer,
             applied=applied,
             token=found.token is not None,
+            token_said=token_said,
         )

@@ -6,7 +6,7 @@ from random import Random
 import orjson
 
 from bridge.config import Config
-from bridge.config.licensekeys import LicenseKeys
+from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.daemon.sending import client_for
 from bridge.daemon.serving import pseudonym_of
 from bridge.egress.client import BeaconClient
@@ -70,26 +70,31 @@ def take(
     return "" if taken.verdict.usable else why(taken.verdict)
 
 
-def ask_now(config: Config, signer: SigningKey, licenses: LicenseKeys, license_key: str) -> str:
-    """Ask for this node's token, beside a daemon or without one; as :func:`ask`.
+def ask_now(config: Config, signer: SigningKey, licenses: LicenseKeys) -> dict[str, str]:
+    """Ask for the token of each node with an online key, beside a daemon or without one.
 
-    Raises :class:`ConfigError`, or :class:`OSError`.
+    What each brought, by node, as :func:`ask` says it. Raises :class:`ConfigError`, or
+    :class:`OSError`.
     """
-    keeper, node = keeper_for(config, signer), config.node
-    licensed = Licensed.by(licenses.accepted(node))
+    keeper = keeper_for(config, signer)
     client = client_for(config, pseudonym_of(signer.public))
+    problems = {}
     try:
-        problem = ask(client, keeper, node, license_key, licensed)
+        for node in licenses.nodes():
+            key, licensed = licenses.to_send(node), Licensed.by(licenses.accepted(node))
+            if key is not None and key.startswith(ONLINE_KEY):
+                problems[node] = ask(client, keeper, node, key, licensed)
     finally:
         client.close()
-    said = dict(read_refreshes(config.spool.path))
-    at = SYSTEM_CLOCK.wall_ms()
-    last = said.get(node)
-    if last is None or last.next_at <= at:  # no daemon has a plan: what it would plan
-        end = keeper.reader.judgement(node, licensed).expires_at
-        left = None if end is None else end - at
-        wait = wait_ms(left, int(problem != ""), Random())  # noqa: S311 - only spreads requests
-        last = Refresh(at, problem, at + wait)
-    said[node] = replace(last, tried_at=at, problem=problem)
+    said, at = dict(read_refreshes(config.spool.path)), SYSTEM_CLOCK.wall_ms()
+    for node, problem in problems.items():
+        last = said.get(node)
+        if last is None or last.next_at <= at:  # no daemon has a plan: what it would plan
+            licensed = Licensed.by(licenses.accepted(node))
+            end = keeper.reader.judgement(node, licensed).expires_at
+            left = None if end is None else end - at
+            wait = wait_ms(left, int(problem != ""), Random())  # noqa: S311 - only spreads requests
+            last = Refresh(at, problem, at + wait)
+        said[node] = replace(last, tried_at=at, problem=problem)
     write_refreshes(OS_DISK, config.spool.path, said)
-    return problem
+    return problems

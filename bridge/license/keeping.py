@@ -13,7 +13,7 @@ from pathlib import Path
 from bridge.license.anchors import Found, read_anchors, write_anchors
 from bridge.license.clockguard import Anchors, Now, Reading, advanced, merged, now_of, signed_at
 from bridge.license.entry import Entry, Source, mark_of, read_entry, write_entry
-from bridge.license.judgement import Judgement, Kept, Licensed, Rules, is_better, judge_kept
+from bridge.license.judgement import Judgement, Kept, Licensed, Rules, is_better, judge_kept, why
 from bridge.license.readings import GuardClock, latest_record
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import VerificationError
@@ -71,13 +71,27 @@ class LicenseReader:
             anchors_lost=seen.anchors is None and (has_entry or bool(seen.found.damaged)),
         )
 
+    def judgements(self, asked: Iterable[tuple[str, Licensed, bool]]) -> list[Judgement]:
+        """The same for many nodes by one look at the clocks; each with its ``refresh_failed``."""
+        moment = self._moment()
+        return [
+            self.judged(self._seen(node, moment), licensed, refresh_failed=failed)
+            for node, licensed, failed in asked
+        ]
+
     def seen(self, node: str) -> _Seen:
         """What lies there, and the clocks, now. Raises :class:`OSError`."""
-        kept = self._kept(node)
+        return self._seen(node, self._moment())
+
+    def _moment(self) -> tuple[Found, Reading, int]:
         found = read_anchors(self.spool, {self._key.id: self._key})
-        anchors = merged(found.anchors, self.remembered)
         reading = self._clock.reading()
-        records = latest_record(self.spool, self._node, self._key)
+        return found, reading, latest_record(self.spool, self._node, self._key)
+
+    def _seen(self, node: str, moment: tuple[Found, Reading, int]) -> _Seen:
+        kept = self._kept(node)
+        found, reading, records = moment
+        anchors = merged(found.anchors, self.remembered)
         if anchors is None and kept.entry is not None:
             records = max(records, kept.entry.got_at)  # the next best, where they are lost
         now = now_of(anchors, reading, records, self.rules.leeway)
@@ -97,6 +111,15 @@ class Taken:
     kept: bool
     verdict: Verdict
     judgement: Judgement
+
+    @property
+    def said(self) -> str:
+        """For people, after words like "a token came"."""
+        if not self.verdict.usable:
+            return f"; it is not kept: {why(self.verdict)}"
+        if not self.kept:
+            return "; what is kept already is as good or better"
+        return ", and is served" if self.judgement.served else f"; it is {self.judgement.state}"
 
 
 class LicenseKeeper:

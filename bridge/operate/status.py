@@ -89,7 +89,7 @@ def look(  # noqa: PLR0913 - one fact each
     min_free: int = 0,
     online_key: bool | None = None,
     overdue: int | None = None,
-    token: TokenSaid = NO_TOKEN,
+    tokens: Sequence[TokenSaid] = (NO_TOKEN,),
 ) -> Status:
     """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
 
@@ -97,8 +97,8 @@ def look(  # noqa: PLR0913 - one fact each
     has the form of an online one, None without a key.
 
     ``open_at`` is where the intake takes telemetry from other machines without a license key, None
-    where it does not. ``certificate`` is the file of the intake's, None without TLS. ``token`` is how
-    things stand with the license token.
+    where it does not. ``certificate`` is the file of the intake's, None without TLS. ``tokens`` is how
+    things stand with the license tokens: this node's, and then those of nodes whose key it holds.
 
     ``overdue`` ms after an export a receipt is missed; None: none is expected.
 
@@ -121,7 +121,7 @@ def look(  # noqa: PLR0913 - one fact each
     problems = [
         *_problems(found, egress, can_send),
         *([] if open_at is None else [_open(open_at)]),
-        *token.problems(),
+        *(problem for token in tokens for problem in token.problems()),
         *crossing(ledger, list(lanes(spool)), at, overdue),
         *([] if certificate is None else _certificate(certificate, read_tls(spool), at)),
     ]
@@ -149,7 +149,7 @@ def look(  # noqa: PLR0913 - one fact each
             droppable=any(lane.droppable for lane in found),
         ),
         problems=problems,
-        token=token,
+        token=tokens[0],
     )
 
 
