@@ -154,6 +154,13 @@ class Licensing:
                 name = "license.problem" if found.word is Word.NEEDS_YOU else "license.state"
                 said = f"The license token of {node} is {found.state}: {row.meaning}."
                 self._tell(Event(name, said, {"node": node, "state": str(found.state)}))
+                self._hurry(node, found)
+
+    def _hurry(self, node: str, found: Judgement) -> None:
+        """What was served and is not any more may be had anew, long before it was planned."""
+        plan = self._plans.get(node)
+        if plan is not None and not found.served and not plan.failures:
+            plan.due = min(plan.due, self._clock.monotonic())
 
     def _ask_if_due(self, client: BeaconClient, node: str) -> None:
         now = self._clock.monotonic()

@@ -181,6 +181,33 @@ def _said(status: int, body: bytes, content_type: str = "application/json") -> l
     return [say(answer(status, body, content_type=content_type))]
 
 
+@pytest.mark.parametrize("what", ["a file changed", "a clock ahead and back"])
+def test_what_is_not_served_any_more_is_asked_for_within_a_minute(
+    tmp_path: Path, what: str
+) -> None:
+    cache = Cache(tmp_path / "spool")
+    cache.took(cache.token(days=30))
+    fresh = cache.token(days=31, ago_s=-60)
+    answers = _said(200, orjson.dumps({"token": fresh}))
+    with fault_server(answers) as server, _licensing(cache, server.url) as licensing:
+        for _ in range(10):
+            licensing.look()
+            cache.clock.pass_ms(30_000)
+        assert server.requests == []  # a token of thirty days is asked for in a day
+        if what == "a file changed":
+            cache.file.write_bytes(b"{}")
+        else:
+            cache.clock.wall += 2 * DAY_MS
+            cache.clock.pass_ms(60_000)
+            licensing.look()
+            cache.clock.wall -= 2 * DAY_MS
+        assert not cache.now().served
+        cache.clock.pass_ms(60_000)
+        licensing.look()
+        assert len(server.requests) == 1
+        assert cache.now().token == fresh
+
+
 KEEP = {
     "403-html": _said(403, b"<html>blocked</html>", "text/html"),
     "403-not-json": _said(403, b"<html>blocked</html>"),
