@@ -17,6 +17,9 @@ from spool.errors import SpoolError
 
 BUSY_TIMEOUT_S = 10.0
 """Seconds to wait for a writer of another process; its transactions take milliseconds."""
+CACHE_KIB = 512
+"""Memory for pages of each connection, a quarter of the usual: there are several, and all of them would
+fill theirs as the audit grows, while the system holds the file's pages anyhow."""
 
 Transaction = sqlite3.Connection
 """What the parts of the ledger work on: a connection within a transaction."""
@@ -89,6 +92,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 
 
