@@ -94,6 +94,9 @@ class Signal:
         filtered = 0
         for piece in pieces:
             check_size(len(piece))
+            if self._is_usual(piece):
+                lines.append(on_one_line(piece))
+                continue
             line, unwanted = self._judged(piece, value_of(piece))
             filtered += unwanted
             if line is not None:
