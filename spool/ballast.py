@@ -28,7 +28,8 @@ class Ballast:
         if self._held() >= self._size or free < 2 * self._size:
             return False
         temporary = self._path.with_name("ballast.tmp")
-        temporary.unlink(missing_ok=True)
+        if os.path.lexists(temporary):
+            self._disk.unlink(temporary)
         fd = self._disk.create(temporary)
         try:
             # A file system that compresses would give zeros no room.

@@ -167,7 +167,8 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
     left behind is written anew.
     """
     temporary = path.with_name(path.name + ".tmp")
-    temporary.unlink(missing_ok=True)
+    if os.path.lexists(temporary):
+        disk.unlink(temporary)
     fd = disk.create(temporary)
     try:
         disk.write(fd, [data], 0)

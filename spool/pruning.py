@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
+from spool.delivered import note_delivered
 from spool.discovery import said_by, totals_before
 from spool.durable import Disk
 from spool.head import read_head
@@ -67,6 +68,7 @@ class Pruner:
         Raises :class:`OSError` or :class:`SpoolError`; what is half done is finished by the next.
         """
         self.declare(lanes)
+        self._note_delivered(lanes)
         found = [shelf for lane in lanes for shelf in shelves(self._ledger, lane, wanted)]
         own = [
             shelf
@@ -87,6 +89,7 @@ class Pruner:
         With ``copies`` also what was exported, in as many bundles at least: for who never hears what
         became of it. It stays exported in the ledger. Raises :class:`OSError` or :class:`SpoolError`.
         """
+        self._note_delivered(lanes)
         for lane in lanes:
             stream = STREAMS.get(lane.stream)
             if stream is None:
@@ -96,6 +99,11 @@ class Pruner:
                 numbers = [seq for seq, found in old if found is state]
                 if numbers:
                     yield self._delete(lane, state, numbers)
+
+    def _note_delivered(self, lanes: Sequence[Lane]) -> None:
+        """What a receipt confirmed is in no frontier yet, and goes only once it is."""
+        for lane in lanes:
+            note_delivered(self._ledger, lane, self._disk)
 
     def _older(self, lane: Lane, before: int, copies: int | None) -> Iterator[tuple[int, State]]:
         """Numbers that may go, and their states, up to the first that is not so old.

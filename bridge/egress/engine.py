@@ -18,10 +18,10 @@ from bridge.egress.sender import Sender, Step
 from bridge.egress.windows import Windows
 from keys.errors import BridgeError, VerificationError
 from spool.clock import Clock
+from spool.delivered import note_delivered
 from spool.discovery import discover
 from spool.durable import Disk, explained
 from spool.egressfile import LaneFailure, write_egress_state
-from spool.frontier import write_frontier
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger
 from spool.streams import STREAMS
@@ -314,7 +314,7 @@ class Engine:
         # The file of a frontier has room for one chain's numbers once: a fork has none.
         for lane in (each for each in dirty if not each.fork):
             try:
-                write_frontier(self._disk, lane, self._ledger.delivered_ranges(lane))
+                note_delivered(self._ledger, lane, self._disk)
             except OSError as error:
                 # It only saves duplicates on the day the ledger is lost; the next one is written.
                 self._tell(Event("lane.frontier", str(error), _names(lane)))

@@ -7,6 +7,7 @@ ever hand a secret to a log.
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
 
 import orjson
 
@@ -75,10 +76,17 @@ class _Lines(logging.Formatter):
         return masked(str(value), self._secrets).encode("utf-8", "backslashreplace").decode()
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Where a line cannot be written (its disk is full), the work goes on without it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Say nothing: the library would print a trace to the very place that fails."""
+
+
 def configure(form: str, verbosity: int, secrets: Sequence[str]) -> None:
     """Send the logs of this process to stderr; ``form`` is auto, text or json."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr(sys.stderr)
     handler.setFormatter(_Lines(secrets, as_json=as_json))
     root = logging.getLogger()
     root.handlers = [handler]

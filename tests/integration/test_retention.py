@@ -14,10 +14,11 @@ from spool.ageclock import STEP_MAX_MS, read_look
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover, said_by, totals_before
 from spool.durable import Disk
-from spool.frontier import write_frontier
+from spool.frontier import read_frontier, write_frontier
 from spool.head import read_head
 from spool.lane import Lane, lanes
 from spool.ledger import Bounds, By, Ledger, State
+from spool.ranges import Range
 from spool.sealing import Sealer
 from spool.statement import Statement
 from spool.usage import bytes_below
@@ -121,24 +122,38 @@ def losses(lane: Lane) -> list[Statement]:
     return [said for said in found if said is not None and said.lost is not None]
 
 
-def test_what_was_delivered_goes_when_it_is_old_and_the_frontier_knows_of_it(
+def test_what_was_delivered_goes_when_it_is_old_by_an_answer_or_by_a_receipt(
     tmp_path: Path,
 ) -> None:
     logs, billing = fill(tmp_path, "logs", 5, 2), fill(tmp_path, "transactions", 5, 2)
-    unknown = fill(tmp_path, "traces", 3, 2)
+    confirmed = fill(tmp_path, "traces", 5, 2)
     with kept(tmp_path) as spool:
         spool.deliver(logs, 3)
         spool.deliver(billing, 3)
-        spool.deliver(unknown, 3, frontier=False)
+        spool.deliver(confirmed, 3, frontier=False)  # a receipt moves the ledger alone
         spool.days(29)
         assert list(logs.sealed_numbers()) == [1, 2, 3, 4, 5]
         spool.days(2)
-        assert list(logs.sealed_numbers()) == [4, 5]
+        for lane in (logs, confirmed):
+            assert list(lane.sealed_numbers()) == [4, 5]
+            assert [chain.ranges for chain in read_frontier(lane)] == [(Range(1, 3),)]
         assert list(billing.sealed_numbers()) == [1, 2, 3, 4, 5]
-        assert list(unknown.sealed_numbers()) == [1, 2, 3]
         assert spool.records(logs) == {State.DELIVERED: 6, State.PENDING: 4}
-        assert spool.said() == ["spool.pruned"]
+        assert spool.said() == ["spool.pruned", "spool.pruned"]
         assert losses(logs) == []
+
+
+def test_nothing_delivered_goes_while_the_frontier_cannot_be_told(tmp_path: Path) -> None:
+    logs = fill(tmp_path, "logs", 5, 2)
+    with kept(tmp_path) as spool:
+        spool.deliver(logs, 3, frontier=False)
+        logs.delivered.mkdir()  # what cannot be replaced by a file
+        spool.days(31)
+        assert list(logs.sealed_numbers()) == [1, 2, 3, 4, 5]
+        assert set(spool.said()) == {"spool.retention"}
+        logs.delivered.rmdir()
+        spool.days(1)
+        assert list(logs.sealed_numbers()) == [4, 5]
 
 
 def test_what_retention_left_is_good_by_verify(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Two machines that trust each other, and bundles between them, in one process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Machine:
     seed: int
     trust: TrustStore = field(default_factory=TrustStore)
     clock: HandClock = field(default_factory=HandClock)
+    disk: Disk = OS_DISK
 
     def __post_init__(self) -> None:
         self.spool.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ class Machine:
 
     def append(self, *numbers: int, stream: str = "transactions") -> None:
         """One more segment with these records."""
-        with Writer(self.spool, stream, node=self.name, signer=self.key) as writer:
+        with Writer(self.spool, stream, node=self.name, signer=self.key, disk=self.disk) as writer:
             writer.append([ONE[stream] % n for n in numbers])
         self.look()
 
@@ -75,6 +76,7 @@ class Machine:
         numbers: Mapping[str, Sequence[Range]] | None = None,
         note: str = "",
         name: str | None = None,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> Exported:
         """One bundle of all that is in ``states``, or of ``numbers`` by stream."""
         found = []
@@ -86,18 +88,18 @@ class Machine:
             )
             found += list(chosen(lane, wanted))
         order = Order(self.name, to.name, folder, name, SIZE_MAX, age, note)
-        return Exporter(self.ledger, self.key, self.clock).export(found, order)
+        return Exporter(self.ledger, self.key, self.clock).export(found, order, progress)
 
     def opened(self, path: Path) -> Bundle | ReturnBundle:
         """What the file is, by this machine's trust; closed again."""
         with opened(path, self.trust.keys_for, self.identity, None) as found:
             return found
 
-    def take(self, path: Path, *, dry_run: bool = False, disk: Disk = OS_DISK) -> Outcome:
+    def take(self, path: Path, *, dry_run: bool = False, disk: Disk | None = None) -> Outcome:
         """Import a bundle."""
         with opened(path, self.trust.keys_for, self.identity, self.spool) as found:
             assert isinstance(found, Bundle)
-            importer = Importer(self.spool, self.ledger, self.trust, self.name, disk)
+            importer = Importer(self.spool, self.ledger, self.trust, self.name, disk or self.disk)
             return importer.take(found, dry_run=dry_run)
 
     def give_back(self, node: "Machine", folder: Path, *, age: Sequence[str] = ()) -> Path:

@@ -115,3 +115,34 @@ def test_a_line_stays_json_whatever_marks_it_holds(mark: str) -> None:
 
 def test_quiet_holds_for_libraries_too() -> None:
     assert [line for line in lines("text", -1) if "a warning" in line] == []
+
+
+FAILING_ONCE = """
+import sys
+class FailsOnce:
+    written = ""
+    failures = 1
+    def write(self, text):
+        if self.failures:
+            self.failures -= 1
+            raise OSError(28, "No space left on device")
+        self.written += text
+    def flush(self):
+        pass
+    def isatty(self):
+        return False
+real, sys.stderr = sys.stderr, FailsOnce()
+from bridge.operate.logs import configure, log
+configure("text", 1, [])
+log("first", "It cannot be written.", {})
+log("second", "It can.", {})
+real.write(sys.stderr.written)
+"""
+
+
+def test_where_a_line_cannot_be_written_the_work_goes_on_without_a_trace() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING_ONCE], capture_output=True, text=True, check=True
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("second: It can.")

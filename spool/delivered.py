@@ -1,0 +1,32 @@
+"""A lane's frontier file, kept as the ledger has it: whoever moved that, an answer or a receipt."""
+
+import threading
+
+from keys.errors import VerificationError
+from spool.durable import Disk
+from spool.frontier import FRONTIER_MAX, encode, write_frontier
+from spool.lane import Lane
+from spool.ledger import Ledger
+from spool.safefile import read_whole
+
+_writing = threading.Lock()
+"""Sending and retention are two threads of one process: neither may put an older file over a newer."""
+
+
+def note_delivered(ledger: Ledger, lane: Lane, disk: Disk) -> None:
+    """Write what was delivered of ``lane``, where its file says something else.
+
+    For the one process that holds the spool's sender lock. Raises :class:`OSError` or
+    :class:`SpoolError`.
+    """
+    with _writing:
+        chains = ledger.delivered_ranges(lane)
+        if _there(lane) != encode(chains) and (chains or lane.delivered.exists()):
+            write_frontier(disk, lane, chains)
+
+
+def _there(lane: Lane) -> bytes:
+    try:
+        return read_whole(lane.delivered, FRONTIER_MAX, own=True)
+    except (FileNotFoundError, VerificationError):
+        return b""
