@@ -72,10 +72,15 @@ class Sending:
 
 @contextmanager
 def sending(
-    lane: Lane, url: str, *, raw_max: int = 1 << 20, deadline_s: float = 20.0
+    lane: Lane,
+    url: str,
+    *,
+    raw_max: int = 1 << 20,
+    deadline_s: float = 20.0,
+    ca_file: Path | None = None,
 ) -> Iterator[Sending]:
     """A sender on ``lane``, to whatever is at ``url``."""
-    client = BeaconClient(url, deadline_s=deadline_s)
+    client = BeaconClient(url, deadline_s=deadline_s, ca_file=ca_file)
     own = {KEY.public.id: KEY.public}
     try:
         with Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as ledger:
