@@ -6,6 +6,7 @@ who holds it, for people.
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,10 @@ class SenderLock:
     """The right to send from ``spool``, until :meth:`release` or the end of the process."""
 
     def __init__(self, spool: Path, *, version: str, config: str, now_ms: int) -> None:
-        """Take it; raises :class:`SpoolError` ``spool.locked`` where another process has it."""
+        """Take it.
+
+        Raises :class:`SpoolError` ``spool.locked`` where another process has it, or :class:`OSError`.
+        """
         path = _path(spool)
         fd = None
         for _ in range(_TRIES):
@@ -54,14 +58,26 @@ class SenderLock:
                 "Use that daemon, or stop it first; two would send everything twice.",
             )
         self._fd = fd
+        try:
+            self._say(version, config, now_ms)
+        except BaseException:
+            locks.let_go(fd)
+            raise
+
+    def _say(self, version: str, config: str, now_ms: int) -> None:
+        """Who has it, for people; raises :class:`OSError`."""
         said = {"pid": os.getpid(), "version": version, "since": rfc3339(now_ms), "config": config}
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, orjson.dumps(said), 0)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, orjson.dumps(said), 0)
 
     def release(self) -> None:
         """Let another process send."""
-        os.ftruncate(self._fd, 0)
-        locks.let_go(self._fd)
+        try:
+            # The words of who had it mean nothing once nobody holds the lock: they may stay.
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
+        finally:
+            locks.let_go(self._fd)
 
 
 def read_holder(spool: Path) -> Holder | None:

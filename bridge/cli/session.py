@@ -33,6 +33,10 @@ json_option = click.option(
 )
 
 
+class OutputError(BridgeError):
+    """Stdout takes nothing: what there is to say of that goes to stderr, in JSON or not."""
+
+
 class Session:
     """One run of the command line.
 
@@ -105,7 +109,7 @@ class Session:
 
     def say(self, line: str = "") -> None:
         """A line of a result for people, on stdout."""
-        click.echo(safe(line))
+        _out(safe(line), nl=True)
 
     def note(self, line: str) -> None:
         """A line about the work, on stderr; quiet with ``-q``."""
@@ -119,7 +123,7 @@ class Session:
     def show_error(self, error: BridgeError) -> None:
         """An error as two lines on stderr, or as the JSON answer."""
         message, hint = self._masked(error.message), self._masked(error.hint)
-        if self.as_json:
+        if self.as_json and not isinstance(error, OutputError):
             said = {"id": error.id, "message": message, "hint": hint}
             self._write({"schema": f"bridge.{self.command}/1", "error": said})
             return
@@ -147,7 +151,24 @@ class Session:
     def _write(self, answer: Mapping[str, Any]) -> None:
         data = orjson.dumps(_encodable(answer), option=orjson.OPT_APPEND_NEWLINE)
         # As bytes: JSON is UTF-8, whatever the terminal's encoding is.
-        click.echo(safe_json(data.decode()).encode(), nl=False)
+        _out(safe_json(data.decode()).encode(), nl=False)
+
+
+def _out(said: str | bytes, *, nl: bool) -> None:
+    """Write to stdout.
+
+    Raises :class:`OutputError` ``output.failed``, or :class:`BrokenPipeError` where nobody reads.
+    """
+    try:
+        click.echo(said, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            "output.failed",
+            f"The result could not be written ({error.strerror}); the work itself was done.",
+            "Look at where stdout leads to; bridge status says how things stand.",
+        ) from error
 
 
 def _encodable(value: Any) -> Any:  # noqa: ANN401 - a tree of JSON

@@ -13,6 +13,7 @@ from bridge.cli.main import COMMANDS
 from bridge.cli.session import Session
 from keys.errors import BridgeError
 from keys.keyfile import read_signing_key
+from tests.support.commands import COMMAND, environment, make_node
 
 
 def bridge(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -266,3 +267,23 @@ def test_a_node_key_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path)
     (tmp_path / "keys" / "node.pem").symlink_to(tmp_path / "elsewhere.pem")
     told = bridge("run", "--once", cwd=tmp_path)
     assert (told.returncode, "[key.unreadable]" in told.stderr) == (78, True)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_result_that_cannot_be_written_is_said_and_is_no_fault_of_the_program(
+    tmp_path: Path, form: str
+) -> None:
+    config = make_node(tmp_path / "node")
+    options = ["--json"] if form == "json" else []
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "--config", str(config), "append", "transactions", *options],
+            input=b'{"id":"a"}\n',
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            env=environment(),
+        )
+    assert done.returncode == 1
+    assert b"[output.failed]" in done.stderr
+    assert b"Traceback" not in done.stderr

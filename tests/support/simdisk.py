@@ -11,7 +11,16 @@ after a crash:
 - names: as at the last sync of their folder, then any subset of the changes since; a rename is one
   change, as on every journaling file system: both its names change, or none; and a change comes
   never before an older one of the same name;
-- after a failed sync the unsynced bytes stay readable until the crash, and no later sync saves them.
+- after a failed sync the unsynced bytes stay readable until the crash; no later sync saves them, and
+  nobody can tell which of them the disk has: any subset.
+
+A crash comes before any operation; one in the middle of a write is one of the states above. Operations
+fail where they are told to: the n-th, or all from the n-th on until :meth:`SimDisk.mend`. A write that
+fails has written any first part of its bytes before. A disk with ``room`` is full when so many bytes
+lie on it, counted in sectors and one sector for each name, and has room again when files go.
+
+What is not modelled: a folder whose sync failed and whose next one lies. Journaling file systems go
+read-only then; that is a disk that fails from then on.
 
 Folders stay the same folders (their inode numbers count) as long as they are durable.
 """
@@ -19,7 +28,7 @@ Folders stay the same folders (their inode numbers count) as long as they are du
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -50,8 +59,8 @@ class _File:
     durable: bytes = b""
     sizes: set[int] = field(default_factory=set)
     """Where it ended at some time since the last sync."""
-    doomed: bool = False
-    """A sync failed: what is not durable by now never will be."""
+    unsure: set[int] = field(default_factory=set)
+    """Sectors that a failed sync gave up: no later sync saves them, a crash may keep them."""
     foreign: bool = False
     """Never written through this disk: somebody else (SQLite) answers for its bytes."""
 
@@ -67,7 +76,7 @@ _Change = list[tuple[_Folder, str, _File | _Folder | None]]
 
 
 class SimDisk:
-    """See the module. ``crash_at`` and ``fail_at`` count operations from 0."""
+    """See the module. ``crash_at`` and ``fail_at`` count operations from 0; ``room`` is in bytes."""
 
     def __init__(
         self,
@@ -75,11 +84,14 @@ class SimDisk:
         *,
         crash_at: int | None = None,
         fail_at: Mapping[int, int] | None = None,
+        room: int | None = None,
     ) -> None:
         self.root = root
         self._real = OsDisk()
         self._crash_at = crash_at
         self._fail_at = dict(fail_at or {})
+        self._broken: tuple[int, int] | None = None
+        self.room = room
         self._tree = self._scan(root)
         self._open: dict[int, _File] = {}
         self._changes: list[_Change] = []
@@ -113,8 +125,20 @@ class SimDisk:
             self._dead = True
             raise Crash(operation)
         self.operations.append(operation)
-        if number in self._fail_at:
-            raise OSError(self._fail_at[number], os.strerror(self._fail_at[number]))
+        code = self._fail_at.get(number)
+        if self._broken is not None and number >= self._broken[0]:
+            code = self._broken[1]
+        if code is not None:
+            raise OSError(code, os.strerror(code))
+
+    def _need(self, size: int) -> None:
+        """Raise :class:`OSError` where there is no room for ``size`` more bytes."""
+        if self.room is not None and self.used() + size > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def used(self) -> int:
+        """Bytes that lie on it, with the names."""
+        return _taken(self._tree)
 
     def _change(self, *names: tuple[Path, "_File | _Folder | None"]) -> None:
         change = [(self._folder(path.parent), path.name, node) for path, node in names]
@@ -125,6 +149,7 @@ class SimDisk:
     def create(self, path: Path) -> int:
         with self._lock:
             self._step(f"create {path.name}")
+            self._need(SECTOR)
             fd = self._real.create(path)
             self._open[fd] = _File()
             self._change((path, self._open[fd]))
@@ -145,11 +170,24 @@ class SimDisk:
         with self._lock:
             try:
                 self._step(f"write {len(data)}")
-            except OSError as error:
-                if error.errno == errno.ENOSPC:  # the disk filled up in the middle of it
-                    self._put(fd, data[: len(data) // 2], at)
+                self._need(self._growth(fd, len(data), at))
+            except OSError:
+                # Nobody knows how much of it was written: by chance, and the same each time.
+                random = Random(len(self.operations))
+                some = random.choice([0, len(data) // 2, random.randint(0, len(data))])
+                while some and self.room is not None and self._growth(fd, some, at) > self._left():
+                    some = max(some - SECTOR, 0)
+                self._put(fd, data[:some], at)
                 raise
             self._put(fd, data, at)
+
+    def _growth(self, fd: int, size: int, at: int) -> int:
+        """Bytes that a write of ``size`` bytes takes more."""
+        before = len(self._open[fd].content)
+        return _sectors(max(before, at + size)) - _sectors(before)
+
+    def _left(self) -> int:
+        return 0 if self.room is None else max(self.room - self.used(), 0)
 
     def _put(self, fd: int, data: bytes, at: int) -> None:
         self._real.write(fd, [data], at)
@@ -174,11 +212,10 @@ class SimDisk:
             try:
                 self._step("sync")
             except OSError:
-                file.doomed = True
+                file.unsure |= _dirty(file)
                 raise
-            if not file.doomed:
-                file.durable = bytes(file.content)
-                file.sizes.clear()
+            file.durable = _mixed(file, lambda sector: sector not in file.unsure)
+            file.sizes.clear()
 
     def close(self, fd: int) -> None:
         with self._lock:
@@ -201,6 +238,7 @@ class SimDisk:
     def mkdir(self, path: Path) -> None:
         with self._lock:
             self._step(f"mkdir {path.name}")
+            self._need(SECTOR)
             self._real.mkdir(path)
             self._change((path, _Folder()))
 
@@ -226,6 +264,24 @@ class SimDisk:
     def crash_after(self, operations: int) -> None:
         """Cut the power after so many operations from now on."""
         self._crash_at = len(self.operations) + operations
+
+    def fail_after(self, operations: int, code: int) -> None:
+        """Fail once, after so many operations from now on, with that error number."""
+        self._fail_at[len(self.operations) + operations] = code
+
+    def break_after(self, operations: int, code: int) -> None:
+        """Fail always, after so many operations from now on, until :meth:`mend`."""
+        self._broken = (len(self.operations) + operations, code)
+
+    def mend(self) -> None:
+        """Crash and fail no more by what was asked for so far; be as large as needed."""
+        self._crash_at = self._broken = self.room = None
+        self._fail_at.clear()
+
+    @property
+    def dead(self) -> bool:
+        """Whether the power is cut."""
+        return self._dead
 
     def open_descriptors(self) -> list[int]:
         """What was opened through it and not closed."""
@@ -276,17 +332,49 @@ def _kept(keep: Keep, random: Random) -> bool:
 
 
 def _bytes_left(file: _File, keep: Keep, random: Random) -> bytes:
-    if keep is Keep.NOTHING or file.doomed:
+    if keep is Keep.NOTHING:
         return file.durable
     if keep is Keep.EVERYTHING:
         return bytes(file.content)
     sizes = file.sizes | {len(file.durable)}
     size = random.choice([*sizes, random.randint(min(sizes), max(sizes))])
-    old, new = (data.ljust(size, b"\0")[:size] for data in (file.durable, bytes(file.content)))
     share = random.choice([0, 0.5, 1])  # most crashes lose all of it, or nothing
+    return _mixed(file, lambda _: random.random() < share, size)
+
+
+def _mixed(file: _File, is_new: Callable[[int], bool], size: int | None = None) -> bytes:
+    """The bytes of ``file``, sector by sector the newest or the durable ones."""
+    size = len(file.content) if size is None else size
+    old, new = (data.ljust(size, b"\0")[:size] for data in (file.durable, bytes(file.content)))
     return b"".join(
-        (new if random.random() < share else old)[at : at + SECTOR] for at in range(0, size, SECTOR)
+        (new if is_new(at // SECTOR) else old)[at : at + SECTOR] for at in range(0, size, SECTOR)
     )
+
+
+def _dirty(file: _File) -> set[int]:
+    """The sectors whose newest bytes are not durable."""
+    size = max(len(file.durable), len(file.content))
+    old, new = (data.ljust(size, b"\0") for data in (file.durable, bytes(file.content)))
+    return {
+        at // SECTOR
+        for at in range(0, size, SECTOR)
+        if old[at : at + SECTOR] != new[at : at + SECTOR]
+    }
+
+
+def _sectors(size: int) -> int:
+    """``size``, rounded up to whole sectors."""
+    return -(-size // SECTOR) * SECTOR
+
+
+def _taken(folder: _Folder) -> int:
+    size = 0
+    for node in folder.entries.values():
+        if isinstance(node, _Folder):
+            size += SECTOR + _taken(node)
+        elif not node.foreign:
+            size += SECTOR + _sectors(len(node.content))
+    return size
 
 
 def _as_folder(path: Path) -> None:

@@ -1,0 +1,27 @@
+"""A sample of ``scripts/torture``: real processes, whose system calls fail or kill them."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TORTURE = [sys.executable, str(ROOT / "scripts" / "torturing" / "torture.py")]
+
+
+@pytest.mark.enable_socket
+@pytest.mark.timeout(900)  # some hundred processes, each with a tracer: a loaded machine needs long
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here")
+def test_no_failure_kill_or_full_disk_costs_what_was_acknowledged() -> None:
+    # Every 37th: a sample that hits all kinds of faults and calls, and takes some seconds.
+    done = subprocess.run(
+        [*TORTURE, "--every", "37"], capture_output=True, text=True, check=False, timeout=890
+    )
+    if "strace cannot attach" in done.stderr:
+        pytest.skip("this machine does not let a process trace another")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", 0 wrong, " in done.stdout
+    for kind in ("EIO", "ENOSPC", "SIGKILL"):
+        assert f" {kind} " in done.stdout
