@@ -20,7 +20,7 @@ from spool import locks
 from spool.clock import Clock
 from spool.durable import Disk, make_folders
 from spool.frontier import read_frontier
-from spool.head import Head, folder_inode, read_head, write_head
+from spool.head import Head, is_at_home, read_head, write_head
 from spool.lane import SEQ_MAX, Lane
 from spool.quarantine import set_aside
 from spool.segment import Segment
@@ -136,7 +136,7 @@ class Chain:
 
     def counts(self, head: Head) -> bool:
         """Whether the chain goes on from ``head``: it is of this folder, and was not set back."""
-        return head.seq >= self.known and head.folder == folder_inode(self._lane)
+        return head.seq >= self.known and is_at_home(head, self._lane)
 
     def _numbers_known(self) -> Iterator[int]:
         yield self.known

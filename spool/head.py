@@ -1,11 +1,14 @@
 """The durable head of a lane: the last number that counts.
 
 Nothing above the head is read, sent or exported; a sealing counts from the moment that its head is
-durable. The head also holds the inode number of the lane's folder, so that a spool that was restored
-or copied is seen, and begins a new chain instead of giving old numbers to new records.
+durable. The head also holds a mark of the lane's folder, so that a spool that was restored or copied
+is seen, and begins a new chain instead of giving old numbers to new records.
 """
 
+import fcntl
+import hashlib
 import os
+from array import array
 from dataclasses import dataclass
 
 import orjson
@@ -20,13 +23,15 @@ from spool.totals import Totals
 
 HEAD_MAX = 1024
 """Bytes of a head; ours have about 300."""
+_FS_IOC_GETVERSION = 0x80087601
+"""Linux: tells an inode's generation, on ext4, XFS, btrfs and their like."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """A chain, its first and last number, that statement's digest, and what it holds by then.
 
-    ``folder`` is the inode number of the lane's folder.
+    ``folder`` is the mark of the lane's folder.
     """
 
     chain: str
@@ -48,7 +53,7 @@ def encode(head: Head) -> bytes:
             "digest": head.digest,
             "records": head.after.records,
             "raw_size": head.after.raw_size,
-            # As text: an inode number can be larger than what every JSON reader holds exactly.
+            # As text: it can be larger than what every JSON reader holds exactly.
             "folder": str(head.folder),
         }
     )
@@ -85,6 +90,30 @@ def write_head(disk: Disk, lane: Lane, head: Head) -> None:
     replace_file(disk, lane.head, encode(head))
 
 
-def folder_inode(lane: Lane) -> int:
-    """The inode number of the lane's folder."""
-    return os.stat(lane.folder).st_ino  # noqa: PTH116 - the number is all that is wanted
+def folder_mark(lane: Lane) -> int:
+    """A number that the lane's folder has, and that a copy of it has not.
+
+    It is made of the inode's number and generation: a folder that is restored where the old one was
+    deleted often gets its number again, and never its generation. Where the file system tells no
+    generation it is the inode's number. Raises :class:`OSError`.
+    """
+    fd = os.open(lane.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        inode = os.fstat(fd).st_ino
+        generation = array("l", [0])
+        try:
+            fcntl.ioctl(fd, _FS_IOC_GETVERSION, generation)
+        except OSError:
+            return inode
+    finally:
+        os.close(fd)
+    said = hashlib.sha256(b"%d %d" % (inode, generation[0])).digest()
+    return int.from_bytes(said[:8], "big")
+
+
+def is_at_home(head: Head, lane: Lane) -> bool:
+    """Whether ``head`` was written for this folder, not for one of which this is a copy.
+
+    One that holds the inode's number is of a version that looked at no generation.
+    """
+    return head.folder in (folder_mark(lane), os.stat(lane.folder).st_ino)  # noqa: PTH116

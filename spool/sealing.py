@@ -14,7 +14,7 @@ from keys.ed25519 import SigningKey
 from spool.chain import Chain, chain_lock
 from spool.clock import Clock
 from spool.durable import Disk, make_folders
-from spool.head import Head, folder_inode
+from spool.head import Head, folder_mark
 from spool.lane import Lane
 from spool.openfile import begin_file
 from spool.rewriting import SMALL_FRAME, checked, examine, reader, rewrite
@@ -182,6 +182,6 @@ class Sealer:
             self._disk.rename(path, place)
             self._disk.sync_dir(place.parent)
             self._disk.sync_dir(path.parent)
-            folder = folder_inode(self.lane)
+            folder = folder_mark(self.lane)
             self._chain.advance(Head(said.chain, after.first, said.seq, digest, said.after, folder))
         return said

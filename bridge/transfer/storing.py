@@ -100,7 +100,7 @@ class Store:
         lane = Lane(self._spool, *folder.relative_to(self._spool).parts[:2])
         if not lane.imported.exists():  # it has no head here, and is never sealed
             self._disk.close(self._disk.create(lane.imported))
-            self._disk.sync_dir(lane.folder)
+        self._disk.sync_dir(lane.folder)  # also for whoever made it and failed to
         self._folders.add(folder)
 
 

@@ -22,7 +22,7 @@ from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
 from spool.durable import OS_DISK
-from spool.head import folder_inode, read_head, write_head
+from spool.head import folder_mark, read_head, write_head
 from spool.lane import Lane, lanes
 from spool.ledger import Bounds, By, State
 from spool.ranges import Range
@@ -273,7 +273,7 @@ def _unnoticed_copy(lane: Lane) -> None:
     """As if the copy had the inode of the original: a disk that was cloned whole."""
     head = read_head(lane)
     assert head is not None
-    write_head(OS_DISK, lane, replace(head, folder=folder_inode(lane)))
+    write_head(OS_DISK, lane, replace(head, folder=folder_mark(lane)))
 
 
 def test_a_node_that_is_told_of_a_fork_goes_on_in_a_new_chain(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spool.head import Head, folder_inode, write_head
+from spool.head import Head, folder_mark, write_head
 from spool.lane import Lane
 from spool.ranges import Range, format_ranges, join_ranges
 from spool.totals import Totals
@@ -60,7 +60,7 @@ def set_head(lane: Lane, held: Sequence["Held"]) -> None:
     """The head of a lane that holds these from its beginning on."""
     lines = b"".join(each.lines for each in held)
     after = Totals(lines.count(b"\n"), len(lines))
-    head = Head(CHAIN, 1, held[-1].seq, held[-1].digest, after, folder_inode(lane))
+    head = Head(CHAIN, 1, held[-1].seq, held[-1].digest, after, folder_mark(lane))
     write_head(FAST, lane, head)
 
 

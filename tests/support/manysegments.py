@@ -7,7 +7,7 @@ from keys.ed25519 import SigningKey
 from spool.chain import begin_lane
 from spool.durable import OS_DISK
 from spool.frames import FrameEncoder
-from spool.head import Head, folder_inode, write_head
+from spool.head import Head, folder_mark, write_head
 from spool.lane import SHARD, Lane
 from spool.segment import make_seal
 from spool.statement import NO_DIGEST, Statement
@@ -50,4 +50,4 @@ def make_segments(lane: Lane, key: SigningKey, count: int, record: bytes) -> Non
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(fd, frame + seal)
         os.close(fd)
-    write_head(OS_DISK, lane, Head(CHAIN, 1, count, previous, before, folder_inode(lane)))
+    write_head(OS_DISK, lane, Head(CHAIN, 1, count, previous, before, folder_mark(lane)))

@@ -12,7 +12,7 @@ from keys.ed25519 import SigningKey
 from spool.chain import Chain
 from spool.clock import SYSTEM_CLOCK
 from spool.frontier import write_frontier
-from spool.head import Head, folder_inode, read_head, write_head
+from spool.head import Head, folder_mark, read_head, write_head
 from spool.lane import Lane
 from spool.ranges import ChainRanges, Range
 from spool.sealing import Sealer
@@ -205,12 +205,40 @@ def test_a_spool_that_was_only_renamed_goes_on_with_its_chain(tmp_path: Path) ->
     assert seal_one(Lane(tmp_path / "second", "n", "transactions"), records(1)).seq == 2
 
 
+def test_a_copy_whose_folder_got_the_same_inode_number_is_known_for_a_copy(
+    tmp_path: Path,
+) -> None:
+    lane = new_lane(tmp_path)
+    old = seal_one(lane, records(1))
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    for path in list(lane.folder.iterdir()):
+        path.rename(aside / path.name)
+    lane.folder.rmdir()
+    lane.folder.mkdir()  # ext4 gives it the number that was freed just now
+    for path in list(aside.iterdir()):
+        path.rename(lane.folder / path.name)
+    if folder_mark(lane) == lane.folder.stat().st_ino:
+        pytest.skip("this file system tells no generation of an inode")
+    said = seal_one(lane, records(1, "new"))
+    assert said.seq == MILLION
+    assert said.follows == Follows(old.chain, 1, _digest(lane, 1), "moved")
+
+
+def test_a_head_with_the_inode_number_of_its_folder_alone_still_counts(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    seal_one(lane, records(1))
+    write_head(FAST, lane, replace(_head(lane), folder=lane.folder.stat().st_ino))
+    assert seal_one(lane, records(1, "new")).seq == 2
+    assert _head(lane).folder == folder_mark(lane)
+
+
 def test_a_half_done_beginning_of_a_copys_chain_is_followed_not_passed_over(
     tmp_path: Path,
 ) -> None:
     lane = new_lane(tmp_path)
     seal_one(lane, records(1))
-    moved = replace(_head(lane), folder=folder_inode(lane) + 1)
+    moved = replace(_head(lane), folder=folder_mark(lane) + 1)
     write_head(FAST, lane, moved)
     begun = seal_one(lane, records(1, "begun"))
     write_head(FAST, lane, moved)  # the crash came before the head

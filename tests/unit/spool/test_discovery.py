@@ -12,7 +12,7 @@ import pytest
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover, totals_before
 from spool.frontier import write_frontier
-from spool.head import Head, folder_inode, read_head, write_head
+from spool.head import Head, folder_mark, read_head, write_head
 from spool.lane import Lane
 from spool.ledger import Ledger, State
 from spool.ranges import ChainRanges, Range
@@ -175,7 +175,7 @@ def _three_chains(lane: Lane) -> list[str]:
     first = _fill(lane, 3)
     lane.head.unlink()
     second = _fill(lane, 2)
-    write_head(FAST, lane, replace(_head(lane), folder=folder_inode(lane) + 1))
+    write_head(FAST, lane, replace(_head(lane), folder=folder_mark(lane) + 1))
     return [first, second, _fill(lane, 1)]
 
 
