@@ -3,7 +3,8 @@
 Nothing but missing and damaged leads to a new ledger: a full, read-only, locked or failing disk and
 a newer version are errors, and the file stays as it is. All who use the ledger hold a shared lock on
 ``ledger.lock``; whoever puts it aside holds it alone. What is put aside is kept for ever, with
-its ``-wal`` and ``-shm``: ``ledger.db.<UTC time>.bad`` is still a database that SQLite opens.
+its ``-wal``, ``-shm`` and ``-journal``: ``ledger.db.<UTC time>.bad`` is still a database that SQLite
+opens.
 """
 
 import os
@@ -27,7 +28,8 @@ WAIT_S = 5.0
 """Seconds to wait for another process; making and putting aside take milliseconds."""
 PAUSE_S = 0.05
 """Seconds between two looks."""
-_PARTS = ("", "-wal", "-shm")
+_PARTS = ("", "-wal", "-shm", "-journal")
+"""The last is there for moments, while the file is made."""
 
 
 def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
@@ -84,6 +86,14 @@ def _start_anew(path: Path, condition: Condition, clock: Clock) -> bool:
     """Make a new ledger unless there is a good one; whether it was made."""
     if condition is Condition.GOOD:
         return False
+    if condition is Condition.UNFINISHED:
+        with translated():
+            connection = connect(path, "rw")
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            finally:
+                connection.close()
+        return False  # to be looked at once more
     if condition is not Condition.EMPTY:
         found = [part for part in _PARTS if path.with_name(path.name + part).exists()]
         if found:

@@ -155,6 +155,8 @@ class Condition(Enum):
     MISSING = auto()
     EMPTY = auto()
     """A crash came between making the file and making the tables."""
+    UNFINISHED = auto()
+    """A crash came in a change of the file itself, which SQLite undoes when it may write."""
     DAMAGED = auto()
     """SQLite itself says so."""
 
@@ -174,6 +176,8 @@ def examine(path: Path) -> Condition:
     except sqlite3.Error as error:
         if is_damage(error):
             return Condition.DAMAGED
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return Condition.UNFINISHED
         raise in_words(error) from error
 
 

@@ -93,6 +93,33 @@ def test_an_empty_file_that_a_crash_left_is_filled(tmp_path: Path) -> None:
     assert names(tmp_path) == {"ledger.db", "ledger.lock"}
 
 
+HALF_DONE = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")  # what does not fit is written before the commit
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("CREATE TABLE half (done)")
+for _ in range(100):
+    connection.execute("INSERT INTO half VALUES (zeroblob(4000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_change_of_the_file_that_a_kill_left_half_done_is_undone_without_anybody(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    killed = subprocess.run([sys.executable, "-c", HALF_DONE, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "ledger.db-journal").stat().st_size
+    with reopen(tmp_path) as ledger:
+        assert ledger.fresh
+    assert not (tmp_path / "ledger.db-journal").exists()
+    with reopen(tmp_path) as ledger:
+        assert not ledger.fresh
+
+
 def overwrite_start(path: Path) -> None:
     path.write_bytes(b"no database at all" * 500)
 
