@@ -33,8 +33,26 @@ def _framed(raw: bytes, encoder: FrameEncoder) -> Framed:
     return Framed(encoder.encode(raw), len(raw))
 
 
-def units_of(raw: bytes, encoder: FrameEncoder) -> list[Unit]:
-    """The units that hold the lines ``raw``, compressed if they are many bytes."""
+def joined(lines: Sequence[bytes]) -> list[Unit]:
+    """The units that hold ``lines``, each as large as a frame may be, none of them compressed."""
+    units: list[Unit] = []
+    begin = held = 0
+    for at, line in enumerate(lines):
+        if held and held + len(line) >= GROUP_FRAME:
+            units.append(_raw_of(lines[begin:at]))
+            begin, held = at, 0
+        held += len(line) + 1
+    units.append(_raw_of(lines[begin:]))
+    return units
+
+
+def _raw_of(lines: Sequence[bytes]) -> bytes:
+    return b"\n".join(lines) + b"\n"
+
+
+def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
+    """The units that hold ``lines``, compressed if they are many bytes."""
+    raw = _raw_of(lines)
     if len(raw) < LARGE:
         return [raw]
     return [_framed(part, encoder) for part in _cut(raw, GROUP_FRAME)]
@@ -112,6 +130,7 @@ class Group:
     def __init__(self) -> None:
         self.units: list[Unit] = []
         self.records = 0
+        self.raw_size = 0
         # One lock serves as the event: held until the group is settled.
         self._unsettled = threading.Lock()
         self._unsettled.acquire()

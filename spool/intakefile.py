@@ -26,7 +26,8 @@ class IntakeSums:
     """Requests by path, refusals by id, unrouted requests by shown path; the rest by stream.
 
     ``records`` are lines, ``filtered`` log records below a warning, ``dropped`` OTLP records that
-    held a secret, ``switched_off`` requests, ``repeated`` transactions whose id came before.
+    held a secret, ``switched_off`` requests, ``unknown`` protobuf fields that were not kept,
+    ``repeated`` transactions whose id came before.
     """
 
     requests: _Sums = field(default_factory=dict)
@@ -34,6 +35,7 @@ class IntakeSums:
     filtered: _Sums = field(default_factory=dict)
     dropped: _Sums = field(default_factory=dict)
     switched_off: _Sums = field(default_factory=dict)
+    unknown: _Sums = field(default_factory=dict)
     refused: _Sums = field(default_factory=dict)
     unrouted: _Sums = field(default_factory=dict)
     repeated: int = 0

@@ -30,6 +30,8 @@ _BROKEN = (ValueError, RecursionError, msgspec.MsgspecError)
 """What the three parsers raise."""
 _UTF8_STEP = 1024 * 1024
 """Bytes decoded at a time: the text itself is not wanted, and may be four times as large."""
+_COUNTED = 1024
+"""Bytes of a text whose brackets are counted before anything else is done with them."""
 _LF, _CR = b"\n\r"
 _UNIFORM = bytes.maketrans(b"[]{}", b"()()")
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
@@ -61,8 +63,7 @@ def value_of(data: bytes) -> object:
     ``record.json`` for bad UTF-8, a byte order mark, NUL, numbers that no double holds, lone
     surrogates, bytes after the value; ``record.depth``.
     """
-    if data.count(b"{") + data.count(b"[") > DEPTH_MAX:  # few records open so many
-        check_depth(data)
+    check_depth(data)
     try:
         return orjson.loads(data)
     except _BROKEN as error:
@@ -90,12 +91,16 @@ def check_depth(data: bytes) -> None:
 
     What is no JSON may pass; no parser passes it then.
     """
-    if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
+    # Few short texts open so many; in a long one levels are counted sooner than brackets.
+    if len(data) <= _COUNTED and data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
         return
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     # Two strings side by side may become one here: what stands within and outside stays so.
-    marks = data.translate(_UNIFORM, _OTHERS).replace(b'""', b"")
+    marks = data.translate(_UNIFORM, _OTHERS)
+    if marks.count(b"(") <= DEPTH_MAX:
+        return
+    marks = marks.replace(b'""', b"")
     if b'"' in marks:
         marks = _STRING.sub(b"", marks)
     for _ in range(DEPTH_MAX):  # each round takes the innermost level away

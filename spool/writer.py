@@ -11,6 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,8 +22,19 @@ from spool.clock import MS, SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, Disk, explained
 from spool.errors import RecordError, SpoolError
 from spool.frames import MIB, FrameEncoder
-from spool.gathering import Gathering, Waiter
-from spool.group import LARGE, PART_MAX, Framed, Group, Ticket, Unit, frames_of, parts_of, units_of
+from spool.gathering import Gathering, Make, Waiter
+from spool.group import (
+    LARGE,
+    PART_MAX,
+    Framed,
+    Group,
+    Ticket,
+    Unit,
+    frames_of,
+    joined,
+    parts_of,
+    units_of,
+)
 from spool.keeper import Complete, Keeper
 from spool.lane import Lane, check_node
 from spool.secrets import NO_SECRETS, SecretGuard
@@ -31,10 +43,6 @@ from spool.tail import Tail
 
 SEAL_SIZE = 32 * MIB
 """Raw bytes at which a file is sealed unless told otherwise."""
-
-HANDED_LINES = 64
-"""Lines that are joined when a turn of a loop ends: each call's have less than LARGE bytes, and they
-must fit in a frame together."""
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
 
@@ -84,6 +92,7 @@ class Writer:
         """What each process needs of its own: locks, threads, a file."""
         self._tail: Tail | None = None
         self._group = Group()
+        self._committing: Group | None = None
         self._gathering: Gathering | None = None
         # Held for moments: what is appended goes into the group of the next commit.
         self._queue_lock = threading.Lock()
@@ -113,7 +122,7 @@ class Writer:
         """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
         some = records if type(records) is list else list(records)
         if sum(map(len, some)) < LARGE:
-            return await self._gathered(some, judged=False)
+            return await self.submit_made_async(partial(self.judge, some))
         lines = self.judge(some)
         return await self.submit_lines_async(lines)
 
@@ -146,7 +155,7 @@ class Writer:
         Who cancels it waits no longer; the lines become durable all the same, or not.
         """
         if sum(map(len, lines)) < LARGE:
-            return self._gathered(lines, judged=True)
+            return self.submit_made_async(lambda: lines)
 
         def submit() -> int:
             self.submit_lines(lines, inline=True).wait()
@@ -155,19 +164,22 @@ class Writer:
         # Compressing them would hold up the loop.
         return asyncio.get_running_loop().run_in_executor(None, submit)
 
-    def _gathered(self, records: Sequence[bytes], *, judged: bool) -> "asyncio.Future[int]":
+    def submit_made_async(self, make: Make) -> "asyncio.Future[int]":
+        """Append the lines, judged already, that ``make`` gives when this turn of the loop ends.
+
+        They are few: the loop waits while they are joined. What ``make`` raises is raised by what is
+        returned; the rest as :meth:`submit_lines_async`.
+        """
         loop = asyncio.get_running_loop()
         gathering = self._gathering
         if gathering is None or gathering.loop is not loop:
-            gathering = self._gathering = Gathering(loop, self.judge, self._hand_over)
-        return gathering.add(records, judged=judged)
+            gathering = self._gathering = Gathering(loop, self._hand_over)
+        return gathering.add(make)
 
     def _hand_over(
         self, loop: asyncio.AbstractEventLoop, lines: list[bytes], waiters: list[Waiter]
     ) -> None:
-        units = [
-            _raw_of(lines[at : at + HANDED_LINES]) for at in range(0, len(lines), HANDED_LINES)
-        ]
+        units = joined(lines)
         with self._queue_lock:
             group = self._enqueue(units, len(lines))
             group.add_waiters(loop, waiters)
@@ -181,7 +193,7 @@ class Writer:
         """
         if not lines:
             return Ticket(None)
-        units = units_of(_raw_of(lines), self._encoder())
+        units = units_of(lines, self._encoder())
         with self._queue_lock:
             group = self._enqueue(units, len(lines))
             if not inline or self._commit_lock.locked():
@@ -231,6 +243,13 @@ class Writer:
         """What kept a complete file from being sealed, the last time that happened."""
         return self._keeper.problem
 
+    @property
+    def waiting(self) -> int:
+        """Raw bytes of lines that were handed over and are not known to be durable yet."""
+        committing = self._committing
+        size = self._group.raw_size
+        return size if committing is None or committing.settled else size + committing.raw_size
+
     def _encoder(self) -> FrameEncoder:
         """The calling thread's own encoder."""
         try:
@@ -246,9 +265,11 @@ class Writer:
                 "writer.closed", "This writer was closed.", "Open a new one for further records."
             )
         group = self._group
+        size = sum(unit.raw_size if isinstance(unit, Framed) else len(unit) for unit in units)
         # No call between: an interrupt would leave lines that nobody has counted.
         group.units += units
         group.records += records
+        group.raw_size += size
         return group
 
     def _wake(self) -> None:
@@ -282,6 +303,7 @@ class Writer:
             with self._queue_lock:
                 if self._group.records:
                     taken, self._group = self._group, fresh
+                    self._committing = taken
             if taken is not None:
                 self._commit(taken)
         finally:
@@ -357,10 +379,6 @@ class Writer:
             tail = self._tail
             if tail is not None and (self._clock.monotonic() - tail.begun) * MS >= age_ms:
                 self._roll(reason)
-
-
-def _raw_of(lines: Sequence[bytes]) -> bytes:
-    return b"\n".join([*lines, b""])  # one copy instead of two
 
 
 def _interrupted() -> SpoolError:

@@ -180,6 +180,7 @@ def _took(sums: IntakeSums) -> Iterator[str]:
     others = {
         "log records below WARN left out": sum(sums.filtered.values()),
         "records with a secret left out": sum(sums.dropped.values()),
+        "protobuf fields that this version does not know left out": sum(sums.unknown.values()),
         "transactions seen twice": sums.repeated,
     }
     parts += [f"{count} {what}" for what, count in others.items() if count]

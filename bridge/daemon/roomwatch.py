@@ -57,6 +57,9 @@ class RoomWatch:
     def freed(self, size: int) -> None:
         """So many bytes of the spool were deleted since the last walk."""
         self._used = max(self._used - size, 0)
+        room = self._room
+        if isinstance(room, Room):
+            self._room = replace(room, used=self._used)
 
     def look(self) -> Room:
         """What there is. Raises :class:`OSError`."""
@@ -68,7 +71,7 @@ class RoomWatch:
         room = self._room
         if isinstance(room, OSError):
             raise room
-        return replace(room, used=self._used)
+        return room
 
     def has_room(self, kind: Kind) -> bool:
         """Whether records of ``kind`` are taken. Raises :class:`OSError` if the last look failed."""

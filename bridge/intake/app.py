@@ -11,11 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from random import Random
 from traceback import extract_tb
+from typing import TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from bridge.intake.bodies import BodyReader, in_a_thread
+from bridge.intake.bodies import BodyReader
 from bridge.intake.content import check_content, is_protobuf
 from bridge.intake.counts import IntakeCounts
 from bridge.intake.gate import Gate, RequestGuard
@@ -26,32 +27,22 @@ from bridge.intake.passing import Verify, key_in, no_answer, nobody
 from bridge.intake.refusals import JSON, PROTOBUF, RETRY_AFTER_S, RefusalError, answer
 from bridge.intake.room import HasRoom
 from bridge.intake.rules import Rules
+from bridge.intake.storing import ANSWER_S, Post, Storing, too_slow
 from bridge.intake.taking import ROWS, Row, why_rejected
 from bridge.intake.via import Via
 from spool.durable import explained
 from spool.errors import RecordError, SpoolError
-from spool.lines import Lines
 from spool.secrets import SecretGuard
 from spool.streams import Stream
 from spool.writer import Writer
 
-IN_A_THREAD = 256 * 1024
-"""Bytes of a body that are judged beside the loop: it would stand still for milliseconds."""
-IN_A_THREAD_PROTOBUF = 64 * 1024
-"""The same of protobuf, which is smaller and takes longer."""
-ANSWER_S = 8.0
-"""Seconds for a request that came at once to become durable, or for its body to begin; clients give
-up after 10. What becomes durable later was not acknowledged, and comes twice."""
-JUDGE_S = 15.0
-"""Seconds to judge a large body."""
-APPEND_S = 3.0
-"""Seconds to become durable that a request has at least, however long it took to come."""
 VERIFY = "/v1/beacon/verify"
 LIVE, READY = HEALTH = ("/livez", "/readyz")
 _OTLP_PATHS = frozenset(row.path for row in ROWS.values() if row.otlp)
 
 
 _LOG = logging.getLogger(__name__)
+_Error = TypeVar("_Error", bound=BaseException)
 _TAKEN = Response(b"{}", media_type=JSON)
 """What nearly every request is answered; making it anew costs as much as reading the headers."""
 
@@ -76,12 +67,12 @@ class Intake:
         verify: Verify = nobody,
         via: Via | None = None,
     ) -> None:
-        self._writers = writers
         self._has_room = has_room
         self._random = random
         self._via = via or Via()
         self._budget = Budget()
         self.counts = IntakeCounts()
+        self._storing = Storing(writers, self._budget, self.counts)
         self.go_by(Rules(gate, guard, switched_off, verify))
 
     def go_by(self, rules: Rules) -> None:
@@ -98,13 +89,14 @@ class Intake:
         try:
             return await self._route(scope, receive, path)
         except RefusalError as refusal:
-            # The frames that it came through hold the body, and this one would hold them.
-            found = refusal.with_traceback(None)
+            found = _without_frames(refusal)
         except RecordError as error:
             status = 413 if error.id == "record.too_large" else 400
             found = RefusalError(status, error.id, error.message, error.hint)
+            _without_frames(error)
         except SpoolError as error:
             found = RefusalError(503, error.id, error.message, error.hint)
+            _without_frames(error)
         except asyncio.CancelledError:
             # The server stops and waits no longer: a 500, uvicorn's answer, would lose the data.
             found = RefusalError(
@@ -112,6 +104,7 @@ class Intake:
             )
         except Exception as error:  # noqa: BLE001 - told to the log; nothing was acknowledged
             found = _failed(error)
+            _without_frames(error)
         self.counts.refused[found.id] += 1
         retry_after = self._random.choice(RETRY_AFTER_S) if found.status == 503 else None  # noqa: PLR2004
         otlp = path in _OTLP_PATHS
@@ -124,7 +117,7 @@ class Intake:
         if row is not None:
             _check_method(method, "POST")
             self.counts.requests[path] += 1
-            return await self._take(Head(scope["headers"]), receive, row)
+            return await self._take(scope, receive, row)
         if path == VERIFY:
             _check_method(method, "POST")
             self.counts.requests[path] += 1
@@ -154,7 +147,7 @@ class Intake:
                 async with asyncio.timeout(ANSWER_S) as limit:
                     key = key_in(await reader.read(limit))
         except TimeoutError:
-            raise _too_slow(whole=False) from None
+            raise too_slow(whole=False) from None
         presented = [given for given in (key, *head.all(LICENSE)) if given is not None]
         rules.gate.check(presented, otlp=False)
         self._via.taken(head.all(VIA))
@@ -184,24 +177,18 @@ class Intake:
             "Have it delivered or exported, or give it a larger disk or spool.max_size.",
         )
 
-    async def _take(self, head: Head, receive: Receive, row: Row) -> Response:
+    async def _take(self, scope: Scope, receive: Receive, row: Row) -> Response:
+        head = Head(scope["headers"])
         self._via.check(head.all(VIA))
         rules = self._rules
         vouched = rules.gate.check_data_plane(head.all(DATA_PLANE))
         form = check_content(head, otlp=row.otlp)
         if row.stream.name not in rules.switched_off:
             self._check_room(row.stream)
-        reader = BodyReader(self._budget, head, receive)
-        try:
-            with reader:
-                async with asyncio.timeout(ANSWER_S) as limit:
-                    lines, unknown = await self._store(
-                        head, row, form, reader, limit, rules, vouched=vouched
-                    )
-        except TimeoutError:
-            raise _too_slow(whole=reader.whole) from None
+        post = Post(head, row, form, rules, vouched)
+        lines, unknown = await self._storing.store(post, scope, receive)
         self._via.taken(head.all(VIA))
-        self.counts.count_taken(row.stream.name, lines)
+        self.counts.count_taken(row.stream.name, lines, unknown)
         if form == PROTOBUF:
             said = export_answer(row.stream.name, lines.dropped, why_rejected(lines, unknown))
             return Response(said, media_type=PROTOBUF)
@@ -210,58 +197,15 @@ class Intake:
             return _TAKEN
         return Response(said, status, media_type=JSON if said else None)
 
-    async def _store(
-        self,
-        head: Head,
-        row: Row,
-        form: str,
-        reader: BodyReader,
-        limit: asyncio.Timeout,
-        rules: Rules,
-        *,
-        vouched: bool,
-    ) -> tuple[Lines, int]:
-        """Read, judge and append; what became lines, and how many unknown fields did not."""
-        due = limit.when()
-        body = await reader.read(limit)
-        take = row.take if form == JSON else row.take_protobuf
-        aside = len(body) > (IN_A_THREAD if form == JSON else IN_A_THREAD_PROTOBUF)
-        if aside:
-            limit.reschedule(asyncio.get_running_loop().time() + JUDGE_S)
-        taken = await reader.finish(in_a_thread(take, body)) if aside else take(body)
-        del body
-        rules.gate.check([*taken.license_keys, *head.all(LICENSE)], otlp=row.otlp, vouched=vouched)
-        if row.stream.name in rules.switched_off:
-            self.counts.switched_off[row.stream.name] += 1
-            return Lines([]), 0
-        judge, guard, unknown = taken.to_lines, rules.guard, taken.unknown
-        del taken  # it holds the body, and so does what it was judged with
-        lines = await reader.finish(in_a_thread(judge, guard)) if aside else judge(guard)
-        del judge
-        if lines.lines:
-            if limit.when() != due:  # it is large, or came slowly
-                soon = asyncio.get_running_loop().time() + APPEND_S
-                limit.reschedule(max(soon, due or soon))
-            writer = self._writers[row.stream.name]
-            await reader.finish(writer.submit_lines_async(lines.lines))
-        return lines, unknown
 
+def _without_frames(error: _Error) -> _Error:
+    """``error``, that of the frames it came through knows none: they hold the body.
 
-def _too_slow(*, whole: bool) -> RefusalError:
-    if whole:
-        return RefusalError(
-            503,
-            "intake.late",
-            "The records did not become durable in time; the disk is slow.",
-            "Send it again; it may come twice then.",
-        )
-    return RefusalError(
-        408,
-        "intake.slow",
-        "The rest of the request did not come in time.",
-        "Send it again.",
-        {"Connection": "close"},
-    )
+    Where it came from a thread, one of them holds the future that holds the error: a ring, which
+    would stay until somebody looks for such.
+    """
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def _failed(error: Exception) -> RefusalError:

@@ -40,7 +40,9 @@ class Limit(Protocol):
 class BodyReader:
     """Reads one body; its memory counts until the ``with`` block and what it began have ended."""
 
-    __slots__ = ("_budget", "_ended", "_head", "_kept", "_receive", "_slot", "_taken", "whole")
+    __slots__ = (
+        "_body", "_budget", "_ended", "_head", "_kept", "_receive", "_slot", "_taken", "whole",
+    )  # fmt: skip
 
     def __init__(self, budget: Budget, head: Head, receive: Receive) -> None:
         self._budget = budget
@@ -50,6 +52,7 @@ class BodyReader:
         self._slot = False
         self._ended = False
         self._kept: asyncio.Future[Any] | None = None
+        self._body: Growing | None = None
         self.whole = False
         """Whether the body has come."""
 
@@ -82,7 +85,7 @@ class BodyReader:
             self._take(len(piece))
             await self._make_room(len(piece), limit)
             return piece
-        body = Growing(coding, self._hold)
+        body = self._body = Growing(coding, self._hold)
         await self._rest(body, piece, limit, more=more)
         await self._make_room(body.size, limit)
         return await self.finish(in_a_thread(body.content)) if self._slot else body.content()
@@ -147,6 +150,8 @@ class BodyReader:
         self._taken += size
 
     def _give_back(self) -> None:
+        if self._body is not None:
+            self._body.forget()
         self._budget.give_back(self._taken)
         if self._slot:
             self._budget.give_slot_back()

@@ -16,6 +16,8 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bridge.intake.storing import WHOLE
+
 HEAD_MAX = 64 * 1024
 """Bytes of a head, or between two pieces of a body; real heads have less than 2 KiB."""
 HEAD_S = 10.0
@@ -114,6 +116,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is whole."""
         self._loose = 0
+        self.scope["state"][WHOLE] = True
         if not self._offered:
             super().on_message_complete()
 

@@ -48,7 +48,8 @@ class IntakeCounts:
     """Requests by path (ours alone), refusals by id, unrouted requests by shown path.
 
     By stream: ``records`` are lines, ``filtered`` log records below a warning, ``dropped`` OTLP
-    records that held a secret, ``switched_off`` requests answered and stored nowhere.
+    records that held a secret, ``switched_off`` requests answered and stored nowhere, ``unknown``
+    protobuf fields that this version does not have and did not keep.
     ``repeated`` are transactions whose id came shortly before; all of them are kept.
     """
 
@@ -59,17 +60,20 @@ class IntakeCounts:
     filtered: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     switched_off: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     _ids: RecentIds = field(default_factory=RecentIds)
 
-    def count_taken(self, stream: str, lines: Lines) -> None:
-        """Count what of one request is durable now."""
+    def count_taken(self, stream: str, lines: Lines, unknown: int = 0) -> None:
+        """Count what of one request is durable now, and the ``unknown`` fields that were left out."""
         if lines.lines:
             self.records[stream] += len(lines.lines)
         if lines.filtered:
             self.filtered[stream] += lines.filtered
         if lines.dropped:
             self.dropped[stream] += lines.dropped
+        if unknown:
+            self.unknown[stream] += unknown
         if lines.ids:
             self.repeated += self._ids.count_known(lines.ids)
 
@@ -81,6 +85,7 @@ class IntakeCounts:
             filtered=dict(self.filtered),
             dropped=dict(self.dropped),
             switched_off=dict(self.switched_off),
+            unknown=dict(self.unknown),
             refused=dict(self.refused),
             unrouted=dict(self.unrouted),
             repeated=self.repeated,

@@ -68,6 +68,13 @@ class Growing:
         self._blocks.clear()
         return whole
 
+    def forget(self) -> None:
+        """Let go of everything: it refers to itself, and would stay until somebody looks for such."""
+        self._decoder = None
+        self._blocks.clear()
+        self._made = BytesIO()
+        self._stored = b""
+
     def _is_done_inline(self, coding: str) -> bool:
         made: list[bytes] = []
         room = INLINE_MADE

@@ -52,7 +52,7 @@ class Budget:
         """Set ``size`` bytes aside. Raises :class:`RefusalError` 503 where they are not free."""
         with self._lock:
             if size > self._free:
-                raise _busy()
+                raise busy()
             self._free -= size
 
     def give_back(self, size: int) -> None:
@@ -66,14 +66,15 @@ class Budget:
             async with asyncio.timeout(SLOT_S):
                 await self._slot.acquire()
         except TimeoutError:
-            raise _busy() from None
+            raise busy() from None
 
     def give_slot_back(self) -> None:
         """The end of what :meth:`take_slot` began."""
         self._slot.release()
 
 
-def _busy() -> RefusalError:
+def busy() -> RefusalError:
+    """There is no memory for one more body now."""
     return RefusalError(
         503,
         "intake.busy",

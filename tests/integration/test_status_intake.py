@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bridge.demo.clients import LICENSE
@@ -53,9 +54,17 @@ def test_what_the_intake_counted_is_shown_by_another_process(
         }
         answers = [node.daemon.post(path, body) for path, body in sent.items()]
         assert answers == [200, 200, 200, 400, 404, 404]
+        answer = httpx.post(
+            f"http://127.0.0.1:{node.daemon.port}/v1/metrics",
+            content=b"\xfa\x3f\x01x" * 3,  # a field that OTLP does not have
+            headers={"Content-Type": "application/x-protobuf"},
+            trust_env=False,
+        )
+        assert b"3 protobuf fields were left out" in answer.content
         node.daemon.stop()
         intake = status_of(node)["intake"]
-        assert intake["requests"] == dict.fromkeys(list(sent)[:4], 1)
+        assert intake["requests"] == dict.fromkeys(list(sent)[:4], 1) | {"/v1/metrics": 2}
+        assert intake["unknown"] == {"metrics": 3}
         assert intake["records"] == {"transactions": 2}
         assert intake["filtered"] == {"logs": 1}
         assert intake["switched_off"] == {"traces": 1}
@@ -65,6 +74,7 @@ def test_what_the_intake_counted_is_shown_by_another_process(
         said = node.bridge("status").stdout
         assert "1 log records below WARN left out" in said
         assert "traces is switched off (1)" in said
+        assert "3 protobuf fields that this version does not know left out" in said
         assert "'/v1/beacon/new' 1" in said
         assert "point only beacon and OTLP traffic at the intake" in said
         assert LICENSE not in said

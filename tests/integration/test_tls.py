@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-import httpx
 import pytest
+from cryptography import x509
 
 from bridge.config.load import load
 from bridge.daemon.certwatch import tls_for
@@ -31,12 +31,22 @@ from spool.secrets import SecretGuard
 from spool.streams import STREAMS
 from spool.writer import Writer
 from tests.support.commands import COMMAND, SECRET, bridge, environment
+from tests.support.spools import wait_until
 from tests.support.stored import open_lines
 
 pytestmark = pytest.mark.enable_socket
 HOST = "beacon.langchain.com"
-ONE = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"severityNumber": 17}]}]}]}
+ONE = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":17}]}]}]}'
+REQUEST = (
+    b"POST /v1/beacon/v1/logs HTTP/1.1\r\nHost: %b\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (HOST.encode(), len(ONE), ONE)
+)
 RELOADS = 100
+REQUESTS_PER_RELOAD = 20
+"""On idle cores some thousand requests a second."""
+CLIENTS = 4
+KEPT_PER_NEW = 4
+"""Requests on the connection that stays, for each on a new one."""
 
 
 def made(folder: Path, *more: str | Path) -> Path:
@@ -66,13 +76,65 @@ def tls_of(folder: Path) -> IntakeTls:
     return found
 
 
+class Load:
+    """Clients that send without a pause, on connections that stay and on new ones."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._port = port
+        self._context = context
+        self._ended = threading.Event()
+        self._done = [0] * CLIENTS
+        self.failed: list[str] = []
+        self._threads = [threading.Thread(target=self._run, args=[n]) for n in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def done(self) -> int:
+        return sum(self._done)
+
+    def wait_for(self, done: int) -> None:
+        """Return when so many requests were answered."""
+        wait_until(lambda: self.done >= done or bool(self.failed), 120)
+
+    def end(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def connect(self) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", self._port), timeout=60)
+        return self._context.wrap_socket(plain, server_hostname=HOST)
+
+    def _run(self, number: int) -> None:
+        with self.connect() as kept:
+            while not self._ended.is_set():
+                try:
+                    for _ in range(KEPT_PER_NEW):
+                        self._ask(kept, number)
+                    with self.connect() as new:
+                        self._ask(new, number)
+                except (OSError, AssertionError) as error:
+                    self.failed.append(repr(error))
+                    return
+
+    def _ask(self, connection: ssl.SSLSocket, number: int) -> None:
+        connection.sendall(REQUEST)
+        said = b""
+        while not said.endswith(b"{}"):
+            piece = connection.recv(4096)
+            assert piece, said
+            said += piece
+        assert said.startswith(b"HTTP/1.1 200 "), said
+        self._done[number] += 1
+
+
 def test_a_hundred_certificates_under_load_fail_no_request(tmp_path: Path) -> None:
-    """Each client makes new connections and keeps one; what is acknowledged is there once."""
+    """While requests go on, each new connection is given the newest; all that was taken is there."""
     ca_key = tmp_path / "ca-key.pem"
     place = made(tmp_path / "node", "--ca-key", ca_key)
-    tls, failed, done = tls_of(tmp_path / "node"), list[str](), [0, 0, 0]
+    tls = tls_of(tmp_path / "node")
     context = ssl.create_default_context(cafile=place / "ca.pem")
-    ended = threading.Event()
     with ExitStack() as held:
         writers = {n: held.enter_context(Writer(tmp_path / "spool", n, node="n")) for n in STREAMS}
         gate = Gate(lambda key: key == SECRET, configured=True, open_otlp=True)
@@ -80,41 +142,23 @@ def test_a_hundred_certificates_under_load_fail_no_request(tmp_path: Path) -> No
         server = IntakeServer(intake, "127.0.0.1", 0, tls.context)
         server.start()
         held.callback(server.stop)
-
-        def ask(client: httpx.Client) -> None:
-            answer = client.post(
-                f"https://127.0.0.1:{server.port}/v1/beacon/v1/logs",
-                json=ONE, headers={"Host": HOST}, extensions={"sni_hostname": HOST},
-            )  # fmt: skip
-            answer.raise_for_status()
-
-        def load_it(number: int) -> None:
-            with httpx.Client(verify=context, trust_env=False, timeout=30) as kept:
-                while not ended.is_set():
-                    try:
-                        ask(kept)
-                        with httpx.Client(verify=context, trust_env=False, timeout=30) as new:
-                            ask(new)
-                    except httpx.HTTPError as error:
-                        failed.append(repr(error))
-                    else:
-                        done[number] += 2
-
-        threads = [threading.Thread(target=load_it, args=[number]) for number in range(len(done))]
-        for thread in threads:
-            thread.start()
-        for _ in range(RELOADS):
+        load = Load(server.port, context)
+        held.callback(load.end)
+        for number in range(RELOADS):
+            load.wait_for(number * REQUESTS_PER_RELOAD)
             renew(place, HOST, ca_key, datetime.now(UTC), new_ca=False)
             tls.reload()
-            time.sleep(0.02)
+            with load.connect() as new:
+                served = new.getpeercert()
+            assert served is not None
+            newest = x509.load_pem_x509_certificate((place / "cert.pem").read_bytes())
+            assert int(str(served["serialNumber"]), 16) == newest.serial_number
         now_served = serial(server.port, place / "ca.pem")
-        ended.set()
-        for thread in threads:
-            thread.join()
-        assert failed == []
-        assert min(done) > 2
+        load.end()
+        assert load.failed == []
+        assert load.done >= (RELOADS - 1) * REQUESTS_PER_RELOAD
         assert now_served == serial_of(place / "cert.pem")
-    assert len(open_lines(tmp_path / "spool", "logs")) == sum(done)
+    assert len(open_lines(tmp_path / "spool", "logs")) == load.done
 
 
 @pytest.mark.parametrize("name", [HOST, None])

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 _F = FieldDescriptor
 # Of the many NaNs one alone is drawn: JSON has one word for all, so their bits cannot come back.
@@ -86,3 +87,12 @@ def _value(field: FieldDescriptor) -> st.SearchStrategy[object]:
     if field.enum_type is not None:
         return st.sampled_from([value.number for value in field.enum_type.values])
     return _NUMBERS[field.cpp_type]
+
+
+def many_attributes(size: int) -> bytes:
+    """A request for logs of about ``size`` bytes with one record, whose JSON is many times as large."""
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add(severity_number=13)
+    for _ in range(size // 6 - 10):
+        record.attributes.add().value.bool_value = True
+    return request.SerializeToString()

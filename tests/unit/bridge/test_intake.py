@@ -2,7 +2,11 @@
 
 import asyncio
 import errno
+import gc
+import gzip
 import logging
+import sys
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +14,7 @@ from random import Random
 
 import orjson
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import Message
@@ -229,6 +234,36 @@ def test_a_record_above_the_line_limit_is_413(bench: Bench) -> None:
     status, _, said = bench.send(TRANSACTIONS, transaction(KEY, more="x" * 8 * 1024 * 1024))
     assert (status, orjson.loads(said)["error"]) == (413, "record.too_large")
     assert bench.stored("transactions") == []
+
+
+BOMB = 100 * 1024 * 1024
+ENCODED = GZIP, ZSTD = (b"content-encoding", b"gzip"), (b"content-encoding", b"zstd")
+LARGE_AND_BAD = {
+    "a gzip bomb": (GZIP, gzip.compress(bytes(BOMB), 1)),
+    "a zstd bomb": (ZSTD, zstandard.compress(bytes(BOMB))),
+    "cut": (ZSTD, zstandard.compress(bytes(BOMB // 4))[:-1]),
+    "no JSON": ((b"accept", b"*/*"), b"[" + bytes(BOMB // 4)),
+    "a secret": ((b"accept", b"*/*"), b'{"license":1,"x":"' + b"x" * (BOMB // 4) + b'"}'),
+}
+
+
+@pytest.mark.parametrize("what", LARGE_AND_BAD)
+def test_of_a_large_body_that_is_refused_nothing_stays_in_memory(bench: Bench, what: str) -> None:
+    header, body = LARGE_AND_BAD[what]
+    gc.collect()
+    gc.disable()  # nobody shall have to look for it
+    try:
+        assert bench.send("/v1/logs", body, (JSON_TYPE, header))[0] in {400, 413}
+        known = sys.getrefcount(body)
+        tracemalloc.start()
+        assert bench.send("/v1/logs", body, (JSON_TYPE, header))[0] in {400, 413}
+        held, peak = tracemalloc.get_traced_memory()
+        assert sys.getrefcount(body) == known or header in ENCODED
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert peak > BOMB // 8 or header not in ENCODED
+    assert held < BOMB // 50
 
 
 def test_requests_records_and_refusals_are_counted(bench: Bench) -> None:

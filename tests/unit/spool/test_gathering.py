@@ -1,7 +1,7 @@
 """What coroutines append within one turn of their loop is judged and handed over together."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -11,16 +11,18 @@ from spool.gathering import Gathering, Waiter
 Handed = list[tuple[list[bytes], list[Waiter]]]
 
 
-def _judge(records: Iterable[bytes]) -> Sequence[bytes]:
-    made = list(records)
-    if b"bad" in made:
-        raise RecordError("record.json", "It is bad.", "Send another.")
-    return [each for each in made if each != b"empty"]
+def made_of(*records: bytes) -> Callable[[], Sequence[bytes]]:
+    def make() -> Sequence[bytes]:
+        if b"bad" in records:
+            raise RecordError("record.json", "It is bad.", "Send another.")
+        return [each for each in records if each != b"empty"]
+
+    return make
 
 
 def _gathering(handed: Handed) -> Gathering:
     loop = asyncio.get_running_loop()
-    return Gathering(loop, _judge, lambda _, lines, waiters: handed.append((lines, waiters)))
+    return Gathering(loop, lambda _, lines, waiters: handed.append((lines, waiters)))
 
 
 def test_calls_of_one_turn_are_handed_over_once_and_in_order() -> None:
@@ -28,9 +30,9 @@ def test_calls_of_one_turn_are_handed_over_once_and_in_order() -> None:
         handed: Handed = []
         gathering = _gathering(handed)
         for record in (b"1", b"2", b"3"):
-            gathering.add([record])
+            gathering.add(made_of(record))
         await asyncio.sleep(0)
-        gathering.add([b"4"])
+        gathering.add(made_of(b"4"))
         await asyncio.sleep(0)
         assert [lines for lines, _ in handed] == [[b"1", b"2", b"3"], [b"4"]]
 
@@ -41,7 +43,7 @@ def test_a_record_that_is_refused_fails_its_own_call_alone() -> None:
     async def run() -> None:
         handed: Handed = []
         gathering = _gathering(handed)
-        good, bad = gathering.add([b"1"]), gathering.add([b"2", b"bad"])
+        good, bad = gathering.add(made_of(b"1")), gathering.add(made_of(b"2", b"bad"))
         await asyncio.sleep(0)
         with pytest.raises(RecordError):
             await bad
@@ -55,7 +57,7 @@ def test_a_record_that_is_refused_fails_its_own_call_alone() -> None:
 def test_a_call_that_becomes_no_line_is_done_at_once() -> None:
     async def run() -> None:
         handed: Handed = []
-        assert await _gathering(handed).add([b"empty"]) == 0
+        assert await _gathering(handed).add(made_of(b"empty")) == 0
         assert handed == []
 
     asyncio.run(run())
@@ -65,20 +67,10 @@ def test_a_call_that_is_cancelled_within_the_turn_was_never_made() -> None:
     async def run() -> None:
         handed: Handed = []
         gathering = _gathering(handed)
-        gathering.add([b"1"]).cancel()
-        gathering.add([b"2"])
+        gathering.add(made_of(b"1")).cancel()
+        gathering.add(made_of(b"2"))
         await asyncio.sleep(0)
         assert [lines for lines, _ in handed] == [[b"2"]]
-
-    asyncio.run(run())
-
-
-def test_lines_that_were_judged_before_are_not_judged_again() -> None:
-    async def run() -> None:
-        handed: Handed = []
-        _gathering(handed).add([b"bad"], judged=True)
-        await asyncio.sleep(0)
-        assert [lines for lines, _ in handed] == [[b"bad"]]
 
     asyncio.run(run())
 
@@ -88,8 +80,8 @@ def test_what_cannot_be_handed_over_fails_every_call() -> None:
         raise RuntimeError("closed")
 
     async def run() -> None:
-        gathering = Gathering(asyncio.get_running_loop(), _judge, refuse)
-        calls = [gathering.add([b"1"]), gathering.add([b"2"])]
+        gathering = Gathering(asyncio.get_running_loop(), refuse)
+        calls = [gathering.add(made_of(b"1")), gathering.add(made_of(b"2"))]
         for call in calls:
             with pytest.raises(RuntimeError, match="closed"):
                 await call

@@ -1,0 +1,205 @@
+"""A request's body is read, judged and appended: in one go where it is small, else within limits.
+
+Nearly every request is small and has come whole before anybody looks at it. It is taken without a
+timer, a thread or an account of its own, each of which costs as much as judging it; what it becomes
+waits for the disk among the lines of its writer, of which there is a bounded number of bytes.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.types import Message, Receive, Scope
+
+from bridge.intake.bodies import BodyReader, in_a_thread
+from bridge.intake.counts import IntakeCounts
+from bridge.intake.deadlines import Deadlines
+from bridge.intake.head import LICENSE, Head
+from bridge.intake.memory import MIB, Budget, busy
+from bridge.intake.refusals import JSON, RefusalError
+from bridge.intake.rules import Rules
+from bridge.intake.taking import Row, Taken
+from spool.lines import Lines
+from spool.writer import Writer
+
+WHOLE = "whole"
+"""The name in a scope's state that says that the request has come whole: nobody waits for it."""
+SMALL = 32 * 1024
+"""Bytes of a body that is taken in one go."""
+WAITING_MAX = 16 * MIB
+"""Bytes of a stream that may wait for the disk when a small body comes: what a disk takes in a second,
+and with all streams less than what :class:`Budget` has."""
+IN_A_THREAD = 256 * 1024
+"""Bytes of a body that are judged beside the loop: it would stand still for milliseconds."""
+IN_A_THREAD_PROTOBUF = 64 * 1024
+"""The same of protobuf, which is smaller and takes longer."""
+ANSWER_S = 8.0
+"""Seconds for a request that came at once to become durable, or for its body to begin; clients give
+up after 10. What becomes durable later was not acknowledged, and comes twice."""
+JUDGE_S = 15.0
+"""Seconds to judge a large body."""
+APPEND_S = 3.0
+"""Seconds to become durable that a request has at least, however long it took to come."""
+_NOTHING = Lines([])
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A request whose head was judged: what it is for, its form, what it is judged by.
+
+    ``vouched`` says that a data plane's credential was right.
+    """
+
+    head: Head
+    row: Row
+    form: str
+    rules: Rules
+    vouched: bool
+
+    def take(self, body: bytes) -> Taken:
+        """See :class:`Row`."""
+        return self.row.take(body) if self.form == JSON else self.row.take_protobuf(body)
+
+    def check_license(self, taken: Taken) -> None:
+        """Raises :class:`RefusalError` 403."""
+        presented = [*taken.license_keys, *self.head.all(LICENSE)]
+        self.rules.gate.check(presented, otlp=self.row.otlp, vouched=self.vouched)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether its stream is switched off."""
+        return self.row.stream.name in self.rules.switched_off
+
+
+class Storing:
+    """Takes bodies for ``writers``, by stream; counts what is off.
+
+    ``answer_s`` seconds after a small body came, its sender is told that the disk is slow.
+    """
+
+    def __init__(
+        self,
+        writers: Mapping[str, Writer],
+        budget: Budget,
+        counts: IntakeCounts,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        self._writers = writers
+        self._budget = budget
+        self._counts = counts
+        self._deadlines = Deadlines(answer_s)
+
+    async def store(self, post: Post, scope: Scope, receive: Receive) -> tuple[Lines, int]:
+        """What became lines, durable now, and how many unknown fields did not.
+
+        Raises :class:`RefusalError`, :class:`RecordError` or :class:`SpoolError`.
+        """
+        if WHOLE in scope.get("state", ()) and not post.head.all("content-encoding"):
+            message = await receive()
+            if message["type"] == "http.request" and len(message["body"]) <= SMALL:
+                return await self._store_small(post, message.pop("body"))
+            receive = _once(message)
+        return await self._store_any(post, receive)
+
+    async def _store_small(self, post: Post, body: bytes) -> tuple[Lines, int]:
+        writer = self._writers[post.row.stream.name]
+        if writer.waiting > WAITING_MAX:
+            raise busy()
+        made = _Made(post, body)
+        del body
+        try:
+            await self._deadlines.wait(writer.submit_made_async(made.lines_once))
+        except TimeoutError:
+            raise too_slow(whole=True) from None
+        if post.is_off:
+            self._count_off(post)
+        return made.lines, made.unknown
+
+    async def _store_any(self, post: Post, receive: Receive) -> tuple[Lines, int]:
+        reader = BodyReader(self._budget, post.head, receive)
+        try:
+            with reader:
+                async with asyncio.timeout(ANSWER_S) as limit:
+                    return await self._store_within(post, reader, limit)
+        except TimeoutError:
+            raise too_slow(whole=reader.whole) from None
+
+    async def _store_within(
+        self, post: Post, reader: BodyReader, limit: asyncio.Timeout
+    ) -> tuple[Lines, int]:
+        due = limit.when()
+        body = await reader.read(limit)
+        aside = len(body) > (IN_A_THREAD if post.form == JSON else IN_A_THREAD_PROTOBUF)
+        if aside:
+            limit.reschedule(asyncio.get_running_loop().time() + JUDGE_S)
+        taken = await reader.finish(in_a_thread(post.take, body)) if aside else post.take(body)
+        del body
+        post.check_license(taken)
+        if post.is_off:
+            self._count_off(post)
+            return _NOTHING, 0
+        judge, guard, unknown = taken.to_lines, post.rules.guard, taken.unknown
+        del taken  # it holds the body, and so does what it was judged with
+        lines = await reader.finish(in_a_thread(judge, guard)) if aside else judge(guard)
+        del judge
+        if lines.lines:
+            if limit.when() != due:  # it is large, or came slowly
+                soon = asyncio.get_running_loop().time() + APPEND_S
+                limit.reschedule(max(soon, due or soon))
+            writer = self._writers[post.row.stream.name]
+            await reader.finish(writer.submit_lines_async(lines.lines))
+        return lines, unknown
+
+    def _count_off(self, post: Post) -> None:
+        self._counts.switched_off[post.row.stream.name] += 1
+
+
+class _Made:
+    """What becomes of a small body when its turn comes."""
+
+    __slots__ = ("_body", "_post", "lines", "unknown")
+
+    def __init__(self, post: Post, body: bytes) -> None:
+        self._post = post
+        self._body = body
+        self.lines = _NOTHING
+        self.unknown = 0
+
+    def lines_once(self) -> Sequence[bytes]:
+        """Judge the body, and forget it."""
+        post, body = self._post, self._body
+        self._body = b""
+        taken = post.take(body)
+        post.check_license(taken)
+        if post.is_off:
+            return ()
+        self.lines, self.unknown = taken.to_lines(post.rules.guard), taken.unknown
+        return self.lines.lines
+
+
+def too_slow(*, whole: bool) -> RefusalError:
+    """A request that came, or did not come whole, and took too long."""
+    if whole:
+        return RefusalError(
+            503,
+            "intake.late",
+            "The records did not become durable in time; the disk is slow.",
+            "Send it again; it may come twice then.",
+        )
+    return RefusalError(
+        408,
+        "intake.slow",
+        "The rest of the request did not come in time.",
+        "Send it again.",
+        {"Connection": "close"},
+    )
+
+
+def _once(message: Message) -> Receive:
+    """Gives what was received already."""
+
+    async def receive() -> Message:
+        return message
+
+    return cast(Receive, receive)

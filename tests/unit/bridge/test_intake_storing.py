@@ -1,0 +1,127 @@
+"""A disk that hangs: who sends is told in time, and what waits for it is bounded and not lost."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from starlette.types import Message
+
+from bridge.intake.counts import IntakeCounts
+from bridge.intake.gate import Gate
+from bridge.intake.head import Head
+from bridge.intake.memory import Budget
+from bridge.intake.passing import nobody
+from bridge.intake.refusals import JSON, PROTOBUF, RefusalError
+from bridge.intake.rules import Rules
+from bridge.intake.storing import SMALL, WAITING_MAX, WHOLE, Post, Storing
+from bridge.intake.taking import ROWS
+from spool.durable import OsDisk
+from spool.frames import FRAME_RAW_MAX
+from spool.secrets import NO_SECRETS
+from spool.writer import Writer
+from tests.support.otlpmessages import many_attributes
+from tests.support.spools import wait_until
+from tests.support.stored import open_lines
+
+RULES = Rules(Gate(lambda _: True, configured=True, open_otlp=True), NO_SECRETS, (), nobody)
+TYPE = (b"content-type", b"application/json")
+
+
+class HangingDisk(OsDisk):
+    """Syncs nothing until it is let."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def sync(self, fd: int) -> None:
+        assert self.goes_on.wait(60)
+        super().sync(fd)
+
+
+@pytest.fixture
+def disk() -> Iterator[HangingDisk]:
+    made = HangingDisk()
+    yield made
+    made.goes_on.set()
+
+
+def logs(size: int) -> bytes:
+    """A body of ``size`` bytes that does not compress."""
+    head = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":17,"body":"'
+    tail = b'"}]}]}]}'
+    noise = Random(size).randbytes(size).hex().encode()
+    return head + noise[: size - len(head) - len(tail)] + tail
+
+
+async def answer(storing: Storing, body: bytes, form: str = JSON, *, whole: bool = True) -> str:
+    """The id of the refusal, or ``taken``."""
+    post = Post(Head([TYPE]), ROWS["/v1/logs"], form, RULES, vouched=False)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    try:
+        await storing.store(post, {"state": {WHOLE: True} if whole else {}}, receive)
+    except RefusalError as refusal:
+        return refusal.id
+    return "taken"
+
+
+def test_who_sends_to_a_disk_that_hangs_is_told_in_time_and_what_waits_for_it_is_bounded(
+    tmp_path: Path, disk: HangingDisk
+) -> None:
+    body = logs(SMALL)
+    count = 2 * WAITING_MAX // len(body)
+
+    async def run(storing: Storing) -> Counter[str]:
+        waiting = [asyncio.ensure_future(answer(storing, body)) for _ in range(count // 2 + 1)]
+        for _ in range(3):  # they are begun, their turn ends, they are handed over
+            await asyncio.sleep(0)
+        more = [answer(storing, body) for _ in range(count // 2)]
+        return Counter(await asyncio.gather(*more, *waiting))
+
+    with Writer(tmp_path, "logs", node="n", disk=disk) as writer:
+        storing = Storing({"logs": writer}, Budget(), IntakeCounts(), answer_s=0.2)
+        answers = asyncio.run(run(storing))
+        assert answers == {"intake.late": count // 2 + 1, "intake.busy": count // 2}
+        assert writer.waiting < WAITING_MAX + 2 * len(body)
+        disk.goes_on.set()
+        wait_until(lambda: writer.waiting == 0)
+        assert asyncio.run(answer(storing, body)) == "taken"
+        # What was not acknowledged may be there all the same.
+        assert len(open_lines(tmp_path, "logs")) == count // 2 + 2
+
+
+@pytest.mark.parametrize("size", [200, SMALL, SMALL + 1, 100_000])
+def test_a_body_of_any_size_is_kept_whether_it_came_at_once_or_not(
+    tmp_path: Path, disk: HangingDisk, size: int
+) -> None:
+    disk.goes_on.set()
+    with Writer(tmp_path, "logs", node="n", disk=disk) as writer:
+        storing = Storing({"logs": writer}, Budget(), IntakeCounts(), answer_s=60)
+        for whole in (True, False):
+            assert asyncio.run(answer(storing, logs(size), whole=whole)) == "taken"
+        assert open_lines(tmp_path, "logs") == [logs(size)] * 2
+
+
+def test_small_bodies_whose_lines_are_large_are_kept_in_frames_that_are_not(
+    tmp_path: Path, disk: HangingDisk
+) -> None:
+    """Protobuf may say in six bytes what takes thirty in JSON."""
+    disk.goes_on.set()
+    body = many_attributes(SMALL)
+    many = 64
+
+    async def run(storing: Storing) -> list[str]:
+        return await asyncio.gather(*(answer(storing, body, PROTOBUF) for _ in range(many)))
+
+    with Writer(tmp_path, "logs", node="n", disk=disk) as writer:
+        storing = Storing({"logs": writer}, Budget(), IntakeCounts(), answer_s=60)
+        assert asyncio.run(run(storing)) == ["taken"] * many
+        (line,) = set(kept := open_lines(tmp_path, "logs"))
+        assert len(kept) == many
+        assert many * len(line) > FRAME_RAW_MAX
