@@ -5,6 +5,7 @@ periodic look at the durable heads finds what nobody told. What the spool, the l
 say of one lane never stops the others.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ class Engine:
         self._windows = windows
         self._lanes = Lanes(circuits, Ramp(clock.monotonic), (windows, *limits), clock.monotonic)
         self._known: dict[Lane, LaneState] = {}
+        self._seen: dict[Lane, tuple[int, int] | None] = {}
         self._changed = threading.Condition()
         self._looking = threading.Lock()
         self._asked_at = asked_at(spool)
@@ -275,9 +277,13 @@ class Engine:
                 with self._changed:
                     self._known[lane] = state
                     self._lanes.states.append(state)
+            mark = None if lane.fork else _mark(lane.head)
+            if mark is not None and self._seen.get(lane) == mark:
+                continue
             try:
                 if not lane.fork and discover(self._ledger, lane):
                     news.append(lane)
+                self._seen[lane] = mark
                 failure = None
             except (BridgeError, OSError) as error:
                 failure = error
@@ -365,6 +371,15 @@ class Engine:
         if not self._lanes.all_idle():
             self._busy_at = now
         return "idle" if now - self._busy_at > IDLE_AFTER_S else "up"
+
+
+def _mark(head: Path) -> tuple[int, int] | None:
+    """What changes whenever a durable head does, which is never written to; None without one."""
+    try:
+        found = os.lstat(head)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _urgency(stuck: Stuck) -> tuple[bool, bool, bool]:

@@ -20,6 +20,8 @@ from keys.errors import ConfigError
 
 STOP_S = 3
 """Seconds that requests in work get when the server stops; with sealing it shall end within 5."""
+TURN_S = 0.5
+"""Seconds between two turns: how late it may know that it is to stop, and how old the date is."""
 BACKLOG = 2048
 UNREAD_MS = 20_000
 """Milliseconds that an answer may lie unread; twice what clients wait for one."""
@@ -40,6 +42,11 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        """As it was, but five times less often: an idle bridge costs next to nothing."""
+        while not await self.on_tick(0):  # noqa: ASYNC110 - who stops it sets a flag, from any thread
+            await asyncio.sleep(TURN_S)
 
     async def on_tick(self, counter: int) -> bool:
         self.turned_at = time.monotonic()
