@@ -17,8 +17,8 @@ from spool.errors import SpoolError
 
 BUSY_TIMEOUT_S = 10.0
 """Seconds to wait for a writer of another process; its transactions take milliseconds."""
-CACHE_KIB = 512
-"""Memory for pages of each connection, a quarter of the usual: there are several, and all of them would
+CACHE_KIB = 256
+"""Memory for pages of each connection, an eighth of the usual: there are several, and all of them would
 fill theirs as the audit grows, while the system holds the file's pages anyhow."""
 
 Transaction = sqlite3.Connection
