@@ -36,6 +36,7 @@ MEASURES: dict[str, Measure] = {
     "collector": collector.collector,
     "crossing": crossing.crossing,
     "open": lambda folder, rounds: opening.opening(folder, rounds, full=False),
+    "idle": opening.idle,
     "disk": reading.disk,
     "memory": lambda folder, _: memory.memory(folder, full=False),
     "taking": lambda folder, rounds: taking.taking(folder, rounds, full=False),

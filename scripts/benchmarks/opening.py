@@ -13,6 +13,7 @@ from typing import Self
 from draining import forget
 from records import STREAMS, records
 from rows import Row, at_most, below, beside, interleaved
+from sink import sink
 
 from keys.keyfile import PRIVATE_NAME, read_signing_key
 from spool.clock import SYSTEM_CLOCK
@@ -104,10 +105,25 @@ def scanned_ms(spool: Path) -> float:
     return _timed(lambda: _scan(spool))
 
 
-class _Daemon:
-    """A daemon process, offline, from its start to its end."""
+def idle(folder: Path, _: int) -> list[Row]:
+    """A daemon that is online, with a beacon that answers and nothing left to send."""
+    with sink() as url:
+        node = folder / "node"
+        _bridge("init", str(node), "--node", NODE, "--beacon", url)
+        (node / "license_key").write_text("lcl_BENCH")
+        record = folder / "record"
+        record.write_bytes(records(STREAMS[0], 1)[0] + b"\n")
+        _bridge("--config", str(node / "bridge.yaml"), "append", STREAMS[0], str(record))
+        with _Daemon(node, mode="online") as daemon:
+            time.sleep(SETTLE_S)
+            busy = daemon.busy_percent(IDLE_S)
+    return [below("idle daemon that is online, of a core", busy, IDLE_MAX, "%")]
 
-    def __init__(self, node: Path) -> None:
+
+class _Daemon:
+    """A daemon process from its start to its end."""
+
+    def __init__(self, node: Path, *, mode: str = "offline") -> None:
         begin = time.perf_counter()
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             [*_COMMAND, "--config", str(node / "bridge.yaml"), "run"],
@@ -115,7 +131,7 @@ class _Daemon:
             text=True,
             env={
                 **os.environ,
-                "BRIDGE_EGRESS__MODE": "offline",
+                "BRIDGE_EGRESS__MODE": mode,
                 "BRIDGE_INTAKE__LISTEN": "127.0.0.1:0",
             },
         )
