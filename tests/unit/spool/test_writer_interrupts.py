@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from itertools import count
 from pathlib import Path
 from types import CodeType, FrameType
@@ -20,17 +21,22 @@ from spool import group as group_module
 from spool import tail as tail_module
 from spool import writer as writer_module
 from spool.clock import SYSTEM_CLOCK
-from spool.durable import OS_DISK
 from spool.errors import SpoolError
 from spool.frames import FrameDecoder
 from spool.recovery import Recovery
 from spool.rewriting import examine, good_lines, reader
 from spool.segment import Segment
 from spool.writer import Writer
-from tests.support.spools import KEY, new_lane, sealer
+from tests.support.spools import FAST, KEY, new_lane, sealer
 
 _FILES = {module.__file__ for module in (writer_module, group_module, tail_module)}
 _LOOKS = ("CALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
+
+
+@cache
+def _names_of(code: CodeType) -> dict[int, str]:
+    """The instructions of ``code`` by their offset."""
+    return {each.offset: each.opname for each in dis.get_instructions(code)}
 
 
 class _Interrupting:
@@ -39,7 +45,6 @@ class _Interrupting:
     def __init__(self, at: int) -> None:
         self.left = at
         self._last: dict[FrameType, str] = {}
-        self._names: dict[CodeType, dict[int, str]] = {}
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Self | None:
         if frame.f_code.co_filename not in _FILES:
@@ -53,9 +58,7 @@ class _Interrupting:
         return self
 
     def _looked(self, frame: FrameType) -> bool:
-        names = self._names.setdefault(
-            frame.f_code, {each.offset: each.opname for each in dis.get_instructions(frame.f_code)}
-        )
+        names = _names_of(frame.f_code)
         before = self._last.get(frame, "")
         self._last[frame] = names.get(frame.f_lasti, "")
         return before.startswith(_LOOKS)
@@ -116,7 +119,9 @@ def _held(spool: Path) -> set[bytes]:
 def _round(spool: Path, doing: str, at: int) -> bool:
     """An append or close that is interrupted at the ``at``-th place; whether there was such a one."""
     lane = new_lane(spool)
-    writer = Writer(lane.spool, lane.stream, node=lane.node, signer=KEY, seal_age_ms=10**9)
+    writer = Writer(
+        lane.spool, lane.stream, node=lane.node, signer=KEY, seal_age_ms=10**9, disk=FAST
+    )
     writer.append([b'{"id":"first"}'])
     with writer._queue_lock:  # noqa: SLF001 - as a caller who comes during a commit does
         other = writer._enqueue([b'{"id":"other"}\n'], 1)  # noqa: SLF001
@@ -129,7 +134,7 @@ def _round(spool: Path, doing: str, at: int) -> bool:
     if (
         doing == "append"
     ):  # else the lock of a file that was just being sealed ends with the process
-        list(Recovery(OS_DISK, sealer(lane), SYSTEM_CLOCK).recover())
+        list(Recovery(FAST, sealer(lane), SYSTEM_CLOCK).recover())
         assert not list(lane.open.iterdir())
     held = _held(spool)
     assert b'{"id":"first"}' in held
