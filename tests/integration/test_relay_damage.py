@@ -18,7 +18,7 @@ from tests.integration.test_courier import (
 from tests.support.beacon import RunningBeacon
 from tests.support.bridges import Node
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
 __all__ = ["beacon", "inside", "paired", "relay", "stick"]
 
 

@@ -127,7 +127,10 @@ class Bridge:
         with Ledger.open(self._spool, clock=self._clock) as ledger:
             house.begin(ledger)
         house.look()
-        engine = running_engine(self._spool, self._url, raw_max=4 << 20, clock=self._clock)
+        # A request that is given up goes out twice, and here every record is to arrive once.
+        engine = running_engine(
+            self._spool, self._url, raw_max=4 << 20, clock=self._clock, deadline_s=300
+        )
         self.running = self._held.enter_context(engine)
 
     def stop(self) -> None:

@@ -126,10 +126,11 @@ def running_engine(
     rate: int | None = None,
     windows: Sequence[Window] = (),
     license_of: Callable[[str], str | None] = lambda _: LICENSE,
+    deadline_s: float = 20.0,
 ) -> Iterator[Running]:
     """An engine on all lanes of ``spool``, stopped at the end."""
     events: list[Event] = []
-    client = BeaconClient(url, deadline_s=20.0)
+    client = BeaconClient(url, deadline_s=deadline_s)
     with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
         engine = make_engine(
             spool,
