@@ -31,7 +31,7 @@ def give_back(
             config.transfer.return_text,
             dry_run=dry_run,
         )
-    token = token_for_return(config, session.license_keys, session.signing_key.public, other.name)
+    token = token_for_return(config, session.license_keys, session.signing_key.own_keys, other.name)
     waiting = sum(
         span.last - span.first + 1
         for lane in told.lanes

@@ -196,9 +196,9 @@ def show(session: Session, *, with_token: bool, as_json: bool) -> None:
     from spool.durable import explained
 
     session.begin("license", as_json=as_json)
-    key = session.signing_key.public
+    keys = session.signing_key.own_keys
     try:
-        entry = read_entry(session.config.spool.path, session.config.node, {key.id: key})
+        entry = read_entry(session.config.spool.path, session.config.node, keys)
     except OSError as error:
         raise explained(error, "read the license token") from error
     if entry is None or not entry.token:

@@ -12,7 +12,7 @@ from bridge.license.refreshing import Refresh, read_refreshes
 from bridge.license.states import TABLE
 from bridge.operate.licensed import TokenSaid
 from keys.errors import ConfigError
-from keys.keyfile import PUBLIC_NAME, read_public_key
+from keys.ownkey import own_public_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def license_states(config: Config, licenses: LicenseKeys) -> tuple[LicenseState,
     reader = LicenseReader(
         config.spool.path,
         config.node,
-        read_public_key(config.keys.path / PUBLIC_NAME),
+        own_public_keys(config.keys.path),
         rules_of(config.license),
         SYSTEM_GUARD_CLOCK,
     )

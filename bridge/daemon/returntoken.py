@@ -1,5 +1,6 @@
 """The license token that goes back to a node with its receipt."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.config import Config
@@ -20,13 +21,15 @@ class ReturnToken:
 
 
 def token_for_return(
-    config: Config, licenses: LicenseKeys, key: PublicKey, node: str
+    config: Config, licenses: LicenseKeys, keys: Mapping[str, PublicKey], node: str
 ) -> ReturnToken | None:
     """What is kept for ``node`` and may be served; None where there is nothing such.
 
-    ``key`` is this machine's. Raises :class:`ConfigError` ``license.jwks_file``, or :class:`OSError`.
+    ``keys`` are this machine's by id.
+
+    Raises :class:`ConfigError` ``license.jwks_file``, or :class:`OSError`.
     """
     rules = rules_of(config.license)
-    reader = LicenseReader(config.spool.path, config.node, key, rules, SYSTEM_GUARD_CLOCK)
+    reader = LicenseReader(config.spool.path, config.node, keys, rules, SYSTEM_GUARD_CLOCK)
     found = reader.judgement(node, Licensed.by(licenses.accepted(node)))
     return None if found.token is None else ReturnToken(found.token.encode(), found.expires_at)

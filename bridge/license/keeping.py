@@ -5,7 +5,7 @@ nothing that lies on the disk is believed. A token takes the place of another on
 the beacon refused meanwhile.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,16 +39,21 @@ class _Seen:
 class LicenseReader:
     """Says how things stand; writes nothing. ``node`` is this one, whose seals tell times.
 
-    ``key`` is this node's.
+    ``keys`` are this node's by id: its own, and those that it took over from.
     """
 
     def __init__(
-        self, spool: Path, node: str, key: PublicKey, rules: Rules, clock: GuardClock
+        self,
+        spool: Path,
+        node: str,
+        keys: Mapping[str, PublicKey],
+        rules: Rules,
+        clock: GuardClock,
     ) -> None:
         self.spool = spool
         self.rules = rules
         self._node = node
-        self._key = key
+        self._keys = keys
         self._clock = clock
         self.remembered: Anchors | None = None
 
@@ -84,9 +89,9 @@ class LicenseReader:
         return self._seen(node, self._moment())
 
     def _moment(self) -> tuple[Found, Reading, int]:
-        found = read_anchors(self.spool, {self._key.id: self._key})
+        found = read_anchors(self.spool, self._keys)
         reading = self._clock.reading()
-        return found, reading, latest_record(self.spool, self._node, self._key)
+        return found, reading, latest_record(self.spool, self._node, self._keys)
 
     def _seen(self, node: str, moment: tuple[Found, Reading, int]) -> _Seen:
         kept = self._kept(node)
@@ -99,7 +104,7 @@ class LicenseReader:
 
     def _kept(self, node: str) -> Kept:
         try:
-            return Kept(read_entry(self.spool, node, {self._key.id: self._key}))
+            return Kept(read_entry(self.spool, node, self._keys))
         except VerificationError as error:
             return Kept(None, f"what is kept was changed: {error.message}")
 
@@ -134,7 +139,7 @@ class LicenseKeeper:
         rules: Rules,
         clock: GuardClock,
     ) -> None:
-        self.reader = LicenseReader(spool, node, signer.public, rules, clock)
+        self.reader = LicenseReader(spool, node, signer.own_keys, rules, clock)
         self._disk = disk
         self._spool = spool
         self._signer = signer

@@ -1,6 +1,7 @@
 """The clocks that the guard reads: the wall's, and the boot's, which nobody can set."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -37,22 +38,22 @@ class SystemGuardClock:
 SYSTEM_GUARD_CLOCK = SystemGuardClock()
 
 
-def latest_record(spool: Path, node: str, key: PublicKey) -> int:
+def latest_record(spool: Path, node: str, keys: Mapping[str, PublicKey]) -> int:
     """The latest time in a seal of the node's own lanes, ms since 1970 UTC; 0 if there is none.
 
-    The last segment of each lane counts, if ``key`` signed it.
+    The last segment of each lane counts, if one of ``keys`` signed it.
     """
     return max(
-        (_last_at(lane.segment(head.seq), key) for lane in lanes(spool)
+        (_last_at(lane.segment(head.seq), keys) for lane in lanes(spool)
          if lane.node == node and (head := read_head(lane)) is not None),
         default=0,
     )  # fmt: skip
 
 
-def _last_at(path: Path, key: PublicKey) -> int:
+def _last_at(path: Path, keys: Mapping[str, PublicKey]) -> int:
     try:
         with Segment.open(path) as segment:
-            segment.check_signature({key.id: key})
+            segment.check_signature(keys)
             return segment.statement.last_at or 0
     except (OSError, VerificationError):
         return 0

@@ -8,11 +8,12 @@ import pytest
 
 from bridge.license.entry import Entry, write_entry
 from bridge.license.judgement import Licensed
+from bridge.license.keeping import LicenseKeeper
 from bridge.license.refreshing import Refresh, read_refreshes, wait_ms, write_refreshes
 from bridge.license.states import State, Word
 from keys.ed25519 import SigningKey
 from tests.support.disks import FastDisk
-from tests.support.licensed import DAY_MS, HOUR_MS, KEY, LICENSED, MS, NODE, Cache
+from tests.support.licensed import DAY_MS, HOUR_MS, KEY, LICENSED, MS, NODE, SIGNER, Cache
 from tests.support.tokens import EC, OTHER, claims
 
 
@@ -181,6 +182,28 @@ def test_what_another_key_sealed_is_not_believed(cache: Cache) -> None:
     cache.took(cache.token())
     write_entry(FastDisk(), cache.spool, entry, SigningKey.generate())
     assert cache.now().state is State.TAMPERED
+
+
+def test_what_an_earlier_key_of_this_node_sealed_is_believed_after_a_rotation(
+    unpinned: Cache,
+) -> None:
+    token = unpinned.token(days=30)
+    unpinned.took(token)
+    unpinned.clock.pass_ms(DAY_MS)
+    unpinned.keeper.note([NODE])
+    rotated = SigningKey.generate()
+    rotated.took_over_from = (SIGNER.public,)
+    rules = unpinned.keeper.reader.rules
+    keeper = LicenseKeeper(FastDisk(), unpinned.spool, NODE, rotated, rules, unpinned.clock)
+    found = keeper.reader.judgement(NODE, LICENSED)
+    assert (found.token, found.anchors_lost) == (token, False)
+    unpinned.clock.wall -= HOUR_MS
+    assert keeper.reader.judgement(NODE, LICENSED).state is State.CLOCK_ROLLBACK
+    unpinned.clock.wall += HOUR_MS
+    assert keeper.note([NODE])
+    assert keeper.took(NODE, unpinned.token(days=40), "beacon", KEY, LICENSED).kept
+    # Sealed anew by the new key, and so not believed by the old one alone.
+    assert unpinned.restarted().reader.judgement(NODE, LICENSED).state is State.TAMPERED
 
 
 def test_attack_142_the_token_of_another_license_key_is_not_served(cache: Cache) -> None:
