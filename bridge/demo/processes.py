@@ -15,7 +15,7 @@ from pathlib import Path
 
 from keys.errors import BridgeError
 
-READY_S = 15.0
+READY_S = 60.0
 """Seconds that a process may take to listen."""
 
 

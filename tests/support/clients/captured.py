@@ -32,6 +32,12 @@ class Captured:
         return self.name.partition("/")[0]
 
     @property
+    def stream(self) -> str:
+        """The stream that it feeds, if it is one of the beacon's."""
+        last = self.path.rpartition("/")[2]
+        return {"submit": "langgraph"}.get(last, last)
+
+    @property
     def type(self) -> str:
         """What the client says that its body is; empty: nothing."""
         return {name.lower(): value for name, value in self.headers}.get("content-type", "")
@@ -47,13 +53,14 @@ class Captured:
         return head + (_chunks(self.body) if chunked else self.body)
 
     def send(self, port: int) -> Answer:
-        """Send it; the answer."""
+        """Send it; the answer. Raises :class:`OSError` where none comes."""
         answers = Answers()
         with socket.create_connection((HOST, port), timeout=20) as connection:
             connection.sendall(self.wire(port))
             while not answers.whole:
                 piece = connection.recv(65536)
-                assert piece, "the connection ended without an answer"
+                if not piece:
+                    raise ConnectionError("the connection ended without an answer")
                 answers.parser.feed_data(piece)
         ((_, status, headers, body),) = answers.whole
         return Answer(status, headers, body)

@@ -18,6 +18,7 @@ from spool.rewriting import examine, good_lines, reader
 from tests.support.clients.relay import Exchange
 
 STREAMS = ("logs", "metrics", "traces", "transactions", "langgraph", "snapshots")
+ACKNOWLEDGED = frozenset({200, 204})
 _MARK = re.compile(rb"keep-[a-z0-9]+-[a-z]+-\d{6}")
 _LEFT_OUT = re.compile(rb"info-[a-z0-9]+-[a-z]+-\d{6}")
 """Records below WARN carry such a mark instead: the bridge keeps none of them."""
@@ -49,8 +50,8 @@ def plain(exchange: Exchange) -> bytes:
 
 
 def acknowledged(exchanges: Iterable[Exchange]) -> Counter[bytes]:
-    """How often each mark was sent in a request that was answered 200."""
-    return _sum(marks_in(plain(each)) for each in exchanges if each.status == 200)
+    """How often each mark was sent in a request that was acknowledged: 200, or 204 for a snapshot."""
+    return _sum(marks_in(plain(each)) for each in exchanges if each.status in ACKNOWLEDGED)
 
 
 def unanswered(exchanges: Iterable[Exchange]) -> Counter[bytes]:
@@ -89,7 +90,7 @@ def _sum(counters: Iterable[Counter[bytes]]) -> Counter[bytes]:
 def check_kept_once_per_acknowledgement(
     spool: Path, node: str, exchanges: list[Exchange], run: str
 ) -> Counter[bytes]:
-    """Fail unless the spool holds each mark of ``run`` as often as a 200 was answered for it.
+    """Fail unless the spool holds each mark of ``run`` as often as it was acknowledged.
 
     A request without an answer may have been taken, or not. Returns what was acknowledged.
     """
