@@ -106,7 +106,7 @@ class LicenseReader:
         try:
             return Kept(read_entry(self.spool, node, self._keys))
         except VerificationError as error:
-            return Kept(None, f"what is kept was changed: {error.message}")
+            return Kept(None, f"what is kept was changed: {error.message.removesuffix('.')}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,7 @@ def test_a_link_or_another_nodes_file_is_not_believed(cache: Cache, tmp_path: Pa
     kept = cache.file.rename(tmp_path / "elsewhere")
     cache.file.symlink_to(kept)
     assert cache.now().state is State.TAMPERED
+    assert not cache.now().reason.endswith(".")  # the end of a sentence is set where it is shown
 
 
 def test_what_another_key_sealed_is_not_believed(cache: Cache) -> None:
