@@ -5,13 +5,14 @@ file goes. A crash between any two of them is made good by the next round: nothi
 not declared, and nothing is declared twice.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
 from spool.delivered import note_delivered
-from spool.discovery import said_by, totals_before
+from spool.discovery import discover, said_by, totals_before
 from spool.durable import Disk
 from spool.head import read_head
 from spool.holdings import Kept, sealed_sizes, shelves
@@ -23,7 +24,7 @@ from spool.sealing import Sealer
 from spool.statement import Lost
 from spool.streams import STREAMS, Kind
 
-NO_ROOM = "no_room"
+NO_ROOM, SWITCHED_OFF = "no_room", "switched_off"
 """Why, in a loss record."""
 BY_AGE_AT_ONCE = 10_000
 """Segments of a lane that go by age in one round: a round is to end."""
@@ -81,6 +82,27 @@ class Pruner:
             else:
                 yield from self._drop(taken)
 
+    def drop_waiting(self, lane: Lane) -> Iterator[Pruned]:
+        """Give up all records that wait in ``lane``, which is switched off; what went, as it goes.
+
+        What a request has begun to carry stays. Raises as :meth:`make_room` does.
+        """
+        sealer, stream = self._sealer_of(lane), STREAMS.get(lane.stream)
+        if sealer is None or stream is None or not stream.droppable:
+            return
+        discover(self._ledger, lane)
+        head = read_head(lane)
+        if head is None or not waits(self._ledger, lane):
+            return
+        newest = said_by(lane, head.seq)
+        if newest is not None and newest.records:
+            sealer.heartbeat()  # the head stays, whatever it is: this one holds nothing
+            discover(self._ledger, lane)
+        for shelf in shelves(self._ledger, lane, sys.maxsize):
+            if shelf.state is State.PENDING:
+                numbers = [seq for seq, _ in shelf.segments]
+                yield from self._drop(Taken(shelf, numbers, 0), SWITCHED_OFF)
+
     def by_age(
         self, lanes: Sequence[Lane], before: Mapping[Kind, int], copies: int | None = None
     ) -> Iterator[Pruned]:
@@ -129,7 +151,7 @@ class Pruner:
             if found == BY_AGE_AT_ONCE:
                 return
 
-    def _drop(self, taken: Taken) -> Iterator[Pruned]:
+    def _drop(self, taken: Taken, why: str = NO_ROOM) -> Iterator[Pruned]:
         lane, state = taken.shelf.lane, taken.shelf.state
         for run in self._runs(lane, state, taken.numbers):
             head = read_head(lane)
@@ -141,7 +163,7 @@ class Pruner:
                 lane, run, state, before=before, after=after, above=head.seq
             ):
                 continue
-            self._declare(lane, Undeclared(run, after - before, head.seq))
+            self._declare(lane, Undeclared(run, after - before, head.seq), why)
             yield self._delete(lane, state, range(run.first, run.last + 1))
 
     def _runs(self, lane: Lane, state: State, numbers: Sequence[int]) -> Iterator[Range]:
@@ -155,13 +177,13 @@ class Pruner:
             for first, last in zip(begins, [*ends, run[-1]], strict=True):
                 yield Range(first, last)
 
-    def _declare(self, lane: Lane, what: Undeclared) -> None:
+    def _declare(self, lane: Lane, what: Undeclared, why: str = NO_ROOM) -> None:
         sealer = self._sealer_of(lane)
         if sealer is None:
             return
         ranges = format_ranges([what.numbers])
         if not _is_declared(lane, ranges, what.above):
-            sealer.declare_lost(Lost(ranges, what.held.records, what.held.raw_size, NO_ROOM))
+            sealer.declare_lost(Lost(ranges, what.held.records, what.held.raw_size, why))
         self._ledger.declared(lane, what.numbers)
 
     def _delete(self, lane: Lane, state: State, numbers: Sequence[int]) -> Pruned:
@@ -176,6 +198,11 @@ class Pruner:
         for folder in folders:
             self._disk.sync_dir(folder)
         return Pruned(lane, state, tuple(join_ranges(Range(seq, seq) for seq in numbers)), size)
+
+
+def waits(ledger: Ledger, lane: Lane) -> bool:
+    """Whether records of ``lane`` wait to be sent."""
+    return any((span.after - span.before).records for span in ledger.spans(lane, State.PENDING))
 
 
 def _is_declared(lane: Lane, ranges: str, above: int) -> bool:

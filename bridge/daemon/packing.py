@@ -8,6 +8,7 @@ from pathlib import Path
 from bridge.config.model import ONE_WAY, Config
 from bridge.egress.mending import Mender
 from bridge.egress.selection import Wanted, choose
+from bridge.intake.switches import switched_off
 from bridge.transfer.exporting import (
     MANIFEST_ROOM,
     Chosen,
@@ -64,7 +65,7 @@ class Packer:
 
     def _waiting(self, wanted: Wanted) -> list[Chosen]:
         spool, node = self._config.spool.path, self._config.node
-        lanes = [Lane(spool, node, name) for name in sorted(STREAMS)]
+        lanes = [Lane(spool, node, name) for name in self._streams()]
         repeats = self._config.transfer.receipts == ONE_WAY and State.EXPORTED not in wanted.states
         found: list[Chosen] = []
         try:
@@ -87,13 +88,17 @@ class Packer:
             raise explained(error, "read the segments") from error
         return sorted(found, key=lambda each: (each.packed.stream, each.packed.seq))
 
+    def _streams(self) -> list[str]:
+        """Those that are not switched off: what waits of the others is given up, not packed."""
+        return sorted(set(STREAMS) - switched_off(self._config))
+
     def these(self, numbers: Mapping[str, Sequence[Range]]) -> list[Chosen]:
         """The segments with these numbers, by stream; those that are not held any more are left out.
 
         Raises as :meth:`waiting` does.
         """
         spool, node = self._config.spool.path, self._config.node
-        streams = sorted(set(numbers) & set(STREAMS))
+        streams = [name for name in self._streams() if name in numbers]
         try:
             return [
                 each

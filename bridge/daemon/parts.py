@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from random import Random
 
@@ -34,14 +34,19 @@ from keys.ed25519 import PublicKey, SigningKey
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import MS, Clock
 from spool.durable import OS_DISK
+from spool.lane import Lane
 from spool.ledger import Ledger
+from spool.pruning import waits
 
 STOP_S = 3.0
 """Seconds that requests in flight get when the daemon stops."""
 
 
 class Parts:
-    """The parts of one daemon; ``licenses`` gives the license keys of now: they may be exchanged."""
+    """The parts of one daemon.
+
+    ``licenses`` gives the license keys of now, ``off`` the streams that are switched off: both change.
+    """
 
     def __init__(
         self,
@@ -50,12 +55,14 @@ class Parts:
         ledger: Ledger,
         licenses: Callable[[], LicenseKeys],
         clock: Clock,
+        off: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._config = config
         self._signer = signer
         self._ledger = ledger
         self._licenses = licenses
         self._clock = clock
+        self._off = off
 
     def client(self, held: ExitStack) -> BeaconClient:
         """What talks to the beacon. Raises :class:`ConfigError` ``config.ca_file``."""
@@ -84,10 +91,16 @@ class Parts:
             clock=self._clock,
             random=Random(),  # noqa: S311 - jitter, not a secret
             tell=tell,
+            held=self._is_held,
         )
         engine.start()
         held.callback(_stop, engine, client)
         return engine
+
+    def _is_held(self, lane: Lane) -> bool:
+        """Whether what waits in ``lane`` is switched off: it is given up, not sent."""
+        own = lane.node == self._config.node and not lane.fork
+        return own and lane.stream in self._off() and waits(self._ledger, lane)
 
     def watcher(self, engine: Engine, held: ExitStack) -> HeadWatcher:
         """What wakes ``engine`` when a head moves, started."""
@@ -107,6 +120,7 @@ class Parts:
             disk=OS_DISK,
             clock=self._clock,
             tell=tell,
+            off=self._off,
         )
 
     def licensing(self, client: BeaconClient | None, held: ExitStack) -> Licensing:

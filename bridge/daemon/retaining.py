@@ -5,7 +5,7 @@ at the next round: a full disk gives up its ballast first.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,8 @@ class Retaining:
     """Rounds over one spool, from :meth:`start` to :meth:`stop`, or one by one.
 
     ``sealer_of`` gives the sealer of a lane of this node, None for another's. ``room`` tells how much
-    there is, and ``freed`` is told how many bytes went.
+    there is, and ``freed`` is told how many bytes went; ``off`` are the streams
+    that are switched off now.
     """
 
     def __init__(  # noqa: PLR0913 - what retention needs, given once
@@ -81,8 +82,10 @@ class Retaining:
         disk: Disk,
         clock: Clock,
         tell: Callable[[Event], None],
+        off: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._spool = spool
+        self._off = off
         self._ledger = ledger
         self._rules = rules
         self._room = room
@@ -112,6 +115,7 @@ class Retaining:
     def round(self) -> None:
         """One round; what fails is told, nothing is raised."""
         try:
+            self._drop_switched_off()
             self._make_room()
             self._by_age()
             self._said = ""
@@ -131,6 +135,15 @@ class Retaining:
                 self._stop.wait(ROOM_EVERY_S)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
+
+    def _drop_switched_off(self) -> None:
+        """Records of a stream that the operator has switched off since are not kept to be sent."""
+        off = self._off()
+        for lane in self._lanes() if off else ():
+            if lane.stream in off:
+                for pruned in self._pruner.drop_waiting(lane):
+                    self._freed(pruned.size)
+                    self._say(pruned, "because their stream is switched off")
 
     def _make_room(self) -> None:
         room = self._room()
@@ -206,7 +219,7 @@ class Retaining:
             self._failed(explained(error, "give up the ballast"))
 
 
-def retaining_for(
+def retaining_for(  # noqa: PLR0913 - what retention needs, given once
     config: Config,
     signer: SigningKey,
     ledger: Ledger,
@@ -216,6 +229,7 @@ def retaining_for(
     disk: Disk,
     clock: Clock,
     tell: Callable[[Event], None],
+    off: Callable[[], Collection[str]],
 ) -> Retaining:
     """Rounds over the spool of ``config``, whose own lanes ``signer`` seals."""
 
@@ -232,4 +246,5 @@ def retaining_for(
         disk=disk,
         clock=clock,
         tell=tell,
+        off=off,
     )

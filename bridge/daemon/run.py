@@ -22,6 +22,7 @@ from bridge.daemon.telling import tell
 from bridge.egress.circuits import Stuck
 from bridge.egress.engine import Engine, Event
 from bridge.egress.limits import Pace
+from bridge.intake.switches import switched_off
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.asking import ask_and_wait
@@ -84,7 +85,9 @@ class Daemon:
             except OSError as error:
                 raise explained(error, "bring the spool in order") from error
             # The license keys of now: they may be exchanged.
-            self._parts = Parts(config, signer, self.ledger, lambda: self._licenses, clock)
+            self._parts = Parts(
+                config, signer, self.ledger, lambda: self._licenses, clock, self._switched_off
+            )
             self._held = held.pop_all()
 
     def close(self) -> None:
@@ -199,6 +202,10 @@ class Daemon:
                     tell(Event("daemon.broken", message, {"error": type(broken).__name__}))
                     raise broken
         tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
+
+    def _switched_off(self) -> frozenset[str]:
+        reloading = self._reloading
+        return switched_off(self._config if reloading is None else reloading.config)
 
     def _told_to_stop(self) -> bool:
         """Whether somebody said so: when there is news, or after a while."""

@@ -47,7 +47,7 @@ class Outside:
     keys_of: Callable[[str], Mapping[str, PublicKey]] = lambda _: {}
 
 
-def make_engine(
+def make_engine(  # noqa: PLR0913 - what sending needs, given once
     spool: Path,
     signer: SigningKey,
     ledger: Ledger,
@@ -57,8 +57,9 @@ def make_engine(
     clock: Clock,
     random: Random,
     tell: Callable[[Event], None],
+    held: Callable[[Lane], bool] = lambda _: False,
 ) -> Engine:
-    """An engine for the lanes of ``spool``, which ``signer`` has sealed."""
+    """An engine for the lanes of ``spool``, which ``signer`` has sealed; ``held`` ones send nothing."""
     refusals = {stream: Refusals(ledger, spool, stream) for stream in ROUTES}
     raw_max = request_max(outside.raw_max, outside.pace)
     limits = list(_limits(outside.pace, raw_max, clock))
@@ -93,6 +94,7 @@ def make_engine(
         tell=tell,
         windows=Windows(outside.windows, clock.wall_ms),
         limits=limits,
+        held=held,
     )
 
 

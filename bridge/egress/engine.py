@@ -70,6 +70,7 @@ class Engine:
         tell: Callable[[Event], None],
         windows: Windows,
         limits: Sequence[Limit] = (),
+        held: Callable[[Lane], bool] = lambda _: False,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
@@ -79,6 +80,7 @@ class Engine:
         self._clock = clock
         self._tell = tell
         self._windows = windows
+        self._held = held
         self._lanes = Lanes(circuits, Ramp(clock.monotonic), (windows, *limits), clock.monotonic)
         self._known: dict[Lane, LaneState] = {}
         self._seen: dict[Lane, tuple[int, int] | None] = {}
@@ -291,9 +293,12 @@ class Engine:
                 with self._changed:
                     self._looked(self._known[lane], failure)
         news += self._ledger.pending_lanes(self._spool)
+        held = {lane for lane in self._known if self._held(lane)}
         with self._changed:
+            for lane in held:
+                self._known[lane].idle = True
             for lane in news:
-                if lane in self._known:
+                if lane in self._known and lane not in held:
                     self._known[lane].idle = False
                     self._known[lane].news += 1
             for state in self._lanes.states:

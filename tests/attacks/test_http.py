@@ -18,6 +18,10 @@ from tests.support.faultserver import FaultServer, Step, answer, drip, fault_ser
 pytestmark = pytest.mark.enable_socket
 GOOD = say(answer(200, b'{"inserted_count":2}'))
 RECORDS = b'{"id":"a"}\n{"id":"b"}\n'
+LOG = (
+    b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":17,"body":'
+    b'{"stringValue":"something went wrong"}}]}]}]}\n'
+)
 HTML = b"<html>Please log in</html>"
 UNREACHABLE, REFUSED, PARTLY = 6, 7, 3
 
@@ -90,9 +94,9 @@ def segments(home: Home) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in home.spool.rglob("*.ndjson.zst")}
 
 
-def counted(home: Home) -> dict[str, int]:
+def counted(home: Home, stream: str = "transactions") -> dict[str, int]:
     lanes = json.loads(home.run("status", "--json").out)["lanes"]
-    (lane,) = (each for each in lanes if each["stream"] == "transactions")
+    (lane,) = (each for each in lanes if each["stream"] == stream)
     return {state: count for state, count in lane["records"].items() if count}
 
 
@@ -161,6 +165,36 @@ def test_attack_131_one_refused_record_is_an_exception_and_the_rest_is_delivered
     assert told.code == PARTLY, told
     assert counted(home) == {"delivered": 1, "quarantined": 1}
     assert "record.refused" in ids(home.run("status", "--json"))
+
+
+def test_attack_157_logs_that_waited_when_logs_were_switched_off_are_given_up_and_not_sent(
+    home: Home, beacon: FaultServer
+) -> None:
+    log = home.put("log.ndjson", LOG)
+    for _ in range(2):
+        assert home.run("append", "logs", log).code == 0
+    send_to(home, beacon.url)
+    with home.config.open("a") as file:
+        file.write("config: {telemetry: {logs: false}}\n")
+    assert home.run("run", "--once").code == 0
+    assert [request.line.split()[1] for request in beacon.requests] == ["/v1/beacon/ingest-traces"]
+    assert counted(home) == {"delivered": 2}
+    assert counted(home, "logs") == {"lost": 2}
+    lost = [
+        home.run("inspect", path, "--json").answer["lost"]
+        for path in (home.spool / "n" / "logs").rglob("sealed/*/*.zst")
+    ]
+    assert [each["why"] for each in lost if each] == ["switched_off"]
+    assert home.run("verify", home.spool).code == 0
+
+
+def test_attack_157_and_they_are_packed_in_no_bundle(home: Home) -> None:
+    assert home.run("append", "logs", home.put("log.ndjson", LOG)).code == 0
+    with home.config.open("a") as file:
+        file.write("config: {telemetry: {logs: false}}\n")
+    home.trust("relay", "relay-1", SigningKey(b"r" * 32).public)
+    told = home.run("export", "--to", home.stick, "--plain", "--json")
+    assert [lane["stream"] for lane in told.answer["bundles"][0]["lanes"]] == ["transactions"]
 
 
 def test_attack_094_a_count_below_what_was_sent_is_kept_as_it_is(home: Home) -> None:
