@@ -69,7 +69,7 @@ class BodyReader:
         """Give its memory back, as soon as nothing works with it."""
         self._ended = True
         if self._kept is not None and not self._kept.done():
-            self._kept.add_done_callback(lambda _: self._give_back())
+            self._kept.add_done_callback(self._ended_late)
         else:
             self._give_back()
 
@@ -148,6 +148,11 @@ class BodyReader:
     def _take(self, size: int) -> None:
         self._budget.take(size)
         self._taken += size
+
+    def _ended_late(self, work: "asyncio.Future[Any]") -> None:
+        if not work.cancelled():
+            work.exception()  # nobody asks for it any more, and that is no fault to be logged
+        self._give_back()
 
     def _give_back(self) -> None:
         if self._body is not None:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from spool.errors import RecordError
@@ -119,3 +121,20 @@ def test_bad_utf8_is_found_across_the_pieces_it_is_read_in() -> None:
 
 def test_each_line_break_becomes_one_space() -> None:
     assert on_one_line(b'{\r\n"a":\r1,\n\n"b":2}') == b'{ "a": 1,  "b":2}'
+
+
+@pytest.mark.parametrize("element", [b"{}", b'{"a":",,"}', b"[[],7]"])
+def test_a_list_is_refused_before_its_elements_take_memory(element: bytes) -> None:
+    """Neither what stands in strings nor what stands deeper is counted."""
+    most = b"[%b]" % b",".join([element] * ELEMENTS_MAX)
+    assert len(elements(most)) == ELEMENTS_MAX
+    more = b"[%b]" % b",".join([element] * 5 * ELEMENTS_MAX)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError) as refused:
+            elements(more)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused.value.id == "record.too_large"
+    assert peak < 100 * ELEMENTS_MAX  # all of them would take four times as much
