@@ -107,7 +107,10 @@ def test_attack(home: Home, beacon: FaultServer, said: Said) -> None:
         told = home.run("run", "--once")
     before = segments(home)
     assert (told.code, ids(told)) == (said.code, [said.error]), told
-    assert len(server.requests) == (1 if len(said.scripts) == 1 else 3)
+    if len(said.scripts) == 1:
+        assert len(server.requests) == 1  # nobody waits for an hour
+    else:
+        assert len(server.requests) >= 3  # a slow machine may try once more before it gives up
     assert {request.body for request in server.requests} == {server.requests[0].body}
     assert SECRET not in told.err
     assert counted(home)["pending"] == 2
