@@ -48,7 +48,7 @@ def test_a_path_has_the_forms_and_errors_of_its_kind(path: str) -> None:
     assert ("application/x-protobuf" in forms) == ROWS[path].otlp
     success, *errors = said["responses"]
     assert success in {"200", "204"}
-    assert errors == ["400", "403", "408", "413", "415", "503"]
+    assert errors == ["400", "403", "405", "408", "413", "415", "503", "508"]
 
 
 def test_operations_have_names_of_their_own() -> None:
