@@ -24,7 +24,7 @@ from spool.discovery import said_by
 from spool.durable import Disk, explained
 from spool.lane import Lane
 from spool.ledger import Arrival, Ledger, State, Taken
-from spool.ranges import Range, join_ranges
+from spool.ranges import Range, join_ranges, without
 from spool.statement import Statement
 
 GROUP = 64
@@ -250,6 +250,16 @@ def wanting(ledger: Ledger, lane: Lane) -> list[Range]:
 
 def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:
     """The numbers of an imported lane that never came, before and between those that did.
+
+    Where chains share numbers, one that came of any of them is no gap: the rest are forks.
+    """
+    came = [Range(span.first, span.last) for span in ledger.spans(lane)]
+    came += [Range(seq, seq) for seq, _ in ledger.forks(lane)]
+    yield from without(_gaps_by_chain(ledger, lane), came)
+
+
+def _gaps_by_chain(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+    """What lacks of each chain by itself.
 
     A chain begins at 1 or a multiple of a million: what lies before that is no gap. How far the chain
     before it went, its first segment says, as long as that is held.

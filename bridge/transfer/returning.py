@@ -37,7 +37,9 @@ from bridge.transfer.writing import Medium, write
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError, shown
+from spool.chain import NEW_CHAIN_STEP
 from spool.clock import Clock
+from spool.discovery import said_by
 from spool.lane import SEQ_MAX, Lane, lanes
 from spool.ledger import DISCARDED, Ledger, State
 from spool.ranges import Range
@@ -83,7 +85,7 @@ def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
     spans: list[Span] = []
     forks = ledger.forks(lane)[:FORKS_MAX]
     # A digest vouches for what it is linked to: not for what lies before a fork, or a broken link.
-    cuts = sorted({*(seq for seq, _ in forks), *ledger.unlinked(lane)})
+    cuts = sorted({*(seq for seq, _ in forks), *ledger.unlinked(lane), *_left_at(ledger, lane)})
     for span in ledger.spans(lane):
         for part in _cut(Range(span.first, min(span.last, end - 1)), cuts):
             digest = ledger.imported_digest(lane, part.last)
@@ -99,6 +101,16 @@ def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
         sum(each.in_doubt for each in counts),
         tuple(_forks(ledger, lane, forks, text_max)),
     )
+
+
+def _left_at(ledger: Ledger, lane: Lane) -> Iterator[int]:
+    """Where chains were left: a spool that was set back knows the beginning of its old chain alone."""
+    for each in (lane, *lane.fork_lanes()):
+        for span in ledger.spans(each):
+            if span.first % NEW_CHAIN_STEP == 0:
+                said = said_by(each, span.first)
+                if said is not None and said.follows is not None:
+                    yield said.follows.seq + 1
 
 
 def _forks(

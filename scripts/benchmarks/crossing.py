@@ -2,13 +2,14 @@
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from records import records
-from rows import Row, at_least, interleaved
+from rows import Row, at_least, below, interleaved
 from spools import KEY, MIB, NODE, writer
 
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
@@ -31,6 +32,9 @@ DISTINCT = 8
 """Segments' worth of different records; they repeat in later segments."""
 RELAY = "relay"
 SIZE_MAX = 4_000_000_000
+MEMORY_MAX = 100
+"""MiB of the whole process."""
+_CHILD = Path(__file__).with_name("process.py")
 
 
 def crossing(folder: Path, rounds: int) -> list[Row]:
@@ -44,7 +48,11 @@ def crossing(folder: Path, rounds: int) -> list[Row]:
         rows = _export(folder, rounds, lane, ledger, stored)
         rows += _encrypted(folder, rounds, lane, ledger, stored)
         rows += _import(folder, rounds, lane, ledger, stored)
-    return rows
+    command = [sys.executable, str(_CHILD), "cross", str(folder)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603
+    peak = int(done.stdout) * 1024 / MIB
+    work = f"memory, a bundle of {stored:,.0f} MB written and taken in"
+    return [*rows, below(work, peak, MEMORY_MAX, "MiB")]
 
 
 def fill(spool: Path, segments: int) -> None:
@@ -157,21 +165,12 @@ def _encrypted(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: fl
 
 def _import(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float) -> list[Row]:
     path = pack(lane, ledger, _fresh(folder / "out"), (), Watch(0)).path
-    public = KEY.public
-    trust = TrustStore().with_key("node", NODE, public, public.id)
     segments = [str(lane.segment(seq)) for seq in range(1, SEGMENTS + 1)]
 
     def ours() -> float:
-        spool = _fresh(folder / "relay")
-        with Ledger.open(spool, clock=SYSTEM_CLOCK) as books:
-            begin = time.perf_counter()
-            with opened(path, trust.keys_for, None, spool) as found:
-                assert isinstance(found, Bundle)  # noqa: S101 - it was just made
-                outcome = Importer(spool, books, trust, RELAY, OS_DISK).take(found, dry_run=False)
-            took = time.perf_counter() - begin
-        if outcome.new != SEGMENTS:
-            raise RuntimeError("the import refused segments")
-        return stored / took
+        begin = time.perf_counter()
+        take(path, _fresh(folder / "relay"))
+        return stored / (time.perf_counter() - begin)
 
     def theirs() -> float:
         begin = time.perf_counter()
@@ -191,6 +190,21 @@ def pack(lane: Lane, ledger: Ledger, target: Path, age: Sequence[str], watch: Wa
     found: list[Chosen] = list(chosen(lane, [Range(1, count)]))
     order = Order(NODE, RELAY, target, None, SIZE_MAX, age, "bench")
     return Exporter(ledger, KEY, SYSTEM_CLOCK).export(found, order, watch.moved)
+
+
+def take(path: Path, spool: Path) -> None:
+    """What ``bridge import`` does with a bundle."""
+    spool.mkdir(exist_ok=True)
+    public = KEY.public
+    trust = TrustStore().with_key("node", NODE, public, public.id)
+    with (
+        Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger,
+        opened(path, trust.keys_for, None, spool) as found,
+    ):
+        assert isinstance(found, Bundle)  # noqa: S101 - it was just made
+        outcome = Importer(spool, ledger, trust, RELAY, OS_DISK).take(found, dry_run=False)
+    if outcome.new != len(found.manifest.members):
+        raise RuntimeError("the import refused segments")
 
 
 def _tar(lane: Lane, target: Path) -> Path:

@@ -5,11 +5,16 @@ import sys
 import time
 from pathlib import Path
 
+import crossing
 from draining import drain_to
 from records import STREAMS, records
-from spools import GROUP, MIB, groups_of, pipelined, writer
+from spools import GROUP, MIB, NODE, groups_of, pipelined, writer
 
 from bridge.egress.client import BeaconClient
+from spool.clock import SYSTEM_CLOCK
+from spool.discovery import discover
+from spool.lane import Lane
+from spool.ledger import Ledger
 
 REQUEST = MIB
 PASSES = 6
@@ -43,10 +48,23 @@ def _drain(spool: Path, url: str) -> int:
     return _status("VmHWM")
 
 
+def _cross(folder: Path) -> int:
+    """Pack all segments of the spool in ``folder`` into a bundle, and take it into another spool."""
+    lane = Lane(folder / "spool", NODE, crossing.STREAM)
+    with Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as ledger:
+        discover(ledger, lane)
+        path = crossing.pack(lane, ledger, folder, (), crossing.Watch(0)).path
+    crossing.take(path, folder / "taken")
+    return _status("VmHWM")
+
+
 def main() -> None:
     """Do what the arguments say."""
     spool = Path(sys.argv[2])
-    peak = _write(spool) if sys.argv[1] == "write" else _drain(spool, sys.argv[3])
+    if sys.argv[1] == "cross":
+        peak = _cross(spool)
+    else:
+        peak = _write(spool) if sys.argv[1] == "write" else _drain(spool, sys.argv[3])
     sys.stdout.write(f"{peak}\n")
 
 

@@ -1,7 +1,7 @@
 """Two machines that trust each other, and bundles between them, in one process."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
@@ -122,9 +122,15 @@ class Machine:
                 return {state: count for state, count in counts.records.items() if count}
         return {}
 
-    def answer(self, node: str, stream: str = "transactions", upto: int | None = None) -> None:
+    def answer(
+        self,
+        node: str,
+        stream: str = "transactions",
+        upto: int | None = None,
+        fork: str = "",
+    ) -> None:
         """As if the beacon had taken what is pending of ``node`` (up to a number)."""
-        lane = self.lane(stream, node)
+        lane = replace(self.lane(stream, node), fork=fork)
         for span in self.ledger.spans(lane, State.PENDING):
             last = span.last if upto is None else min(span.last, upto)
             if last < span.first:
