@@ -70,6 +70,8 @@ def refusing(*places: tuple[int, int]) -> Callable[[Home], Command]:
     return hearing(returned(receipt))
 
 
+NEW_CHAIN = tuple(f"spool/prod-1/transactions/{name}" for name in ("head", "sealed/00000244"))
+"""What a node writes that hears of its own numbers above its head: somebody else may give them out."""
 ON_A_NODE = [
     Attack(
         89, "a-refused-record-that-there-is-not", refusing((2, 2)), "receipt.record", REFUSED,
@@ -99,7 +101,7 @@ ON_A_NODE = [
     Attack(
         89, "a-number-that-there-is-not", hearing(returned(told_of(span(9, TWO.digest)))),
         "receipt.foreign", PARTLY, hearing(returned(told_of(span(2, TWO.digest)))),
-        ("ledger", "spool/license"),
+        ("ledger", "spool/license", "spool/prod-1/transactions/chain.lock", *NEW_CHAIN),
     ),
 ]  # fmt: skip
 
