@@ -1,4 +1,4 @@
-"""SQLite as the ledger needs it; the one file that knows :mod:`sqlite3`.
+"""SQLite as the ledger needs it; all but the schema and its migration use sqlite3 through it.
 
 Any number of threads and processes. Writers of one process queue at a lock and share a connection,
 so that they wait in a line instead of polling the file; each reader has a connection from a pool

@@ -1,10 +1,10 @@
 """Opening ``ledger.db``: made when missing, put aside when SQLite calls it damaged, else kept.
 
 Nothing but missing and damaged leads to a new ledger: a full, read-only, locked or failing disk and
-a newer version are errors, and the file stays as it is. All who use the ledger hold a shared lock on
-``ledger.lock``; whoever puts it aside holds it alone. What is put aside is kept for ever, with
-its ``-wal``, ``-shm`` and ``-journal``: ``ledger.db.<UTC time>.bad`` is still a database that SQLite
-opens.
+a newer version are errors, and the file stays as it is; an older one is migrated. All who use the
+ledger hold a shared lock on ``ledger.lock``; whoever puts it aside or migrates it holds it alone. What
+is put aside is kept for ever, with its ``-wal``, ``-shm`` and ``-journal``:
+``ledger.db.<UTC time>.bad`` is still a database that SQLite opens.
 """
 
 import os
@@ -19,6 +19,7 @@ from spool.clock import Clock, rfc3339
 from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
 from spool.ledger_db import Database, connect, translated
+from spool.ledger_migrating import migrate
 from spool.ledger_schema import Condition, create, examine
 from spool.locks import take
 
@@ -55,7 +56,7 @@ def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
         raise explained(error, "open the ledger") from error
     raise SpoolError(
         "ledger.locked",
-        "The ledger is missing or damaged, and another process does not let go of it.",
+        "The ledger is missing, damaged or of an earlier version, and another process holds it.",
         "Stop the other bridge processes of this spool, then try again.",
     )
 
@@ -83,8 +84,11 @@ def _condition(path: Path) -> Condition:
 
 
 def _start_anew(path: Path, condition: Condition, clock: Clock) -> bool:
-    """Make a new ledger unless there is a good one; whether it was made."""
+    """Make a new ledger unless there is a good one, or one to be made good; whether it was made."""
     if condition is Condition.GOOD:
+        return False
+    if condition is Condition.OLDER:
+        migrate(path)
         return False
     if condition is Condition.UNFINISHED:
         with translated():

@@ -1,17 +1,19 @@
 """The tables of the ledger, and whether a file is one of ours.
 
-The version of the tables is SQLite's ``user_version``; :data:`VERSION` is the first. What later
-versions add stands beside :func:`create`, and older files are then migrated on a copy.
+The version of the tables is SQLite's ``user_version``. Version 1 grew while nobody else had it: its
+files lack some of the tables and columns, or none; :mod:`spool.ledger_migrating` takes all of them.
 """
 
 import sqlite3
+from contextlib import closing
 from enum import Enum, auto
+from functools import cache
 from pathlib import Path
 
 from keys.errors import ConfigError
 from spool.ledger_db import Transaction, connect, in_words, is_damage
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x41674272
 """``AgBr`` in ASCII; ``file ledger.db`` shows it."""
 
@@ -137,6 +139,9 @@ _TABLES = {
         text TEXT NOT NULL)""",
 }
 
+_FIRST = {"lane", "span", "batch", "answered", "exception", "audit"}
+"""The tables that every version has."""
+
 
 def create(tx: Transaction) -> None:
     """Make the tables; all or none, as the transaction goes."""
@@ -152,6 +157,8 @@ class Condition(Enum):
     """What a ledger file is."""
 
     GOOD = auto()
+    OLDER = auto()
+    """Of an earlier version, and to be migrated."""
     MISSING = auto()
     EMPTY = auto()
     """A crash came between making the file and making the tables."""
@@ -189,19 +196,44 @@ def _examine(connection: Transaction) -> Condition:
     if not tables and version == application == 0:
         return Condition.EMPTY
     if application != APPLICATION_ID:
-        raise _foreign("is not a ledger")
+        raise foreign("is not a ledger")
     if version > VERSION:
         raise ConfigError(
             "ledger.newer",
             f"The ledger has version {version}; this program knows versions up to {VERSION}.",
             "Use the program that wrote it, or a newer one; nothing was changed.",
         )
-    if version < VERSION or tables != set(_TABLES):
-        raise _foreign("lacks tables of a ledger, or has others")
-    return Condition.GOOD if _sound(connection) else Condition.DAMAGED
+    if 1 <= version < VERSION and _FIRST <= tables <= set(_TABLES):
+        return Condition.OLDER if _sound(connection, tables) else Condition.DAMAGED
+    if version < VERSION or columns(connection) != _expected():
+        raise foreign("lacks tables of a ledger, or has others")
+    return Condition.GOOD if _sound(connection, tables) else Condition.DAMAGED
 
 
-def _foreign(what: str) -> ConfigError:
+def columns(connection: Transaction, schema: str = "main") -> dict[str, list[str]]:
+    """The tables and their columns; ``schema`` is ``main`` or what was attached."""
+    rows = connection.execute(
+        "SELECT tables.name, info.name FROM pragma_table_list AS tables"
+        " JOIN pragma_table_info(tables.name, tables.schema) AS info"
+        " WHERE tables.schema = ? AND tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'"
+        " ORDER BY tables.name, info.cid",
+        (schema,),
+    )
+    found: dict[str, list[str]] = {}
+    for table, column in rows:
+        found.setdefault(table, []).append(column)
+    return found
+
+
+@cache
+def _expected() -> dict[str, list[str]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        create(connection)
+        return columns(connection)
+
+
+def foreign(what: str) -> ConfigError:
+    """The error for a file that is no ledger, or was changed by somebody else."""
     return ConfigError(
         "ledger.foreign",
         f"The file ledger.db {what}.",
@@ -209,12 +241,12 @@ def _foreign(what: str) -> ConfigError:
     )
 
 
-def _sound(connection: Transaction) -> bool:
+def _sound(connection: Transaction, tables: set[str]) -> bool:
     # The audit grows for years; of it only the end is read, which is where rows are added.
     connection.execute("SELECT * FROM audit ORDER BY id DESC LIMIT 1").fetchall()
     return all(
         connection.execute(f"PRAGMA quick_check('{name}')").fetchall() == [("ok",)]
-        for name in _TABLES
+        for name in tables
         if name != "audit"
     )
 

@@ -350,7 +350,7 @@ def _take_in(tx: Transaction, one: Arrival) -> Taken:
         if after is not None and after.chain == one.chain and next_ is not None:
             tx.execute(
                 "UPDATE imported SET unlinked = ? WHERE lane = ? AND seq = ? AND fork = 0",
-                (next_[1] != one.digest, row, one.seq + 1),
+                (next_[1] not in ("", one.digest), row, one.seq + 1),
             )
     tx.execute(
         "INSERT INTO imported (lane, seq, digest, prev, unlinked, fork) VALUES (?, ?, ?, ?, ?, ?)",

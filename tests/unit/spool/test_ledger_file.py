@@ -15,7 +15,7 @@ from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import By, Ledger, State
 from spool.ledger_db import translated
-from spool.ledger_schema import APPLICATION_ID
+from spool.ledger_schema import APPLICATION_ID, VERSION
 from tests.support.ledgers import fill, lane, move, totals
 
 REPOSITORY = Path(__file__).parents[3]
@@ -75,7 +75,7 @@ def test_a_new_ledger_is_fresh_once_private_and_says_whose_it_is(tmp_path: Path)
     assert path.stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -188,7 +188,7 @@ def test_a_newer_ledger_is_refused_and_not_touched(tmp_path: Path) -> None:
     filled(tmp_path)
     path = tmp_path / "ledger.db"
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
     before = path.read_bytes()
     with pytest.raises(ConfigError) as caught:
