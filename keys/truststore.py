@@ -51,8 +51,11 @@ class TrustedKey:
     successor: str | None = None
     """The id of the key that took over from it, by a statement of both."""
 
-    def speaks_for(self, lane: str, seq: int) -> bool:
-        """Whether its signature on segment ``seq`` of ``lane`` (``NODE/STREAM``) counts by itself."""
+    def may_speak(self, lane: str, seq: int) -> bool:
+        """Whether its signature on segment ``seq`` of ``lane`` (``NODE/STREAM``) may count.
+
+        That of a revoked key does only where a segment signed by a good key links to it, too.
+        """
         if self.revoked is None:
             return True
         first = self.revoked.get(lane)
@@ -94,7 +97,7 @@ class TrustStore:
         """The keys that may speak as ``role`` for ``name``, by id; those that ``rotations`` add, too.
 
         A relay's word has no number, so none of a revoked key counts. What a node's key signed is
-        judged by number, see :meth:`TrustedKey.speaks_for`. Raises as :meth:`rotated` does.
+        judged by number, see :meth:`TrustedKey.may_speak`. Raises as :meth:`rotated` does.
         """
         return {
             key.public.id: key.public

@@ -204,6 +204,15 @@ class Transferring(Retaining):
             ).fetchone()
         return None if row is None else str(row[0])
 
+    def imported_after(self, lane: Lane, seq: int, digest: str) -> list[tuple[str, bool]]:
+        """What was imported and names segment ``seq`` with this digest before it; whether as a fork."""
+        with self._database.read() as tx:
+            rows = tx.execute(
+                "SELECT digest, fork FROM imported WHERE lane = ? AND seq = ? AND prev = ?",
+                (lane_id(tx, lane), seq + 1, digest),
+            ).fetchall()
+        return [(found, bool(fork)) for found, fork in rows]
+
     def imported_digests(self, lane: Lane, numbers: Range) -> dict[int, set[str]]:
         """The digests of all that ever came with these numbers, forks among them."""
         found: dict[int, set[str]] = {}

@@ -17,6 +17,7 @@ from bridge.transfer.bundle import Bundle
 from bridge.transfer.judging import Judge, side_by_side
 from bridge.transfer.manifest import Manifest, Packed, unlike
 from bridge.transfer.storing import MediumError, Store, of_the_medium
+from bridge.transfer.vouching import vouched_for
 from keys.errors import BridgeError, VerificationError, shown
 from keys.truststore import TrustStore
 from spool.chain import NEW_CHAIN_STEP
@@ -105,7 +106,18 @@ class Importer:
         try:
             with self._alone(progress):
                 known = self._known(said)
-                work = _Work(Judge(bundle, self._trust), Store(self._disk, self._spool, bundle))
+                judge = Judge(
+                    bundle,
+                    self._trust,
+                    {
+                        one
+                        for lane in known.values()
+                        for digests in lane.values()
+                        for one in digests
+                    },
+                    vouched_for(bundle, self._trust, self._ledger, self._spool),
+                )
+                work = _Work(judge, Store(self._disk, self._spool, bundle))
                 for at in range(0, len(said.members), GROUP):
                     group = said.members[at : at + GROUP]
                     for each, good in self._take_group(

@@ -4,6 +4,7 @@ Signature, revocation, digest, frames; and once a segment's bytes were copied, t
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -23,11 +24,22 @@ AT_ONCE = 2
 
 
 class Judge:
-    """Judges the segments of ``bundle`` by the keys in ``trust``; from any thread."""
+    """Judges the segments of ``bundle`` by the keys in ``trust``; from any thread.
 
-    def __init__(self, bundle: Bundle, trust: TrustStore) -> None:
+    ``known`` are digests that were imported, ``vouched`` those to which segments of good keys link.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        trust: TrustStore,
+        known: AbstractSet[str],
+        vouched: AbstractSet[str],
+    ) -> None:
         self._bundle = bundle
+        self._known = known
         self._trust = trust
+        self._vouched = vouched
         self._decoders: SimpleQueue[FrameDecoder] = SimpleQueue()
         for _ in range(AT_ONCE):
             self._decoders.put(FrameDecoder())
@@ -53,12 +65,21 @@ class Judge:
 
     def _check_signer(self, segment: Segment, packed: Packed) -> None:
         signer = segment.check_signature(keys_of(self._trust, packed.node))
+        if packed.digest in self._known:  # it counted when it came
+            return
         trusted = self._trust.find(signer.id)
-        if trusted is None or not trusted.speaks_for(f"{packed.node}/{packed.stream}", packed.seq):
+        if trusted is None or not trusted.may_speak(f"{packed.node}/{packed.stream}", packed.seq):
             raise VerificationError(
                 "key.revoked",
                 f"Key {signer.id[:16]} of {packed.node} is revoked from this number on.",
                 "Ask the node's operator; if the segment is good, it is sealed anew with a good key.",
+            )
+        if trusted.revoked is not None and packed.digest not in self._vouched:
+            raise VerificationError(
+                "key.revoked",
+                f"Key {signer.id[:16]} of {packed.node} is revoked, and nothing a good key signed "
+                "links to this.",
+                "Import what follows it, then this again; the next receipt asks for it.",
             )
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.golden import build
+from tests.golden.build import compact, envelope, seal, signature, statement
 from tests.support import crossings
 from tests.support.attacks import Arena, Attack, Command, Home, each
 from tests.support.crossings import (
@@ -14,6 +16,9 @@ from tests.support.crossings import (
     SIGNER,
     STRANGER,
     SUCCESSOR,
+    Held,
+    bundle_of,
+    chain,
     golden_bundle,
     importing,
 )
@@ -31,13 +36,24 @@ ROTATIONS = {
 }
 
 
-def revoked(*firsts: str) -> Callable[[Home], Command]:
-    """The golden bundle, after the node's key was revoked."""
+def followed() -> bytes:
+    """The golden bundle, and after its two segments a third, by the key that took over."""
+    first, second = chain(2)
+    lines = first.lines + second.lines
+    before = {"records": lines.count(b"\n"), "raw_size": len(lines)}
+    said = compact(statement(b"", b"", seq=3, prev=second.digest, before=before))
+    by_the_next = envelope(said, signatures=[signature(said, build.SUCCESSOR)])
+    return bundle_of(first, second, Held(3, seal(by_the_next), b""))
+
+
+def revoked(*firsts: str, bundle: bytes | None = None) -> Callable[[Home], Command]:
+    """A bundle that a segment of a good key ends (or another), after the node's key was revoked."""
 
     def made(home: Home) -> Command:
+        home.trust("node", "prod-1", SUCCESSOR.public)
         given = [word for first in firsts for word in ("--from", f"prod-1/transactions/{first}")]
         assert home.run("keys", "revoke", SIGNER.public.id, *given).code == 0
-        return IMPORT_GOOD(home)
+        return importing(bundle or followed())(home)
 
     return made
 
@@ -85,10 +101,18 @@ ATTACKS = [
         0, "fingerprint-with-a-digit-less", trusting(FINGERPRINT[:-1]), "trust.fingerprint",
         REFUSED, trusting(FINGERPRINT),
     ),
-    Attack(22, "revoked-at-all", revoked(), "key.revoked", REFUSED, revoked("3")),
-    Attack(22, "revoked-from-1", revoked("1"), "key.revoked", REFUSED, revoked("3")),
     Attack(
-        22, "revoked-from-2", revoked("2"), "key.revoked", PARTLY, revoked("3"), (LANE, "ledger")
+        22, "revoked-at-all", revoked(bundle=golden_bundle("good.agb")), "key.revoked", REFUSED,
+        revoked("3"),
+    ),
+    Attack(
+        22, "revoked-from-1", revoked("1", bundle=golden_bundle("good.agb")), "key.revoked", REFUSED,
+        revoked("3"),
+    ),
+    Attack(22, "revoked-from-2", revoked("2"), "key.revoked", PARTLY, revoked("3"), (LANE, "ledger")),
+    Attack(
+        22, "below-its-number-and-not-linked", revoked("3", bundle=golden_bundle("good.agb")),
+        "key.revoked", REFUSED, revoked("3"),
     ),
     Attack(
         23, "a-nodes-bundle-by-a-relays-key", only_as("relay", "prod-1"), "key.untrusted", REFUSED,
@@ -126,7 +150,7 @@ def test_attack(relays: Arena, attack: Attack) -> None:
     told = relays.check(attack)
     if attack.code == PARTLY:
         (item,) = told.answer["items"]
-        assert item["segments"] == {"new": 1, "duplicate": 0, "refused": 1}
+        assert item["segments"] == {"new": 2, "duplicate": 0, "refused": 1}
 
 
 @each(ON_A_NODE)
