@@ -16,7 +16,7 @@ from spool.chain import NEW_CHAIN_STEP
 from spool.frontier import read_frontier
 from spool.head import Head, read_head
 from spool.lane import Lane
-from spool.ledger import Arrival, LanePosition, Ledger, Span, State
+from spool.ledger import Arrival, LanePosition, Ledger, LedgerError, Span, State
 from spool.ranges import Range
 from spool.segment import Segment
 from spool.statement import NO_CHAIN, Statement
@@ -83,9 +83,20 @@ def _before(lane: Lane, part: Stretch, seq: int) -> Totals:
 def discover(ledger: Ledger, lane: Lane) -> bool:
     """Tell the ledger what is new in ``lane``; whether there was anything.
 
-    Raises :class:`LedgerError`, :class:`SpoolError` or :class:`OSError`.
+    Any number of processes may do so at once. Raises :class:`LedgerError`, :class:`SpoolError` or
+    :class:`OSError`.
     """
-    last = ledger.last(lane)
+    while True:
+        last = ledger.last(lane)
+        try:
+            return _discover(ledger, lane, last)
+        except LedgerError as error:
+            if error.id != "ledger.overlap" or ledger.last(lane) == last:
+                raise
+            # Another process told it a part of this meanwhile; what it left is looked for again.
+
+
+def _discover(ledger: Ledger, lane: Lane, last: LanePosition | None) -> bool:
     if lane.imported.exists():
         return last is None and _take_up_imported(ledger, lane)
     head = read_head(lane)

@@ -22,8 +22,8 @@ def by_name(request: Captured) -> str:
 
 
 def files_of(spool: Path) -> dict[Path, bytes]:
-    """All but the ballast, which is filled after the start."""
-    held = (path for path in spool.rglob("*") if path.is_file())
+    """All but the ballast and the license's folder, which are filled after the start."""
+    held = (path for path in spool.rglob("*") if path.is_file() and path.parent.name != "license")
     return {path: path.read_bytes() for path in held if not path.name.startswith("ballast")}
 
 

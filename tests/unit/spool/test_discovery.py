@@ -14,7 +14,7 @@ from spool.discovery import discover, totals_before
 from spool.frontier import write_frontier
 from spool.head import Head, folder_mark, read_head, write_head
 from spool.lane import Lane
-from spool.ledger import Ledger, State
+from spool.ledger import LanePosition, Ledger, State
 from spool.ranges import ChainRanges, Range
 from spool.totals import NOTHING, Totals
 from tests.support.spools import FAST, new_lane, raw_of, records, recover, seal_one, sealer
@@ -119,6 +119,36 @@ def test_looking_costs_nothing_that_grows_with_the_spool(lane: Lane) -> None:
         assert _spans(ledger, lane) == [(1, 1500, State.PENDING, 1500)]
     assert len(many) <= len(few) <= 2
     assert len(nothing_new) <= 2
+
+
+class _Overtaken(Ledger):
+    """A ledger between whose first look and first word another process tells what it found."""
+
+    overtaker: Ledger | None = None
+
+    def last(self, lane: Lane) -> LanePosition | None:
+        found = super().last(lane)
+        if self.overtaker is not None:
+            discover(self.overtaker, lane)
+            self.overtaker = None
+            _fill(lane, 1)
+        return found
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_two_processes_that_look_at_once_tell_each_number_once(lane: Lane, known: int) -> None:
+    with (
+        _Overtaken.open(lane.spool, clock=SYSTEM_CLOCK) as ours,
+        Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as theirs,
+    ):
+        if known:
+            _fill(lane, known)
+            discover(ours, lane)
+        _fill(lane, 1)
+        ours.overtaker = theirs
+        assert discover(ours, lane)
+        assert _spans(ours, lane) == [(1, known + 2, State.PENDING, known + 2)]
+        assert not discover(ours, lane)
 
 
 def test_a_forgotten_lane_without_a_frontier_is_pending_from_number_1(lane: Lane) -> None:
