@@ -15,6 +15,7 @@ from contextlib import suppress
 import msgspec
 import orjson
 
+from spool.abandoning import checkpoint
 from spool.errors import RecordError
 
 DEPTH_MAX = 64
@@ -81,6 +82,7 @@ def check_utf8(data: bytes) -> None:
             return
         decoder = codecs.getincrementaldecoder("utf-8")()
         for start in range(0, len(data), _UTF8_STEP):
+            checkpoint()
             decoder.decode(data[start : start + _UTF8_STEP])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
@@ -105,6 +107,7 @@ def check_depth(data: bytes) -> None:
     if b'"' in marks:
         marks = _STRING.sub(b"", marks)
     for _ in range(DEPTH_MAX):  # each round takes the innermost level away
+        checkpoint()
         rest = marks.replace(b"()", b"")
         if not rest or len(rest) == len(marks):
             return
@@ -127,8 +130,12 @@ def members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     """An object's members in their order, each value in the bytes that it came in.
 
     The values are skipped, not judged. Raises :class:`RecordError` ``record.json``,
-    ``record.form``, ``record.depth``, ``record.repeated_key``.
+    ``record.form``, ``record.depth``, ``record.repeated_key``, ``record.too_large`` beyond
+    :data:`ELEMENTS_MAX`.
     """
+    # Members of one byte have four with what stands around them.
+    if len(data) > 4 * ELEMENTS_MAX and bytes(data).count(b":") > ELEMENTS_MAX:
+        _check_count(data, dict[_Element, msgspec.Raw])
     try:
         pairs = _OBJECT.decode(data)
     except msgspec.ValidationError:
@@ -162,31 +169,32 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
         raise _not_json(error) from None
     if len(found) <= ELEMENTS_MAX:
         return found
-    raise _too_many()
+    raise too_many()
 
 
 class _Element:
-    """Stands for each element while they are counted."""
+    """Stands for each element, or each member's name, while they are counted."""
 
 
 _ELEMENT = _Element()
 
 
-def _check_count(data: bytes | msgspec.Raw) -> None:
-    """Raise ``record.too_large`` where an array has too many elements, none of which is kept."""
+def _check_count(data: bytes | msgspec.Raw, kind: object = list[_Element]) -> None:
+    """Raise ``record.too_large`` where there are too many of ``kind``, none of which is kept."""
     seen = 0
 
     def see(_type: type, _value: object) -> _Element:
         nonlocal seen
+        checkpoint()
         seen += 1
         if seen > ELEMENTS_MAX:
             raise ValueError
         return _ELEMENT
 
-    with suppress(*_BROKEN):  # what is no array is told by whoever takes it apart
-        msgspec.json.Decoder(list[_Element], dec_hook=see).decode(data)
+    with suppress(*_BROKEN):  # what is no list or object is told by whoever takes it apart
+        msgspec.json.Decoder(kind, dec_hook=see).decode(data)
     if seen > ELEMENTS_MAX:
-        raise _too_many()
+        raise too_many()
 
 
 def cut_at(data: bytes, name: str) -> tuple[bytes, msgspec.Raw, bytes] | None:
@@ -212,6 +220,7 @@ def on_one_line(data: bytes) -> bytes:
 
 
 def _unrepeated(pairs: list[tuple[str, object]]) -> None:
+    checkpoint()
     if len({name for name, _ in pairs}) != len(pairs):
         raise _repeated_key()
 
@@ -227,7 +236,8 @@ def _repeated_key() -> RecordError:
     )
 
 
-def _too_many() -> RecordError:
+def too_many() -> RecordError:
+    """A list, or an object, beyond :data:`ELEMENTS_MAX`."""
     return RecordError(
         "record.too_large",
         f"A list has more than {ELEMENTS_MAX} elements.",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
+from spool.abandoning import checkpoint
 from spool.errors import RecordError
 from spool.jsonbytes import (
     DEPTH_MAX,
@@ -50,6 +51,7 @@ def transaction_lines(data: bytes, guard: SecretGuard) -> Lines:
     Raises :class:`RecordError` ``record.too_large``, ``record.json``, ``record.depth``,
     ``record.form``, ``record.repeated_key``, ``record.secret``.
     """
+    checkpoint()
     plain = _plain_id(data)
     if plain and not guard.found_in(data):
         return Lines([data], ids=(plain,))

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from spool.abandoning import checkpoint
 from spool.errors import RecordError
 from spool.jsonbytes import (
     check_utf8,
@@ -93,6 +94,7 @@ class Signal:
         lines: list[bytes] = []
         filtered = 0
         for piece in pieces:
+            checkpoint()
             check_size(len(piece))
             if self._is_usual(piece):
                 lines.append(on_one_line(piece))
@@ -207,6 +209,7 @@ def _only_wanted(
     """
     kept: list[bytes] = []
     for element, value in zip(map(bytes, raws), values, strict=True):
+        checkpoint()
         if not names:
             if wanted(value):
                 kept.append(element)
@@ -231,6 +234,7 @@ def _without_secrets(
     kept: list[bytes] = []
     dropped = 0
     for element in map(bytes, raws):
+        checkpoint()
         if not guard.found_in(element):
             kept.append(element)
             continue
@@ -251,6 +255,7 @@ def _without_secrets(
 
 def _count(element: bytes, names: tuple[str, ...]) -> int:
     """How many records an element holds; a record is one."""
+    checkpoint()
     if not names:
         return 1
     inner = _array_in(element, names)
@@ -260,6 +265,7 @@ def _count(element: bytes, names: tuple[str, ...]) -> int:
 def _pieces(raws: Iterable[msgspec.Raw], names: tuple[str, ...], room: int) -> Iterator[bytes]:
     """``raws`` in their order, those over ``room`` bytes in pieces where they can be split."""
     for element in map(bytes, raws):
+        checkpoint()
         inner = None if len(element) <= room else _array_in(element, names)
         if inner is None or len(inner[0]) + len(inner[2]) > ENVELOPE_MAX:
             yield element

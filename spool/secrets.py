@@ -9,6 +9,8 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 
+from spool.abandoning import checkpoint
+
 SECRET_MIN = 8
 """Bytes that a value has at least; a shorter one would stand in innocent records by chance."""
 
@@ -44,9 +46,9 @@ class SecretGuard:
             return False
         if not (self._short_escapes or b"\\u" in data or b"\\/" in data):
             return False
-        return self._plainly_in(_ESCAPES.sub(_unescaped, data))
+        return self._plainly_in(_without_escapes(data))
 
-    def _plainly_in(self, data: bytes) -> bool:
+    def _plainly_in(self, data: bytes | bytearray) -> bool:
         for rare, needle in self._needles:  # noqa: SIM110 - any() takes twice as long
             if rare in data and needle in data:
                 return True
@@ -69,6 +71,22 @@ def _forms(raw: bytes) -> Iterator[bytes]:
 
 def _rarest(form: bytes) -> int:
     return min(form, key=lambda byte: _RAREST.find(byte) % 256)
+
+
+def _without_escapes(data: bytes) -> bytearray:
+    """``data`` with each escape as what it stands for; never in the pieces between them all at once.
+
+    A hostile body has an escape in each second byte: a list of them takes forty times its size.
+    """
+    found = bytearray()
+    at = 0
+    for match in _ESCAPES.finditer(data):
+        checkpoint()
+        found += data[at : match.start()]
+        found += _unescaped(match)
+        at = match.end()
+    found += data[at:]
+    return found
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:

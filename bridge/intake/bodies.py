@@ -16,6 +16,7 @@ from bridge.intake.growing import Growing, too_large
 from bridge.intake.head import Head
 from bridge.intake.memory import BODY_MAX, LARGE, MIB, Budget
 from bridge.intake.refusals import RefusalError
+from spool.abandoning import checkpoint, while_wanted
 
 SILENCE_S = 5.0
 """Seconds between two pieces of a body; clients give up after 10."""
@@ -88,7 +89,7 @@ class BodyReader:
         body = self._body = Growing(coding, self._hold)
         await self._rest(body, piece, limit, more=more)
         await self._make_room(body.size, limit)
-        return await self.finish(in_a_thread(body.content)) if self._slot else body.content()
+        return await self.aside(body.content) if self._slot else body.content()
 
     async def _make_room(self, size: int, limit: Limit) -> None:
         """Room for judging a body of ``size`` bytes, which has come."""
@@ -100,13 +101,31 @@ class BodyReader:
         elif size > COUNTED_ONCE:
             self._take(size * (JUDGING_FACTOR - 1))
 
+    async def aside(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """What becomes of ``work``, which is done beside the loop.
+
+        Once the request has ended, in time or not, it ends at its next checkpoint.
+        """
+        loop = asyncio.get_running_loop()
+        return await self.finish(
+            loop.run_in_executor(None, while_wanted, self._is_ended, work, *arguments)
+        )
+
+    def _is_ended(self) -> bool:
+        return self._ended
+
     async def finish(self, work: "asyncio.Future[_T]") -> _T:
         """What ``work`` with the body gives; the memory is its own until it is done.
 
         Who is cancelled waits no longer; the work goes on.
         """
         self._kept = work
-        return await asyncio.shield(work)
+        try:
+            return await asyncio.shield(work)
+        finally:
+            if work.done():
+                # It holds its error, whose frames hold the body, and this: a ring that would stay.
+                self._kept = None
 
     async def _rest(self, body: Growing, first: bytes, limit: Limit, *, more: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -117,7 +136,7 @@ class BodyReader:
             if (large := body.add(piece)) is not None:
                 limit.reschedule(None)
                 paused = loop.time()
-                await self.finish(in_a_thread(large))
+                await self.aside(large)
                 begun += loop.time() - paused
             if not more:
                 break
@@ -127,7 +146,7 @@ class BodyReader:
             received += len(piece)
         if (large := body.end()) is not None:
             limit.reschedule(None)
-            await self.finish(in_a_thread(large))
+            await self.aside(large)
 
     async def _next(self, size: int) -> tuple[bytes, bool]:
         """The next piece after ``size`` bytes, and whether more will come."""
@@ -141,8 +160,7 @@ class BodyReader:
 
     def _hold(self, size: int) -> None:
         """Count ``size`` further bytes; what works on behind a request that ended is stopped here."""
-        if self._ended:
-            raise _cut()
+        checkpoint()
         self._take(size)
 
     def _take(self, size: int) -> None:
@@ -150,8 +168,9 @@ class BodyReader:
         self._taken += size
 
     def _ended_late(self, work: "asyncio.Future[Any]") -> None:
-        if not work.cancelled():
-            work.exception()  # nobody asks for it any more, and that is no fault to be logged
+        if not work.cancelled() and (error := work.exception()) is not None:
+            # Nobody asks for it any more, and that is no fault to be logged. Its frames hold the body.
+            error.with_traceback(None)
         self._give_back()
 
     def _give_back(self) -> None:
@@ -160,11 +179,6 @@ class BodyReader:
         self._budget.give_back(self._taken)
         if self._slot:
             self._budget.give_slot_back()
-
-
-def in_a_thread(work: Callable[..., _T], *arguments: object) -> "asyncio.Future[_T]":
-    """What becomes of ``work``, which is done beside the loop."""
-    return asyncio.get_running_loop().run_in_executor(None, work, *arguments)
 
 
 def _check_length(head: Head) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
+from spool.abandoning import checkpoint
+from spool.jsonbytes import ELEMENTS_MAX, too_many
+
 _VARINT, _FIXED64, _LENGTH, _GROUP, _GROUP_END, _FIXED32 = range(6)
-_MORE = 0x80
-"""The bit of a varint's byte that says that another follows."""
 _MORE = 0x80
 """The bit of a varint's byte that says that another follows."""
 _VARINT_BYTES = 10
@@ -32,7 +33,9 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
     """Cut the message in ``data[begin:end]`` at the entries of the field ``number`` (1 to 15).
 
     A run has no more than ``most`` bytes; a larger entry stands alone. Raises
-    :class:`google.protobuf.message.DecodeError` for what cannot be cut.
+    :class:`google.protobuf.message.DecodeError` for what cannot be cut, and :class:`RecordError`
+    ``record.too_large`` for more than :data:`ELEMENTS_MAX` entries: each takes memory many times its
+    bytes, of which there may be two.
     """
     wanted = number << 3 | _LENGTH
     runs: list[tuple[int, int | None, int]] = []
@@ -40,7 +43,11 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
     open_at = content = closed_at = begin
     single = False
     at = begin
+    entries = 0
     while at < end:
+        entries += 1
+        if entries > ELEMENTS_MAX:
+            raise too_many()
         start = at
         # A tag and a small size, a byte each, need no function: there may be millions of them.
         if data[at] == wanted and at + 1 < end and data[at + 1] < _MORE:
@@ -49,6 +56,7 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
         else:
             tag, at = _varint(data, at, end)
             if tag != wanted:
+                checkpoint()
                 at = _after(data, tag, at, end)
                 rest.append(data[start:at])
                 continue
@@ -59,6 +67,7 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
         if closed_at == start and at - open_at <= most and open_at != start:
             single = False
         else:
+            checkpoint()
             if open_at != closed_at:
                 runs.append((open_at, content if single else None, closed_at))
             open_at, content, single = start, inner, True

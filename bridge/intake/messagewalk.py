@@ -8,14 +8,18 @@ exceptions (OTLP 1.11, "JSON Protobuf Encoding"): trace and span ids in hex, enu
 
 import base64
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
+from spool.abandoning import checkpoint
+
 Walk = Callable[[Message], dict[str, object]]
 
+MANY = 4096
+"""Messages in one field from which the walk can be abandoned between two; no more are usual."""
 _HEX = frozenset({"trace_id", "span_id", "parent_span_id"})
 """Fields of bytes that OTLP JSON has in hex; all others are base64."""
 _WIDE = frozenset({FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64})
@@ -39,6 +43,15 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
+def _each(walk: Walk, messages: Sequence[Message]) -> list[dict[str, object]]:
+    """Many messages of one record, of which a hostile one has millions."""
+    made = []
+    for message in messages:
+        checkpoint()
+        made.append(walk(message))
+    return made
+
+
 def _real(value: float) -> float | str:
     """JSON has no numbers for these three; protobuf spells them so."""
     if math.isfinite(value):
@@ -46,7 +59,9 @@ def _real(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-_HELPERS: Mapping[str, object] = {"base64_of": _base64, "real": _real, "copysign": math.copysign}
+_HELPERS: Mapping[str, object] = {
+    "base64_of": _base64, "real": _real, "copysign": math.copysign, "each_of": _each,
+}  # fmt: skip
 """What the functions call, beside Python's own."""
 
 
@@ -81,6 +96,9 @@ class _Writer:
             # than their number where all are held together, and a hostile body has millions.
             each = self._made(field, "each")
             made = "value[:]" if each == "each" else f"[{each} for each in value]"
+            if field.message_type is not None:
+                walk = self.function(field.message_type)
+                made = f"{made} if len(value) < {MANY} else each_of({walk}, value)"
             return [f"    value = {value}", "    if value:", f"        {into} = {made}"]
         if field.message_type is not None:
             made = self._made(field, value)

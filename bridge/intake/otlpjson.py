@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from bridge.intake.messagecut import cut
 from bridge.intake.messagewalk import Walk, walk_of
+from spool.abandoning import checkpoint
 from spool.errors import RecordError
 from spool.lines import LINE_MAX
 
@@ -115,6 +116,7 @@ class _Making:
             return
         self.json.write(around[:-1] + b"," * (len(around) > len(b"{}")) + level.head)
         for number, (start, content, stop) in enumerate(found.runs):
+            checkpoint()
             self.json.write(b"," * bool(number))
             if level.below is not None and content is not None and stop - content > PIECE:
                 self.add(level.below, content, stop)

@@ -18,8 +18,9 @@ from bridge.intake.listener import Listener
 from bridge.intake.tls import GOODBYE_S, HANDSHAKE_S
 from keys.errors import ConfigError
 
-STOP_S = 3
-"""Seconds that requests in work get when the server stops; with sealing it shall end within 5."""
+STOP_S = 2
+"""Seconds that requests in work get when the server stops; with sealing it shall end within 5. What is
+judged in a thread then is abandoned."""
 TURN_S = 0.5
 """Seconds between two turns: how late it may know that it is to stop, and how old the date is."""
 BACKLOG = 2048

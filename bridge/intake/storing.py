@@ -12,7 +12,7 @@ from typing import cast
 
 from starlette.types import Message, Receive, Scope
 
-from bridge.intake.bodies import BodyReader, in_a_thread
+from bridge.intake.bodies import BodyReader
 from bridge.intake.counts import IntakeCounts
 from bridge.intake.deadlines import Deadlines
 from bridge.intake.head import LICENSE, Head
@@ -133,7 +133,7 @@ class Storing:
         aside = len(body) > (IN_A_THREAD if post.form == JSON else IN_A_THREAD_PROTOBUF)
         if aside:
             limit.reschedule(asyncio.get_running_loop().time() + JUDGE_S)
-        taken = await reader.finish(in_a_thread(post.take, body)) if aside else post.take(body)
+        taken = await reader.aside(post.take, body) if aside else post.take(body)
         del body
         post.check_license(taken)
         if post.is_off:
@@ -141,7 +141,7 @@ class Storing:
             return _NOTHING, 0
         judge, guard, unknown = taken.to_lines, post.rules.guard, taken.unknown
         del taken  # it holds the body, and so does what it was judged with
-        lines = await reader.finish(in_a_thread(judge, guard)) if aside else judge(guard)
+        lines = await reader.aside(judge, guard) if aside else judge(guard)
         del judge
         if lines.lines:
             if limit.when() != due:  # it is large, or came slowly

@@ -14,7 +14,7 @@ from bridge.intake.otlpjson import to_json
 from spool.errors import RecordError
 from spool.jsonbytes import elements
 from spool.lines import LICENSE_FIELDS, Lines, put_together, take_apart
-from spool.secrets import SecretGuard
+from spool.secrets import NO_SECRETS, SecretGuard
 from spool.streams import STREAMS, Stream
 
 
@@ -66,12 +66,16 @@ def _transactions(body: bytes) -> Taken:
     stream = STREAMS["transactions"]
 
     def to_lines(guard: SecretGuard) -> Lines:
-        found = elements(members.get("trace_transactions", msgspec.Raw(b"[]")))
-        made = [stream.to_lines(bytes(raw), guard) for raw in found]
-        return Lines(
-            [line for each in made for line in each.lines],
-            ids=tuple(id_ for each in made for id_ in each.ids),
-        )
+        array = members.get("trace_transactions", msgspec.Raw(b"[]"))
+        # What does not stand in all of them stands in none: most bodies are looked through once.
+        each_guard = guard if guard.found_in(bytes(array)) else NO_SECRETS
+        lines: list[bytes] = []
+        ids: list[str] = []
+        for raw in elements(array):
+            made = stream.to_lines(bytes(raw), each_guard)
+            lines += made.lines
+            ids += made.ids
+        return Lines(lines, ids=tuple(ids))
 
     return Taken(keys, to_lines)
 

@@ -1,6 +1,7 @@
 """SIGTERM under load over TLS: what was acknowledged is kept, and nobody is left hanging."""
 
 import json
+import os
 import signal
 import socket
 import ssl
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import zstandard
 
 from bridge.demo.processes import free_port
 from bridge.intake.connection import DESCRIPTORS_KEPT, LINGERING_MAX
@@ -209,3 +211,44 @@ def test_neither_old_versions_nor_compression_are_spoken(
         assert b"Cipher is (NONE)" in said
     else:
         assert b"Compression: NONE" in said
+
+
+def processor_s(pid: int) -> float:
+    """Seconds that a process has worked."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_large_body_that_is_being_judged_is_abandoned_and_not_acknowledged(node: Path) -> None:
+    daemon, port = started(node)
+    # Escapes, each of which is looked into for a secret: half a minute's work.
+    hostile = b'{"resourceLogs":[{"x":"' + rb"\/\b" * (15 * 1024 * 1024) + b'"}]}'
+    stored = zstandard.ZstdCompressor().compress(hostile)
+    connection = secured(node, port)
+    connection.sendall(
+        f"POST /v1/logs HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        f"Content-Encoding: zstd\r\nContent-Length: {len(stored)}\r\n\r\n".encode()
+        + stored
+    )
+    idle_s = processor_s(daemon.pid)
+    end = time.monotonic() + 60
+    while processor_s(daemon.pid) < idle_s + 1.5:  # far more than it takes to decompress it
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+    at_signal_s, begun = processor_s(daemon.pid), time.monotonic()
+    daemon.send_signal(signal.SIGTERM)
+    answer = until_closed(connection)
+    hung = time.monotonic() - begun
+    connection.close()
+    _, status, used = os.wait4(daemon.pid, 0)
+    took = time.monotonic() - begun
+    daemon.returncode = os.waitstatus_to_exitcode(status)
+
+    assert daemon.returncode == 0
+    assert answer == b"" or b" 503 " in answer.splitlines()[0]
+    assert hung < ENDS_S, hung
+    assert took < 2 * ENDS_S, took
+    assert used.ru_utime + used.ru_stime - at_signal_s < ENDS_S
+    assert not list((node / "spool" / "n" / "logs").rglob("*.zst"))
+    assert b"daemon.stopped" in (node / "log").read_bytes()

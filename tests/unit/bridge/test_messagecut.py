@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from bridge.intake.messagecut import cut
 from bridge.intake.otlpjson import PIECE, to_json
 from spool.errors import RecordError
+from spool.jsonbytes import ELEMENTS_MAX
 from spool.lines import LINE_MAX
 from spool.secrets import NO_SECRETS
 from spool.streams import STREAMS
@@ -138,3 +139,9 @@ def test_protobuf_of_every_client_was_captured() -> None:
         "js-otel-proto-none",
         "otelcol-proto-none",
     }
+
+
+def test_more_entries_than_a_list_may_have_are_refused_before_they_take_memory() -> None:
+    with pytest.raises(RecordError) as refused:
+        to_json("logs", b"\x0a\x00" * (ELEMENTS_MAX + 1))
+    assert refused.value.id == "record.too_large"

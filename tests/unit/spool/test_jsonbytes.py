@@ -138,3 +138,9 @@ def test_a_list_is_refused_before_its_elements_take_memory(element: bytes) -> No
         tracemalloc.stop()
     assert refused.value.id == "record.too_large"
     assert peak < 100 * ELEMENTS_MAX  # all of them would take four times as much
+
+
+def test_an_object_of_too_many_members_is_refused_before_they_take_memory() -> None:
+    with pytest.raises(RecordError) as refused:
+        members(b"{" + b'"a":1,' * ELEMENTS_MAX + b'"a":1}')
+    assert refused.value.id == "record.too_large"
