@@ -11,7 +11,7 @@ import pytest
 
 from spool.frames import FrameEncoder
 from tests.golden import bundles as golden
-from tests.golden.build import SIGNER, compact, signed, statement
+from tests.golden.build import LINES, SIGNER, block, compact, frame, signed, statement
 from tests.support import crossings
 from tests.support.attacks import Arena, Attack, Command, Home, each, ids
 from tests.support.commands import COMMAND, environment
@@ -232,10 +232,38 @@ def test_attack_082_a_medium_that_goes_in_the_middle_is_told_and_the_import_goes
 ) -> None:
     home = relays.fresh()
     path = home.put("came.agb", GOOD)
+    _import_while_reads_fail(home, path, when)
+    told = home.run("import", "--json", path)
+    assert told.code == 0, told
+    segments = told.answer["items"][0]["segments"]
+    assert segments["new"] + segments["duplicate"] == 2
+    assert home.run("verify", home.spool).code == 0
+
+
+@pytest.mark.skipif(not Path("/usr/bin/strace").exists(), reason="strace is not here")
+@pytest.mark.parametrize("when", [12, 18, 25])
+def test_attack_082_a_read_that_fails_in_a_thread_that_judges_segments_is_told_as_well(
+    relays: Arena, when: int
+) -> None:
+    home = relays.fresh()
+    raw = LINES * 12_000
+    parts = [raw[at : at + 100_000] for at in range(0, len(raw), 100_000)]
+    blocks = [*(block(part, last=False) for part in parts[:-1]), block(parts[-1], last=True)]
+    lines, frames = raw * 3, frame(raw, blocks=b"".join(blocks)) * 3
+    path = home.put("came.agb", bundle_of(Held(1, signed(frames, statement(frames, lines)), lines)))
+    # The reads of each thread are counted by themselves, and the first thread has fewer.
+    assert _import_while_reads_fail(home, path, when) == {"another thread"}
+    told = home.run("import", "--json", path)
+    assert (told.code, told.answer["items"][0]["segments"]["new"]) == (0, 1)
+
+
+def _import_while_reads_fail(home: Home, path: Path, when: int) -> set[str]:
+    """An import each of whose threads reads the bundle ``when`` - 1 times; which of them failed."""
     before = home.state()
     command = [*COMMAND, "--config", home.config, "import", "--json", path]
+    log = home.stick / "strace.log"
     strace = [
-        "strace", "-f", "-o", "/dev/null", "-P", path, "-e", "trace=pread64",
+        "strace", "-f", "-o", log, "-P", path, "-e", "trace=pread64",
         "-e", f"inject=pread64:error=EIO:when={when}+",
     ]  # fmt: skip
     done = subprocess.run(
@@ -245,8 +273,8 @@ def test_attack_082_a_medium_that_goes_in_the_middle_is_told_and_the_import_goes
     assert b'"id":"file.unreadable"' in done.stdout
     held = {name for name, said in home.state().items() if said != before.get(name)}
     assert all(".import" not in name for name in held)
-    told = home.run("import", "--json", path)
-    assert told.code == 0, told
-    segments = told.answer["items"][0]["segments"]
-    assert segments["new"] + segments["duplicate"] == 2
-    assert home.run("verify", home.spool).code == 0
+    told = log.read_text().splitlines()
+    log.unlink()
+    first = told[0].split()[0]
+    failed = {line.split()[0] for line in told if "INJECTED" in line}
+    return {"the first thread" if thread == first else "another thread" for thread in failed}
