@@ -50,7 +50,7 @@ def _files() -> Iterator[Path]:
             name
             for name in folders
             if name == ".ci"
-            or not name.startswith((".", "__pycache__", "bridge-node", "node_modules"))
+            or not name.startswith((".", "__pycache__", "bridge-node", "mutants", "node_modules"))
         ]
         # In a second work tree ``.git`` is a file that says where the first one is.
         yield from (Path(folder, name) for name in names if name != ".git")

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.egress.answers import Answer, Failure
 from bridge.egress.routes import ROUTES
-from bridge.egress.verdict import EXCERPT_MAX, Kind, Verdict, judge
+from bridge.egress.verdict import EXCERPT_MAX, LOOP, Kind, Verdict, judge
 
 NOW_MS = 1_795_000_000_000
 """Wed, 18 Nov 2026 11:06:40 GMT."""
@@ -231,5 +231,34 @@ def test_an_answer_that_repeats_the_license_key_leaves_none_of_it(key: str, befo
     for form in (key, in_json):
         answer = Answer(403, JSON, b"x" * before + form.encode() + b" " + form.encode())
         found = judge(ROUTES["transactions"], 1, answer, now_ms=NOW_MS, secret=key)
-        assert key[:6] not in found.excerpt
-        assert "[license]"[: max(EXCERPT_MAX - before, 0)] in found.excerpt
+        assert found.excerpt == ("x" * before + "[license] [license]")[:EXCERPT_MAX]
+
+
+@pytest.mark.parametrize("status", [99, 600, 999])
+def test_a_status_that_http_does_not_know_is_not_the_beacon(status: int) -> None:
+    assert verdict("logs", status).kind is Kind.NOT_BEACON
+
+
+def test_a_request_that_came_back_to_its_own_bridge_stops_everything() -> None:
+    body = b'{"error":{"id":"upstream.loop"}}'
+    failure = Failure("why", outcome_unknown=False, is_loop=True)
+    assert judge(ROUTES["logs"], 1, failure, now_ms=NOW_MS) == Verdict(Kind.PAUSE_ALL, LOOP)
+    assert verdict("logs", 508, body) == Verdict(Kind.PAUSE_ALL, LOOP, excerpt=body.decode())
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(508, b"{}"), (508, b"UPSTREAM.LOOP"), (500, b"upstream.loop")]
+)
+def test_only_both_status_and_name_of_a_loop_make_one(status: int, body: bytes) -> None:
+    assert verdict("logs", status, body).kind is Kind.RETRY
+
+
+def test_what_a_success_said_is_kept_for_people() -> None:
+    assert verdict("transactions", 200, b'{"inserted_count":5}').excerpt == '{"inserted_count":5}'
+
+
+@pytest.mark.parametrize("ms", [1, 999, 1000])
+def test_a_date_that_is_less_than_a_second_away_is_waited_for_too(ms: int) -> None:
+    answer = Answer(503, JSON, b"", "Wed, 18 Nov 2026 11:06:40 GMT")
+    found = judge(ROUTES["logs"], SENT, answer, now_ms=NOW_MS - ms).retry_after_s
+    assert found == pytest.approx(ms / 1000, abs=1e-6)

@@ -76,3 +76,64 @@ def test_attack_144_a_set_that_is_not_in_order_is_refused_at_load(name: str) -> 
     with pytest.raises(VerificationError) as caught:
         load_jwks(data)
     assert caught.value.id == error
+
+
+RSA_2048 = b64((2**2047 + 1).to_bytes(256, "big"))
+RSA_8192 = b64((2**8191 + 1).to_bytes(1024, "big"))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"n": RSA_2048},
+        {"n": RSA_8192},
+        {"e": b64(b"\3")},
+        {"e": b64((2**32 - 1).to_bytes(4, "big"))},
+        {"use": "sig"},
+    ],
+)
+def test_an_rsa_key_at_the_bounds_of_what_is_used_is_taken(members: dict[str, str]) -> None:
+    assert load_jwks(jwks(RS.jwk(**members)))[0].kid == RS.kid
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"n": b64((2**2047 - 1).to_bytes(256, "big"))},
+        {"n": b64((2**8192 + 1).to_bytes(1025, "big"))},
+        {"e": b64(b"\2")},
+        {"e": b64(b"\4")},
+        {"e": b64((2**32 + 1).to_bytes(5, "big"))},
+    ],
+)
+def test_an_rsa_key_just_beyond_what_is_used_is_refused(members: dict[str, str]) -> None:
+    with pytest.raises(VerificationError) as caught:
+        load_jwks(jwks(RS.jwk(**members)))
+    assert caught.value.id == "jwks.weak"
+
+
+@pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
+def test_a_key_with_any_secret_member_is_refused(member: str) -> None:
+    with pytest.raises(VerificationError) as caught:
+        load_jwks(jwks(RS.jwk(**{member: "AAAA"})))
+    assert caught.value.id == "jwks.private"
+
+
+def test_both_coordinates_of_a_point_have_32_bytes() -> None:
+    for member in ("x", "y"):
+        for size in (31, 33):
+            with pytest.raises(VerificationError) as caught:
+                load_jwks(jwks(EC.jwk(**{member: b64(bytes(size))})))
+            assert caught.value.id == "jwks.curve"
+
+
+def test_a_set_of_the_most_keys_is_taken() -> None:
+    assert len(load_jwks(jwks(*(ED.jwk(kid=str(n)) for n in range(KEYS_MAX))))) == KEYS_MAX
+
+
+def test_names_of_1_and_of_128_characters_are_taken_and_a_space_is_refused() -> None:
+    for kid in ("!", "~" * 128):
+        assert load_jwks(jwks(ED.jwk(kid=kid)))[0].kid == kid
+    for kid in ("a b", "k" * 129, "\u00e9"):
+        with pytest.raises(VerificationError):
+            load_jwks(jwks(ED.jwk(kid=kid)))

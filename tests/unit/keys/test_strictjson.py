@@ -3,7 +3,7 @@
 import pytest
 
 from keys.errors import VerificationError
-from keys.strictjson import DEPTH_MAX, INTEGER_MAX, Fields, loads
+from keys.strictjson import DEPTH_MAX, INTEGER_MAX, Fields, JsonValue, loads
 
 LIMIT = 4096
 
@@ -123,4 +123,84 @@ def test_members_that_are_right_are_given_and_done() -> None:
     (inner,) = fields.objects("c", 1, 1)
     assert inner.integer("d", 0, 5) == 3
     inner.done()
+    fields.done()
+
+
+def test_a_document_of_just_its_limit_is_taken() -> None:
+    assert loads(b"[1]", limit=3) == [1]
+    assert refused(b"[1]", limit=2) == "json.too_large"
+
+
+def test_objects_count_as_depth_too() -> None:
+    def nested(depth: int) -> bytes:
+        return b'{"a":' * depth + b"1" + b"}" * depth
+
+    assert loads(nested(DEPTH_MAX), limit=LIMIT)
+    assert refused(nested(DEPTH_MAX + 1)) == "json.depth"
+    assert refused(b"[" + nested(DEPTH_MAX) + b"]") == "json.depth"
+
+
+def test_brackets_that_are_not_nested_are_not_deep() -> None:
+    flat = b"[" + b"[]," * 100 + b'{},"[[[{{{"]'
+    assert len(str(loads(flat, limit=LIMIT))) > 100
+
+
+def test_a_half_surrogate_is_refused_wherever_it_stands() -> None:
+    for data in (b'"\\ud800"', b'{"a":[{"b":"\\udfff"}]}', b'[1,{"\\ud800":[]}]'):
+        assert refused(data) == "json.text"
+    assert loads(b'"\\ud83d\\ude00"', limit=LIMIT) == "\U0001f600"
+
+
+@pytest.mark.parametrize("value", [1, 5, 9])
+def test_both_bounds_of_an_integer_are_in_its_range(value: int) -> None:
+    assert Fields({"a": value}, "test").integer("a", 1, 9) == value
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_both_bounds_of_a_list_of_objects_are_in_its_range(count: int) -> None:
+    assert len(Fields({"a": [{}] * count}, "test").objects("a", 1, 2)) == count
+
+
+def test_a_choice_is_one_of_its_words() -> None:
+    assert Fields({"a": "y"}, "test").choice("a", ("x", "y")) == "y"
+
+
+def test_members_with_names_that_are_data_are_given_up_to_their_limit() -> None:
+    document: dict[str, JsonValue] = {"a": {"x": 1, "y": 2}}
+    assert Fields(document, "test").mapping("a", 2) == {"x": 1, "y": 2}
+    with pytest.raises(VerificationError) as caught:
+        Fields(document, "test").mapping("a", 1)
+    assert caught.value.id == "document.field"
+    with pytest.raises(VerificationError) as caught:
+        Fields({"a": [1]}, "test").mapping("a", 9)
+    assert caught.value.id == "document.field"
+
+
+@pytest.mark.parametrize("given", [["a", "b", "c"], ["a", "B"], ["a", 1], ["ab\n"], "ab", {}])
+def test_a_list_of_texts_with_one_that_is_wrong_or_too_many_is_refused(given: JsonValue) -> None:
+    with pytest.raises(VerificationError) as caught:
+        Fields({"a": given}, "test").texts("a", "[a-z]+", 2)
+    assert caught.value.id == "document.field"
+
+
+def test_a_list_of_texts_is_given_up_to_its_limit() -> None:
+    assert Fields({"a": ["a", "b"]}, "test").texts("a", "[a-z]+", 2) == ["a", "b"]
+    assert Fields({"a": []}, "test").texts("a", "[a-z]+", 2) == []
+
+
+def test_a_pattern_takes_ascii_alone() -> None:
+    with pytest.raises(VerificationError):
+        Fields({"a": "\u0661"}, "test").text("a", r"\d")
+
+
+def test_a_member_that_is_not_null_is_still_to_be_taken() -> None:
+    fields = Fields({"a": 1, "b": {"c": 2}}, "test")
+    assert "a" in fields
+    assert "c" not in fields
+    assert not fields.is_null("a")
+    assert fields.object("b").integer("c", 0, 9) == 2
+    with pytest.raises(VerificationError) as caught:
+        fields.done()
+    assert caught.value.id == "document.unknown_key"
+    assert fields.integer("a", 0, 9) == 1
     fields.done()

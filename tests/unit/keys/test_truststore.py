@@ -169,3 +169,136 @@ def test_a_store_that_the_disk_takes_a_part_of_leaves_the_old_one(
     assert done.returncode == 9
     assert TrustStore.load(path) == store
     assert [found.name for found in tmp_path.iterdir()] == ["trust.json"]
+
+
+def test_a_revoked_key_counts_below_its_number_in_the_lanes_that_are_named_and_nowhere_else() -> (
+    None
+):
+    store = TrustStore().with_key("node", "a", KEY, KEY.id)
+    before = store.find(KEY.id)
+    assert before is not None
+    assert before.speaks_for("a/logs", 10**12 - 1)
+    after = store.revoke(KEY.id, {"a/logs": 7}).find(KEY.id)
+    assert after is not None
+    assert [after.speaks_for("a/logs", seq) for seq in (1, 6, 7, 8)] == [True, True, False, False]
+    assert not after.speaks_for("a/metrics", 1)
+
+
+def test_a_key_revoked_without_a_number_counts_for_nothing() -> None:
+    found = TrustStore().with_key("node", "a", KEY, KEY.id).revoke(KEY.id, {}).find(KEY.id)
+    assert found is not None
+    assert found.revoked == {}
+    assert not found.speaks_for("a/logs", 1)
+
+
+def test_a_second_revocation_adds_its_lanes_to_the_first() -> None:
+    store = TrustStore().with_key("node", "a", KEY, KEY.id).with_key("node", "b", OTHER, OTHER.id)
+    twice = store.revoke(KEY.id, {"a/logs": 7, "a/traces": 1}).revoke(KEY.id, {"a/logs": 5})
+    found = twice.find(KEY.id)
+    assert found is not None
+    assert found.revoked == {"a/logs": 5, "a/traces": 1}
+    assert twice.find(OTHER.id) == store.find(OTHER.id)
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked() -> None:
+    with pytest.raises(BridgeError) as caught:
+        TrustStore().with_key("node", "a", KEY, KEY.id).revoke(OTHER.id, {})
+    assert caught.value.id == "trust.unknown"
+
+
+@pytest.mark.parametrize(
+    ("lane", "seq"),
+    [
+        ("a/logs", 0),
+        ("a/logs", -1),
+        ("a/logs", 10**12),
+        ("a/logs", True),
+        ("a", 1),
+        ("a/", 1),
+        ("/logs", 1),
+        ("A/logs", 1),
+        ("a/Logs", 1),
+        ("a/logs/1", 1),
+        ("a/logs\n", 1),
+    ],
+)
+def test_a_lane_or_a_number_that_there_cannot_be_is_not_revoked(lane: str, seq: int) -> None:
+    store = TrustStore().with_key("node", "a", KEY, KEY.id)
+    with pytest.raises(BridgeError) as caught:
+        store.revoke(KEY.id, {lane: seq})
+    assert caught.value.id == "document.field"
+
+
+@pytest.mark.parametrize("seq", [1, 10**12 - 1])
+def test_the_first_and_the_last_number_can_be_revoked(seq: int) -> None:
+    found = TrustStore().with_key("node", "a", KEY, KEY.id).revoke(KEY.id, {"a/logs": seq})
+    assert found.keys[0].revoked == {"a/logs": seq}
+
+
+def test_none_of_a_revoked_relays_word_counts() -> None:
+    store = TrustStore().with_key("relay", "r", KEY, KEY.id).with_key("node", "r", OTHER, OTHER.id)
+    gone = store.revoke(KEY.id, {"a/logs": 7}).revoke(OTHER.id, {"r/logs": 7})
+    assert gone.keys_for("relay", "r") == {}
+    assert gone.keys_for("node", "r") == {OTHER.id: OTHER}
+
+
+def test_keys_are_found_by_role_and_name_the_newest_last_and_names_told_once() -> None:
+    third = SigningKey(b"\x05" * 32).public
+    store = (
+        TrustStore()
+        .with_key("node", "b", KEY, KEY.id)
+        .with_key("node", "a", OTHER, OTHER.id)
+        .with_key("node", "b", third, third.id)
+    )
+    assert [key.public for key in store.named("node", "b")] == [KEY, third]
+    assert store.named("relay", "b") == []
+    assert (store.names("node"), store.names("relay")) == (["b", "a"], [])
+    assert store.find("0" * 64) is None
+
+
+def test_a_store_keeps_revocations_and_recipients_in_its_file_which_all_may_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "trust.json"
+    recipient = "age1x9dzxegvwzq0fy8huwca0g5jgsg8n8d8a3tk6n3w2lp5cy8rne6sx0k59h"
+    store = TrustStore().with_key("relay", "r", KEY, KEY.id, recipient).revoke(KEY.id, {})
+    (tmp_path / "trust.json.tmp").write_bytes(b"left by a kill")
+    store.save(path)
+    assert TrustStore.load(path) == store
+    assert store.keys[0].age == recipient
+    assert path.stat().st_mode & 0o7777 == 0o644
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_store_that_the_group_or_the_others_may_write_is_refused(
+    tmp_path: Path, mode: int
+) -> None:
+    path = tmp_path / "trust.json"
+    TrustStore().save(path)
+    path.chmod(mode)
+    with pytest.raises(BridgeError) as caught:
+        TrustStore.load(path)
+    assert caught.value.id == "trust.file"
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        ({"successor": "f" * 63}, "document.field"),
+        ({"successor": 1}, "document.field"),
+        ({"age": "age1"}, "recipient.form"),
+        ({"age": 1}, "document.field"),
+        ({"revoked": []}, "document.field"),
+        ({"revoked": {"a/logs": "1"}}, "document.field"),
+        ({"public": ""}, "document.field"),
+        ({"public": "*"}, "document.field"),
+        ({"public": "A"}, "key.encoding"),
+        ({"id": "0" * 63}, "document.field"),
+    ],
+)
+def test_an_entry_with_a_member_of_another_form_is_refused(
+    members: dict[str, object], error: str
+) -> None:
+    with pytest.raises(BridgeError) as caught:
+        parse(entry(**members))
+    assert caught.value.id == error

@@ -1,0 +1,144 @@
+"""What is given up is on the books until its loss is declared; old answers end, the newest never."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spool.clock import SYSTEM_CLOCK
+from spool.lane import Lane
+from spool.ledger import Bounds, By, Ledger, LedgerError, State
+from spool.ledger_retaining import Undeclared
+from spool.ranges import Range
+from spool.totals import NOTHING
+from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals, whole
+
+P, E, D, Q, L = State
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as opened:
+        fill(opened, lane(tmp_path), 1, 10)
+        yield opened
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Lane:
+    return lane(tmp_path)
+
+
+def give_up(ledger: Ledger, here: Lane, first: int, last: int) -> bool:
+    before, after = totals(first - 1), totals(last)
+    return ledger.give_up(here, Range(first, last), P, before=before, after=after, above=10)
+
+
+def states(ledger: Ledger, here: Lane) -> list[tuple[int, int, State]]:
+    return [(span.first, span.last, span.state) for span in ledger.spans(here)]
+
+
+def test_what_is_given_up_is_lost_and_undeclared_until_it_is_declared(
+    ledger: Ledger, here: Lane
+) -> None:
+    assert ledger.undeclared(here) == []
+    assert give_up(ledger, here, 1, 3)
+    assert give_up(ledger, here, 6, 6)
+    assert states(ledger, here) == [(1, 3, L), (4, 5, P), (6, 6, L), (7, 10, P)]
+    assert ledger.undeclared(here) == [
+        Undeclared(Range(1, 3), totals(3), 10),
+        Undeclared(Range(6, 6), totals(1), 10),
+    ]
+    ledger.declared(here, Range(1, 3))
+    assert ledger.undeclared(here) == [Undeclared(Range(6, 6), totals(1), 10)]
+
+
+def test_a_lane_that_the_ledger_does_not_know_has_nothing_to_declare(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    other = lane(tmp_path, "traces")
+    assert give_up(ledger, lane(tmp_path), 1, 1)
+    assert (ledger.undeclared(other), ledger.worked_on(other)) == ([], [])
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 4), (4, 4), (5, 5), (6, 10), (1, 10)])
+def test_what_a_request_carries_is_not_given_up(
+    ledger: Ledger, here: Lane, first: int, last: int
+) -> None:
+    ledger.open_batch(here, whole(4, 6), "key")
+    assert ledger.worked_on(here) == [Range(4, 6)]
+    assert not give_up(ledger, here, first, last)
+    assert (states(ledger, here), ledger.undeclared(here)) == ([(1, 10, P)], [])
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 3), (7, 10)])
+def test_what_lies_beside_a_request_is_given_up(
+    ledger: Ledger, here: Lane, first: int, last: int
+) -> None:
+    ledger.open_batch(here, whole(4, 6), "key")
+    assert give_up(ledger, here, first, last)
+
+
+def test_what_was_answered_in_part_is_not_given_up(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 4, 0, 4, LINES // 2), "key")
+    ledger.settle(batch.id, answer(LINES // 2), sums(4, 4))
+    assert ledger.worked_on(here) == [Range(4, 4)]
+    assert not give_up(ledger, here, 4, 4)
+
+
+def test_what_is_not_in_the_state_that_was_named_is_not_given_up(
+    ledger: Ledger, here: Lane
+) -> None:
+    move(ledger, here, (1, 10), (P, D), By.ANSWER)
+    with pytest.raises(LedgerError) as caught:
+        give_up(ledger, here, 1, 1)
+    assert caught.value.id == "ledger.state"
+    assert ledger.undeclared(here) == []
+
+
+def answer_at(ledger: Ledger, here: Lane, seq: int, at: int, status: int = 200) -> None:
+    batch = ledger.open_batch(here, whole(seq, seq), f"key-{seq}-{at}")
+    ledger.attempt(batch.id, at=at - 1)
+    told = replace(answer(LINES, status), at=at)
+    if status == 200:
+        ledger.settle(batch.id, told, sums(seq, seq))
+    else:
+        ledger.answered(batch.id, told, doubt=False)
+
+
+def test_answers_from_before_a_time_are_forgotten_and_the_newest_never(
+    ledger: Ledger, here: Lane
+) -> None:
+    for seq, at in enumerate((100, 200, 300), start=1):
+        answer_at(ledger, here, seq, at)
+    assert ledger.forget_audit(100) == 0
+    assert ledger.forget_audit(200) == 1
+    assert [row.answer.at for row in ledger.audit()] == [200, 300]
+    assert ledger.forget_audit(10_000) == 1
+    assert [row.answer.at for row in ledger.audit()] == [300]
+
+
+def test_a_ledger_that_sent_nothing_tells_of_no_activity(ledger: Ledger) -> None:
+    found = ledger.activity(50)
+    assert (found.since, found.delivered) == (50, NOTHING)
+    assert (found.delivered_at, found.attempted_at) == (None, None)
+
+
+def test_activity_is_what_was_delivered_since_and_when_anything_moved_last(
+    ledger: Ledger, here: Lane
+) -> None:
+    for seq, at in enumerate((100, 200, 300), start=1):
+        answer_at(ledger, here, seq, at)
+    answer_at(ledger, here, 4, 400, status=500)
+    found = ledger.activity(200)
+    assert (found.since, found.delivered) == (200, totals(2))
+    assert (found.delivered_at, found.attempted_at) == (300, 400)
+    assert ledger.activity(301).delivered == NOTHING
+    assert ledger.activity(301).delivered_at == 300
+
+
+def test_an_attempt_without_an_answer_is_activity_too(ledger: Ledger, here: Lane) -> None:
+    answer_at(ledger, here, 1, 100)
+    batch = ledger.open_batch(here, whole(2, 2), "key")
+    ledger.attempt(batch.id, at=150)
+    assert ledger.activity(0).attempted_at == 150
