@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keys.errors import VerificationError
-from keys.jwks import KEYS_MAX, load_jwks
+from keys.jwks import KEYS_MAX, b64url, load_jwks
 from tests.support.tokens import EC, ED, PS, RS, VENDORS, b64, jwks
 
 
@@ -119,12 +119,22 @@ def test_a_key_with_any_secret_member_is_refused(member: str) -> None:
     assert caught.value.id == "jwks.private"
 
 
-def test_both_coordinates_of_a_point_have_32_bytes() -> None:
-    for member in ("x", "y"):
-        for size in (31, 33):
-            with pytest.raises(VerificationError) as caught:
-                load_jwks(jwks(EC.jwk(**{member: b64(bytes(size))})))
-            assert caught.value.id == "jwks.curve"
+@pytest.mark.parametrize("member", ["x", "y"])
+def test_a_coordinate_with_a_zero_before_it_or_without_its_first_byte_is_refused(
+    member: str,
+) -> None:
+    jwk = EC.jwk()
+    whole = b64url(str(jwk[member]))
+    for wrong in (b"\0" + whole, whole[1:]):
+        with pytest.raises(VerificationError) as caught:
+            load_jwks(jwks(jwk | {member: b64(wrong)}))
+        assert caught.value.id == "jwks.curve"
+
+
+def test_the_key_that_is_loaded_is_the_public_half_of_the_vendors() -> None:
+    for vendor in VENDORS:
+        (found,) = load_jwks(jwks(vendor.jwk()))
+        assert found.key == vendor.private.public_key()
 
 
 def test_a_set_of_the_most_keys_is_taken() -> None:

@@ -1,5 +1,7 @@
 """A control document has one reading, or none."""
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
 from keys.errors import VerificationError
@@ -140,6 +142,12 @@ def test_objects_count_as_depth_too() -> None:
     assert refused(b"[" + nested(DEPTH_MAX) + b"]") == "json.depth"
 
 
+def test_a_document_at_the_depth_limit_may_have_more_objects_beside() -> None:
+    deep = b"[" * (DEPTH_MAX - 1) + b"]" * (DEPTH_MAX - 1)
+    assert loads(b"[{},[]," + deep + b"]", limit=LIMIT)
+    assert refused(b"[{},[],[" + deep + b"]]") == "json.depth"
+
+
 def test_brackets_that_are_not_nested_are_not_deep() -> None:
     flat = b"[" + b"[]," * 100 + b'{},"[[[{{{"]'
     assert len(str(loads(flat, limit=LIMIT))) > 100
@@ -204,3 +212,47 @@ def test_a_member_that_is_not_null_is_still_to_be_taken() -> None:
     assert caught.value.id == "document.unknown_key"
     assert fields.integer("a", 0, 9) == 1
     fields.done()
+
+
+TAKES: Mapping[str, Callable[[Fields], object]] = {
+    "text": lambda fields: fields.text("a", "x"),
+    "integer": lambda fields: fields.integer("a", 2, 2),
+    "choice": lambda fields: fields.choice("a", ("x",)),
+    "object": lambda fields: fields.object("a"),
+    "objects": lambda fields: fields.objects("a", 1, 1),
+    "mapping": lambda fields: fields.mapping("a", 1),
+    "texts": lambda fields: fields.texts("a", "x", 1),
+}
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("take", TAKES)
+def test_a_refusal_names_member_and_document_and_whether_it_is_there(
+    take: str, *, there: bool
+) -> None:
+    fields = Fields({"a": 1} if there else {"b": 1}, "receipt")
+    state = "is not what it may be" if there else "is missing"
+    with pytest.raises(VerificationError, match=f"The member a of a receipt {state}"):
+        TAKES[take](fields)
+
+
+def test_a_member_that_may_be_null_is_named_where_it_is_missing() -> None:
+    with pytest.raises(VerificationError, match="The member a of a receipt is missing"):
+        Fields({}, "receipt").is_null("a")
+
+
+def test_what_is_wrong_inside_is_named_with_what_it_is_in() -> None:
+    outer = Fields({"a": {"b": 1}, "c": [{"d": 1}, {}], "e": [1]}, "receipt")
+    with pytest.raises(VerificationError, match="The member x of a receipt's a is missing"):
+        outer.object("a").integer("x", 0, 1)
+    _, second = outer.objects("c", 0, 2)
+    with pytest.raises(VerificationError, match="The member d of a receipt's c is missing"):
+        second.integer("d", 0, 1)
+    with pytest.raises(VerificationError, match="A receipt's e is not a JSON object"):
+        outer.objects("e", 0, 2)
+
+
+@pytest.mark.parametrize("number", [b"1.5", b"NaN", b"12345678901234567", b"-0"])
+def test_a_number_that_is_refused_is_told(number: bytes) -> None:
+    with pytest.raises(VerificationError, match=number.decode()):
+        loads(number, limit=LIMIT)

@@ -10,7 +10,7 @@ from spool.lane import Lane
 from spool.ledger import Bounds, By, Ledger, LedgerError, RecordException, Span, State
 from spool.ledger_transferring import Arrival, Taken
 from spool.totals import NOTHING, Totals
-from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals, whole
+from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals
 
 P, E, D, Q, L = State
 
@@ -54,7 +54,7 @@ def test_both_rests_of_a_span_keep_their_own_sums(
 def test_sums_that_fit_only_in_records_or_only_in_bytes_are_refused(
     ledger: Ledger, here: Lane, before: Totals, after: Totals
 ) -> None:
-    with pytest.raises(LedgerError) as caught:
+    with pytest.raises(LedgerError, match="segments 4 to 6") as caught:
         ledger.move(
             here, 4, 6, source=P, target=D, by=By.ANSWER, before_first=before, after_last=after
         )
@@ -84,7 +84,7 @@ def test_a_span_that_ends_with_what_is_moved_must_end_with_its_sums(
         ((6, 7), totals(5), Totals(70, 6_999)),
         ((6, 7), totals(5), Totals(69, 7_000)),
     ):
-        with pytest.raises(LedgerError) as caught:
+        with pytest.raises(LedgerError, match=f"{numbers[0]} to {numbers[1]}") as caught:
             ledger.move(
                 here,
                 *numbers,
@@ -97,17 +97,32 @@ def test_a_span_that_ends_with_what_is_moved_must_end_with_its_sums(
         assert caught.value.id == "ledger.totals"
 
 
+def test_a_refusal_names_what_the_ledger_has_instead(ledger: Ledger, here: Lane) -> None:
+    move(ledger, here, (1, 4), (P, E), By.EXPORT)
+    for numbers, has in (((3, 6), "1-4 exported, 5-10 pending"), ((11, 12), "none of them")):
+        with pytest.raises(LedgerError, match=f"{numbers[0]} to {numbers[1]} .*{has}") as caught:
+            move(ledger, here, numbers, (P, D), By.ANSWER)
+        assert caught.value.id == "ledger.state"
+
+
 def answer_in_part(ledger: Ledger, here: Lane, seq: int) -> None:
     """Half of the lines of ``seq`` have their answer."""
     batch = ledger.open_batch(here, Bounds(CHAIN, seq, 0, seq, LINES // 2), f"half-{seq}")
     ledger.settle(batch.id, answer(LINES // 2), sums(seq, seq))
 
 
-def refuse_one(ledger: Ledger, here: Lane, seq: int) -> None:
-    """All lines of ``seq`` have their answer; the first was refused."""
-    batch = ledger.open_batch(here, whole(seq, seq), f"one-{seq}")
+def refuse_one(ledger: Ledger, here: Lane, seq: int, lines: int = LINES) -> None:
+    """So many lines of ``seq`` have their answer; the first was refused."""
+    batch = ledger.open_batch(here, Bounds(CHAIN, seq, 0, seq, lines), f"one-{seq}")
     refused = RecordException(seq, 0, 1_000, "refused", 422, "no such field")
-    ledger.settle(batch.id, answer(LINES), sums(seq, seq), [refused])
+    ledger.settle(batch.id, answer(lines), sums(seq, seq), [refused])
+
+
+def test_what_comes_back_from_a_bundle_keeps_its_exceptions(ledger: Ledger, here: Lane) -> None:
+    refuse_one(ledger, here, 3, LINES // 2)
+    for way in ((P, E), (E, P)):
+        move(ledger, here, (3, 3), way, By.EXPORT)
+        assert [each.seq for each in ledger.exceptions(here)] == [3]
 
 
 @pytest.mark.parametrize(("target", "by"), [(D, By.RECEIPT), (L, By.LOSS)])
@@ -161,6 +176,25 @@ def test_a_lost_segment_that_is_found_again_has_its_own_sums_and_the_others_thei
     ]
     assert ledger.spans(other) == expected
     assert ledger.take_in_all([arrival(other, seq)]) == [Taken.DUPLICATE]
+
+
+def test_the_lost_numbers_before_one_that_is_found_keep_their_sums_wherever_they_begin(
+    ledger: Ledger, other: Lane
+) -> None:
+    ledger.take_in_all([arrival(other, n) for n in (1, 2, 3)])
+    move(ledger, other, (2, 3), (P, L), By.LOSS)
+    ledger.take_in_all([arrival(other, 3)])
+    assert ledger.spans(other, L) == [Span(CHAIN, 2, 2, L, totals(1), totals(1))]
+
+
+def test_what_is_found_again_goes_out_whole(ledger: Ledger, other: Lane) -> None:
+    ledger.take_in_all([arrival(other, n) for n in (1, 2)])
+    for seq in (1, 2):
+        refuse_one(ledger, other, seq, LINES // 2)
+    move(ledger, other, (1, 2), (P, L), By.LOSS)
+    assert [each.seq for each in ledger.exceptions(other)] == [1, 2]
+    ledger.take_in_all([arrival(other, 2)])
+    assert [each.seq for each in ledger.exceptions(other)] == [1]
 
 
 def test_of_what_stays_lost_no_sum_goes_below_nothing(ledger: Ledger, other: Lane) -> None:

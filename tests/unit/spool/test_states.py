@@ -42,3 +42,10 @@ def test_every_move_that_is_not_listed_is_refused_by_name() -> None:
                 check_move(source, target, by)
             assert caught.value.id == "ledger.illegal_move"
             assert not may_move(source, target, by)
+
+
+def test_a_refused_move_tells_who_may_make_it() -> None:
+    with pytest.raises(LedgerError, match=r"\(only by give_back or replay\)"):
+        check_move(State.DELIVERED, State.PENDING, By.LOSS)
+    with pytest.raises(LedgerError, match=r"\(by nobody\)"):
+        check_move(State.DELIVERED, State.LOST, By.LOSS)

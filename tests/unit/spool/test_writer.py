@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,9 @@ def _fork(work: Callable[[], None]) -> tuple[int, int]:
             work()
             os.write(say, b".")
             signal.pause()
+        except BaseException:
+            traceback.print_exc()  # else nobody would hear of it
+            raise
         finally:
             os._exit(1)
     os.close(say)
