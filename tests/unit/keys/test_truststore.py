@@ -13,7 +13,7 @@ import pytest
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
-from keys.truststore import TrustedKey, TrustStore, encode, parse
+from keys.truststore import TRUST_MAX, TrustedKey, TrustStore, encode, parse
 from tests.unit.keys.points import small_order_encodings
 
 KEY = SigningKey(b"\x03" * 32).public
@@ -171,24 +171,24 @@ def test_a_store_that_the_disk_takes_a_part_of_leaves_the_old_one(
     assert [found.name for found in tmp_path.iterdir()] == ["trust.json"]
 
 
-def test_a_revoked_key_counts_below_its_number_in_the_lanes_that_are_named_and_nowhere_else() -> (
+def test_a_revoked_key_may_count_below_its_number_in_the_lanes_that_are_named_and_nowhere_else() -> (
     None
 ):
     store = TrustStore().with_key("node", "a", KEY, KEY.id)
     before = store.find(KEY.id)
     assert before is not None
-    assert before.speaks_for("a/logs", 10**12 - 1)
+    assert before.may_speak("a/logs", 10**12 - 1)
     after = store.revoke(KEY.id, {"a/logs": 7}).find(KEY.id)
     assert after is not None
-    assert [after.speaks_for("a/logs", seq) for seq in (1, 6, 7, 8)] == [True, True, False, False]
-    assert not after.speaks_for("a/metrics", 1)
+    assert [after.may_speak("a/logs", seq) for seq in (1, 6, 7, 8)] == [True, True, False, False]
+    assert not after.may_speak("a/metrics", 1)
 
 
 def test_a_key_revoked_without_a_number_counts_for_nothing() -> None:
     found = TrustStore().with_key("node", "a", KEY, KEY.id).revoke(KEY.id, {}).find(KEY.id)
     assert found is not None
     assert found.revoked == {}
-    assert not found.speaks_for("a/logs", 1)
+    assert not found.may_speak("a/logs", 1)
 
 
 def test_a_second_revocation_adds_its_lanes_to_the_first() -> None:
@@ -302,3 +302,28 @@ def test_an_entry_with_a_member_of_another_form_is_refused(
     with pytest.raises(BridgeError) as caught:
         parse(entry(**members))
     assert caught.value.id == error
+
+
+def test_an_empty_store_survives_its_file(tmp_path: Path) -> None:
+    TrustStore().save(tmp_path / "trust.json")
+    assert TrustStore.load(tmp_path / "trust.json") == TrustStore()
+
+
+def test_a_key_in_a_second_spelling_is_refused() -> None:
+    text = base64.b64encode(KEY.spki_der()).decode()
+    # The last character before the padding has bits that are not used.
+    bits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    twin = text[:-2] + bits[bits.index(text[-2]) + 1] + "="
+    assert base64.b64decode(twin) == KEY.spki_der()
+    with pytest.raises(BridgeError) as caught:
+        parse(entry(public=twin))
+    assert caught.value.id == "key.encoding"
+
+
+def test_a_file_of_a_byte_more_than_a_store_may_have_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    for size, error in ((TRUST_MAX, "json.form"), (TRUST_MAX + 1, "json.too_large")):
+        path.write_bytes(b" " * size)
+        with pytest.raises(BridgeError) as caught:
+            TrustStore.load(path)
+        assert caught.value.id == error
