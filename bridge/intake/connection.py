@@ -5,23 +5,34 @@ neither grows beyond a bound nor stays half-sent for longer than some seconds.
 
 There are a bounded number of connections: who comes then is told to come again.
 
+One read may hold ten thousand requests, and uvicorn makes each of them ready before it answers the
+first. Here a few are, and the rest is looked at when those were answered: so who sends many and reads
+no answer takes neither the memory nor the time of others.
+
 A request that offers an upgrade loses its body there. Java's own client offers HTTP/2 with each first
 request; here the offer is passed over, as HTTP allows, and the request is taken as it is.
 """
 
 import asyncio
 import resource
+from http import HTTPStatus
+from typing import cast
 
 import httptools
 import orjson
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bridge.intake.app import Intake
+from bridge.intake.refusals import RefusalError
 from bridge.intake.storing import WHOLE
 
 HEAD_MAX = 64 * 1024
 """Bytes of a head, or between two pieces of a body; real heads have less than 2 KiB."""
 HEAD_S = 10.0
 """Seconds for a head to come whole; clients give up after 10."""
+PIPELINED = 4 * 1024
+"""Bytes that are looked at together where they may hold several requests; the shortest has 18."""
 CONNECTIONS_MAX = 4096
 """Connections at once. Each costs some 20 KiB, and 64 KiB more while its body comes; a LangSmith has
 dozens of pods, and each keeps a few."""
@@ -31,6 +42,8 @@ LINGER_S = 1.0
 """Seconds that somebody who is turned away has to read why."""
 LINGERING_MAX = 64
 """How many may linger so; who comes then is cut off."""
+_VERSION = b" HTTP/1."
+"""What stands in the first line of each request."""
 _OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
 """The headers that make up the offer of an upgrade."""
 
@@ -43,17 +56,25 @@ def connections_max() -> int:
     return max(1, min(CONNECTIONS_MAX, soft - DESCRIPTORS_KEPT))
 
 
-_SAID = orjson.dumps(
-    {
-        "error": "intake.connections",
-        "message": "There are too many connections.",
-        "hint": "Come again in some seconds; use one connection for many requests.",
-    }
-)
-_TURNED_AWAY = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\nretry-after: %%d\r\nconnection: close\r\n\r\n" % len(_SAID)
-)
+def _answer(refusal: RefusalError, more: str = "") -> bytes:
+    """The last answer on a connection, where no request is there that could be answered."""
+    said = orjson.dumps({"error": refusal.id, "message": refusal.message, "hint": refusal.hint})
+    head = (
+        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(said)}\r\n"
+        f"{more}connection: close\r\n\r\n"
+    )
+    return head.encode() + said
+
+
+class _Flow(FlowControl):
+    """Reads nothing more while bytes that were read wait to be looked at."""
+
+    waits = False
+
+    def resume_reading(self) -> None:
+        if not self.waits:
+            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -66,10 +87,13 @@ class Connection(HttpToolsProtocol):
     """Whether the head that was read last offers an upgrade."""
 
     _turned_away = False
+    _unseen = b""
+    """Bytes that come after requests that wait for their answer; of one read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; its first request has to come in time."""
         super().connection_made(transport)
+        self.flow: _Flow = _Flow(transport)
         most = connections_max()
         if len(self.connections) > most:
             self._turn_away(transport, lingers=len(self.connections) <= most + LINGERING_MAX)
@@ -79,6 +103,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._on_time()
+        self._unseen = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -86,12 +111,49 @@ class Connection(HttpToolsProtocol):
         if self._turned_away:
             return
         self._unset_keepalive_if_required()
+        if self.pipeline:
+            self._leave(self._unseen + data)
+            return
+        if len(data) <= PIPELINED or data.count(_VERSION) <= 1:
+            self._see(data)
+            return
+        for at in range(0, len(data), PIPELINED):
+            if self.pipeline:
+                self._leave(data[at:])
+                return
+            self._see(data[at : at + PIPELINED])
+            if self.transport.is_closing():
+                return
+
+    def on_response_complete(self) -> None:
+        """A request was answered; the next may have come already."""
+        super().on_response_complete()
+        if self.flow.waits and not self.pipeline:
+            self.loop.call_soon(self._see_rest)
+
+    def _leave(self, data: bytes) -> None:
+        """Look at ``data`` when what came before was answered; until then nothing is late."""
+        self._unseen = data
+        self._on_time()
+        self.flow.waits = True
+        self.flow.pause_reading()
+
+    def _see_rest(self) -> None:
+        if not self.flow.waits:
+            return
+        data, self._unseen = self._unseen, b""
+        self.flow.waits = False
+        if not self.transport.is_closing():
+            self.data_received(data)
+            self.flow.resume_reading()
+
+    def _see(self, data: bytes) -> None:
         self._loose += len(data)
         self._feed(data)
         if self.transport.is_closing():
             self._on_time()
         elif self._loose > HEAD_MAX:
-            self.send_400_response("The head of the request is too large.")
+            self._refuse(_head_too_large())
             self._on_time()
         elif self._loose:
             if self._late is None:
@@ -133,7 +195,7 @@ class Connection(HttpToolsProtocol):
                 else:
                     return
         except httptools.HttpParserError:
-            self.send_400_response("This is no HTTP/1.1 request.")
+            self._refuse(_no_http())
 
     def _head_without_offer(self) -> bytes:
         """The head that was just read, for a new parser: the old one has done its work."""
@@ -143,12 +205,23 @@ class Connection(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(kept))
 
+    def _refuse(self, refusal: RefusalError) -> None:
+        self._counted(refusal)
+        self.transport.write(_answer(refusal))
+        self.transport.close()
+
+    def _counted(self, refusal: RefusalError) -> None:
+        intake = cast(Intake, self.config.app)  # of which these never become requests
+        intake.counts.refused[refusal.id] += 1
+
     def _turn_away(self, transport: asyncio.Transport, *, lingers: bool) -> None:
         self._turned_away = True
+        refusal = _too_many_connections()
+        self._counted(refusal)
         if not lingers:
             transport.abort()
             return
-        transport.write(_TURNED_AWAY % (len(self.connections) % 3 + 1) + _SAID)
+        transport.write(_answer(refusal, f"retry-after: {len(self.connections) % 3 + 1}\r\n"))
         if transport.can_write_eof():
             transport.write_eof()
         # A connection that is closed while bytes of it are unread takes the answer with it.
@@ -165,3 +238,30 @@ class Connection(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+
+def _no_http() -> RefusalError:
+    return RefusalError(
+        400,
+        "intake.not_http",
+        "This is no HTTP/1.1 request.",
+        "Speak HTTP/1.1 here, over TLS where intake.tls is set.",
+    )
+
+
+def _head_too_large() -> RefusalError:
+    return RefusalError(
+        400,
+        "intake.head",
+        f"The head of the request has more than {HEAD_MAX} bytes.",
+        "Send fewer headers.",
+    )
+
+
+def _too_many_connections() -> RefusalError:
+    return RefusalError(
+        503,
+        "intake.connections",
+        "There are too many connections.",
+        "Come again in some seconds; use one connection for many requests.",
+    )

@@ -1,5 +1,6 @@
 """The intake's bounds, with real sockets and a real full disk."""
 
+import gc
 import re
 import resource
 import socket
@@ -8,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
+from threading import Thread
 
+import orjson
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.daemon.roomwatch import WALK_EVERY_S
-from bridge.intake.connection import DESCRIPTORS_KEPT, LINGERING_MAX
+from bridge.intake.connection import DESCRIPTORS_KEPT, HEAD_MAX, LINGERING_MAX, PIPELINED
 from spool.errors import SpoolError
 from spool.heldlines import held_lines
 from spool.lane import Lane
@@ -107,6 +111,58 @@ def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
         said = everything(connection)
         assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"415", b"200", b"200"]
         assert len(intake.stored("logs")) == 3
+
+
+def test_who_sends_many_requests_and_reads_no_answer_keeps_nobody_waiting(tmp_path: Path) -> None:
+    many = b"GET /livez HTTP/1.1\r\n\r\n" * 20_000
+    with ExitStack() as held:
+        intake = held.enter_context(intake_with(tmp_path))
+        slow = [held.enter_context(connect(intake)) for _ in range(50)]
+        for connection in slow:
+            connection.settimeout(0)
+        for round_ in range(4):
+            for connection in slow:
+                with suppress(BlockingIOError):
+                    connection.send(many)
+            assert intake.send("/v1/logs", LOG)[0] == 200, round_
+        ready = sum(type(each) is RequestResponseCycle for each in gc.get_objects())
+        # A piece of each, and what it had before.
+        assert 0 < ready < 50 * 2 * PIPELINED / len(b"GET / HTTP/1.1\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n" * 1000, "intake.not_http"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "intake.not_http"),
+        (b"GET /livez HTTP/1.1\r\nX: " + b"x" * 2 * HEAD_MAX, "intake.head"),
+    ],
+    ids=["SSH", "TLS", "a head without an end"],
+)
+def test_bytes_that_are_no_request_are_answered_once_and_counted(
+    tmp_path: Path, sent: bytes, said: str
+) -> None:
+    with intake_with(tmp_path) as intake:
+        with connect(intake) as connection:
+            connection.sendall(sent)
+            head, _, body = everything(connection).partition(b"\r\n\r\n")
+        assert intake.counts.refused == {said: 1}
+        assert not intake.counts.requests
+    # What it sent and nobody read may have taken the answer with it.
+    assert not head or head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert not head or orjson.loads(body)["error"] == said
+
+
+def test_of_many_requests_at_once_each_is_answered_in_its_order(tmp_path: Path) -> None:
+    paths = [b"/livez", b"/none", b"/readyz"] * 2000
+    with intake_with(tmp_path) as intake, connect(intake) as connection:
+        sent = b"".join(b"GET %b HTTP/1.1\r\n\r\n" % path for path in paths)
+        sender = Thread(target=connection.sendall, args=[sent + b"GET /livez HTTP/1.0\r\n\r\n"])
+        sender.start()
+        received = everything(connection)
+        sender.join()
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", received)
+    assert statuses == [b"200", b"404", b"200"] * 2000 + [b"200"]
 
 
 def test_a_full_spool_refuses_telemetry_and_takes_billing_and_says_when_to_come_again(
