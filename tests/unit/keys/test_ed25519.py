@@ -4,6 +4,7 @@ import base64
 import hashlib
 import subprocess
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -203,3 +204,42 @@ def test_openssl_makes_the_same_signature_and_verifies_ours(tmp_path: Path) -> N
     assert openssl("pkey", "-in", "key.pem", "-pubout") == key.public.pem()
     der = openssl("pkey", "-in", "key.pem", "-pubout", "-outform", "DER")
     assert hashlib.sha256(der).hexdigest() == key.public.id
+
+
+def refusal_of(make: Callable[[], object]) -> str:
+    with pytest.raises(VerificationError) as caught:
+        make()
+    return caught.value.id
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_a_public_key_of_another_length_is_refused(size: int) -> None:
+    assert refusal_of(lambda: PublicKey(b"\x42" * size)) == "key.encoding"
+
+
+def test_the_der_of_another_kind_of_key_is_refused() -> None:
+    der = SigningKey.generate().public.spki_der()
+    for other in (b"", der[1:], der.replace(b"\x2b\x65\x70", b"\x2b\x65\x6e")):
+        assert refusal_of(lambda: PublicKey.from_spki_der(other)) == "key.encoding"  # noqa: B023
+
+
+def test_a_pem_says_whether_it_is_no_key_another_kind_of_key_or_encrypted() -> None:
+    def openssl(*arguments: str, data: bytes = b"") -> bytes:
+        done = subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True)
+        return done.stdout
+
+    other = openssl("genpkey", "-algorithm", "x25519")
+    locked = openssl("genpkey", "-algorithm", "ed25519", "-aes-128-cbc", "-pass", "pass:x")
+    assert refusal_of(lambda: PublicKey.from_pem(b"junk")) == "key.encoding"
+    assert refusal_of(lambda: PublicKey.from_pem(openssl("pkey", "-pubout", data=other))) == (
+        "key.type"
+    )
+    assert refusal_of(lambda: SigningKey.from_pem(b"junk")) == "key.encoding"
+    assert refusal_of(lambda: SigningKey.from_pem(other)) == "key.type"
+    assert refusal_of(lambda: SigningKey.from_pem(locked)) == "key.encrypted"
+
+
+def test_a_new_key_took_over_from_none() -> None:
+    key = SigningKey.generate()
+    assert (key.took_over_from, key.rotations) == ((), ())
+    assert key.own_keys == {key.public.id: key.public}

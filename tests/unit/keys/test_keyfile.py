@@ -1,9 +1,11 @@
 """Key files are made once, for their owner alone, and read with suspicion."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,3 +162,24 @@ def test_a_key_that_openssl_made_is_read(tmp_path: Path) -> None:
         ["openssl", "genpkey", "-algorithm", "ed25519"], check=True, capture_output=True
     ).stdout
     assert read_signing_key(stored(tmp_path, made)).pem() == made
+
+
+@pytest.mark.parametrize("read", [read_signing_key, read_public_key])
+def test_what_is_wrong_with_a_key_is_told_with_its_file_and_what_to_do(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    label = b"PRIVATE" if read is read_signing_key else b"PUBLIC"
+    junk = b"-----BEGIN %b KEY-----\nAAAA\n-----END %b KEY-----\n" % (label, label)
+    path = stored(tmp_path, junk)
+    with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
+        read(path)
+    assert caught.value.id == "key.encoding"
+    assert "openssl genpkey" in caught.value.hint
+
+
+def test_a_file_that_is_larger_than_a_key_may_be_is_refused(tmp_path: Path) -> None:
+    end = b"\n-----END PRIVATE KEY-----\n"
+    begin = b"-----BEGIN PRIVATE KEY-----\n"
+    for size, error in ((4096, "key.encoding"), (4097, "key.blocks")):
+        filler = b"A" * (size - len(begin) - len(end))
+        assert private_error(stored(tmp_path, begin + filler + end)) == error
