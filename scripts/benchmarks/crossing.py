@@ -1,9 +1,11 @@
 """Crossing the gap: bundles written and taken in, beside tar, minisign, age, zstd and sha256sum."""
 
+import os
 import shutil
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -31,7 +33,9 @@ RECORDS = 3600
 DISTINCT = 8
 """Segments' worth of different records; they repeat in later segments."""
 RELAY = "relay"
-SIZE_MAX = 4_000_000_000
+SIZE_MAX = 100_000_000_000
+LARGE = {"4 GB": 4 * 10**9, "20 GB": 20 * 10**9}
+"""Bytes of segments in a large bundle; twice that much is needed of disk."""
 MEMORY_MAX = 100
 """MiB of the whole process."""
 _CHILD = Path(__file__).with_name("process.py")
@@ -62,6 +66,35 @@ def fill(spool: Path, segments: int) -> None:
     with writer(spool, STREAM, seal_size=1) as target:
         for at in range(segments):
             target.submit_lines(groups[at % DISTINCT]).wait()
+
+
+def large(folder: Path) -> list[Row]:
+    """What a large bundle takes of memory on either side, each in a process of its own."""
+    rows = []
+    for name, size in LARGE.items():
+        at = folder / name.replace(" ", "")
+        at.mkdir()
+        fill_large(at / "spool", size)
+        for verb, what in (("pack", "written and read back"), ("take", "taken in")):
+            command = [sys.executable, str(_CHILD), verb, str(at)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603
+            peak = int(done.stdout) * 1024 / MIB
+            rows.append(below(f"memory, a bundle of {name} {what}", peak, MEMORY_MAX, "MiB"))
+            shutil.rmtree(
+                at / "spool", ignore_errors=True
+            )  # there is room for two copies, not three
+        shutil.rmtree(at)
+    return rows
+
+
+def fill_large(spool: Path, size: int) -> None:
+    """Seal segments of the usual size, about ``size`` bytes stored: records that hardly shrink."""
+    # Of base64 three quarters are left; a group is a frame.
+    lines = [b'{"id":"%d","x":"%b"}' % (n, b64encode(os.urandom(48_000))) for n in range(512)]
+    groups = [lines[at : at + 64] for at in range(0, len(lines), 64)]
+    with writer(spool, STREAM) as target:
+        for at in range(size // (64 * 48_000)):
+            target.submit_lines(groups[at % len(groups)]).wait()
 
 
 class Watch:
@@ -232,4 +265,4 @@ def _missing(work: str, program: str, bound: str) -> Row:
     return Row(work, f"`{program}`, which is not installed", "—", "—", "—", bound, None)
 
 
-__all__ = ["MIB", "crossing", "fill", "pack"]
+__all__ = ["MIB", "crossing", "fill", "large", "pack"]

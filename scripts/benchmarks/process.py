@@ -50,10 +50,20 @@ def _drain(spool: Path, url: str) -> int:
 
 def _cross(folder: Path) -> int:
     """Pack all segments of the spool in ``folder`` into a bundle, and take it into another spool."""
+    _pack(folder)
+    return _take(folder)
+
+
+def _pack(folder: Path) -> int:
     lane = Lane(folder / "spool", NODE, crossing.STREAM)
     with Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as ledger:
         discover(ledger, lane)
-        path = crossing.pack(lane, ledger, folder, (), crossing.Watch(0)).path
+        crossing.pack(lane, ledger, folder, (), crossing.Watch(0))
+    return _status("VmHWM")
+
+
+def _take(folder: Path) -> int:
+    (path,) = folder.glob("*.agb")
     crossing.take(path, folder / "taken")
     return _status("VmHWM")
 
@@ -61,8 +71,8 @@ def _cross(folder: Path) -> int:
 def main() -> None:
     """Do what the arguments say."""
     spool = Path(sys.argv[2])
-    if sys.argv[1] == "cross":
-        peak = _cross(spool)
+    if sys.argv[1] in (crossings := {"cross": _cross, "pack": _pack, "take": _take}):
+        peak = crossings[sys.argv[1]](spool)
     else:
         peak = _write(spool) if sys.argv[1] == "write" else _drain(spool, sys.argv[3])
     sys.stdout.write(f"{peak}\n")
