@@ -61,7 +61,7 @@ class Daemon:
         self._spool = config.spool.path
         self._sources = sources
         # A signal handler that meets the lock of an event in its own thread would wait for ever.
-        self._told: SimpleQueue[Literal["stop", "look"]] = SimpleQueue()
+        self._told: SimpleQueue[Literal["stop", "reload"]] = SimpleQueue()
         self._certificate: CertificateWatch | None = None
         self._reloading: Reloading | None = None
         self._said_failed = ""
@@ -103,11 +103,8 @@ class Daemon:
 
         Callable from a signal handler.
         """
-        if self._reloading is not None:
-            self._reloading.ask()
-        if self._certificate is not None:
-            self._certificate.ask()
-        self._told.put("look")
+        # Told to :meth:`serve` alone: it may have begun to answer, and have nothing to reload yet.
+        self._told.put("reload")
 
     def drain(self, pace: Pace | None = None) -> Stuck | None:
         """Seal what is open, send what is pending; None, or why something is left.
@@ -210,9 +207,15 @@ class Daemon:
     def _told_to_stop(self) -> bool:
         """Whether somebody said so: when there is news, or after a while."""
         try:
-            return self._told.get(timeout=KEEP_HOUSE_EVERY_S) == "stop"
+            told = self._told.get(timeout=KEEP_HOUSE_EVERY_S)
         except Empty:
             return False
+        if told == "reload":
+            if self._reloading is not None:
+                self._reloading.ask()
+            if self._certificate is not None:
+                self._certificate.ask()
+        return told == "stop"
 
     def _take_up(self, engine: Engine | None) -> None:
         if self._reloading is not None and self._reloading.look():

@@ -141,6 +141,7 @@ class Intake:
         self._via.check(head.all(VIA))
         rules = self._rules
         check_content(head, otlp=False)
+        rules.gate.check_head(head.all(LICENSE), otlp=False)
         reader = BodyReader(self._budget, head, receive)
         try:
             with reader:

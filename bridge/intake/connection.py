@@ -24,6 +24,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bridge.intake.app import Intake
+from bridge.intake.memory import BODY_MAX
 from bridge.intake.refusals import RefusalError
 from bridge.intake.storing import WHOLE
 
@@ -87,6 +88,8 @@ class Connection(HttpToolsProtocol):
     """Whether the head that was read last offers an upgrade."""
 
     _turned_away = False
+    _passed_over = 0
+    """Bytes of a body that came after its answer."""
     _unseen = b""
     """Bytes that come after requests that wait for their answer; of one read."""
 
@@ -164,7 +167,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._loose = 0
+        self._loose = self._passed_over = 0
         # CONNECT is an upgrade without an offer; it has no body to lose.
         self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self._offered:
@@ -173,6 +176,11 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of a body has come."""
         self._loose = 0
+        if self.cycle.response_complete:
+            # A client that is cut off while it sends may not see why: so it may send the rest.
+            self._passed_over += len(body)
+            if self._passed_over > BODY_MAX:
+                self.transport.close()
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -152,6 +152,16 @@ class Gate:
             self._seen.append(key)
             self.seen = SecretGuard(self._seen)
 
+    def check_head(self, presented: Sequence[str], *, otlp: bool, vouched: bool = False) -> None:
+        """Refuse, as :meth:`check` would, what no body makes right; ``presented`` are of headers.
+
+        Nothing is pinned: what the body holds has a say in that.
+        """
+        if self._configured and not all(_formed(key) and self._accepts(key) for key in presented):
+            raise self._refusal()
+        if otlp and not presented:
+            self.check((), otlp=True, vouched=vouched)
+
     def _refusal(self) -> RefusalError:
         if self._configured:
             return RefusalError(

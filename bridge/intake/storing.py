@@ -66,6 +66,11 @@ class Post:
         presented = [*taken.license_keys, *self.head.all(LICENSE)]
         self.rules.gate.check(presented, otlp=self.row.otlp, vouched=self.vouched)
 
+    def check_head(self) -> None:
+        """The same, as far as it is known before the body has come."""
+        presented = self.head.all(LICENSE)
+        self.rules.gate.check_head(presented, otlp=self.row.otlp, vouched=self.vouched)
+
     @property
     def is_off(self) -> bool:
         """Whether its stream is switched off."""
@@ -117,6 +122,7 @@ class Storing:
         return made.lines, made.unknown
 
     async def _store_any(self, post: Post, receive: Receive) -> tuple[Lines, int]:
+        post.check_head()
         reader = BodyReader(self._budget, post.head, receive)
         try:
             with reader:

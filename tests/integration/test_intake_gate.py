@@ -1,12 +1,15 @@
 """Whose records are taken: license keys in bodies and headers, the pin, data planes."""
 
+import http.client
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 
+from bridge.intake.memory import BODY_MAX, MIB
 from keys.ed25519 import SigningKey
 from spool.streams import STREAMS
 from tests.support.commands import bridge
@@ -180,3 +183,60 @@ def test_a_configured_data_plane_is_taken_by_its_credential_which_is_never_store
         held = transactions(license=LICENSE).replace(b'"a"', b'"%b"' % DATA_PLANE.encode())
         assert intake.send(INGEST, held)[0] == 400
         assert len(intake.stored("logs")) == 1
+
+
+def _begun(intake: RunningIntake, path: str, *headers: str) -> socket.socket:
+    """A connection on which a request's head was sent."""
+    connection = socket.create_connection(("127.0.0.1", intake.port), timeout=20)
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    return connection
+
+
+def _answered(connection: socket.socket) -> tuple[int, bytes]:
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer.status, answer.read()
+
+
+@pytest.mark.parametrize("path", [INGEST, SUBMIT, LOGS, "/v1/beacon/verify"])
+def test_a_wrong_key_in_a_header_is_refused_before_the_body_comes(
+    intake: RunningIntake, path: str
+) -> None:
+    body = transactions(license=LICENSE)
+    with _begun(intake, path, f"{HEADER}: {WRONG}", f"Content-Length: {len(body)}") as connection:
+        status, said = _answered(connection)
+        assert (status, error_of(said)) == (403, "license.wrong")
+        # The rest of it may come all the same, and the next request after it.
+        connection.sendall(body)
+        head = f"POST {INGEST} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        assert _answered(connection)[0] == 200
+    assert intake.counts.refused == {"license.wrong": 1}
+
+
+def test_otlp_that_needs_a_key_and_has_none_is_refused_before_the_body_comes(
+    tmp_path: Path,
+) -> None:
+    required = "intake: {listen: 127.0.0.1:0, require_license: true}\n"
+    with (
+        intake_with(tmp_path, KEYED + required) as intake,
+        _begun(intake, LOGS, "Content-Length: 9") as connection,
+    ):
+        status, said = _answered(connection)
+    assert (status, error_of(said)) == (403, "license.missing")
+
+
+def test_a_body_without_an_end_after_its_answer_is_cut_off(intake: RunningIntake) -> None:
+    pieces = (b"100000\r\n" + bytes(MIB) + b"\r\n") * (2 * BODY_MAX // MIB)
+    chunked = f"{HEADER}: {WRONG}", "Transfer-Encoding: chunked"
+    with _begun(intake, INGEST, *chunked) as connection:
+        assert _answered(connection)[0] == 403
+        with pytest.raises(ConnectionError):
+            connection.sendall(pieces)
+
+
+def test_a_header_of_a_request_that_was_not_taken_is_not_pinned(tmp_path: Path) -> None:
+    with intake_with(tmp_path) as intake:
+        assert intake.send(INGEST, b"no JSON", {HEADER: WRONG})[0] == 400
+        assert intake.send(INGEST, transactions(license=LICENSE))[0] == 200

@@ -5,14 +5,19 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
-from bridge.config import load
+from bridge.config import Config, load
 from bridge.config.keys import KEYS
-from bridge.daemon.reloading import AT_RUN_TIME, TLS, Change
+from bridge.config.licensekeys import load_license_keys
+from bridge.daemon.reloading import AT_RUN_TIME, TLS, Change, Sources
+from bridge.daemon.run import Daemon
 from bridge.demo.clients import LICENSE
+from keys.ed25519 import SigningKey
 from spool.sender_lock import read_holder
 from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
@@ -129,6 +134,22 @@ def test_a_configuration_that_is_not_valid_is_refused_and_the_old_one_stays(
 
 
 @pytest.mark.enable_socket
+@pytest.mark.parametrize("size", ["1", "1B", "1023KiB", "-1MiB", "1e9GiB"])
+def test_a_spool_of_a_size_that_is_none_is_refused_by_name_and_takes_records_still(
+    running: Node, size: str
+) -> None:
+    text = running.config.read_text()
+    assert "spool: {path: spool}" in text
+    new = text.replace("spool: {path: spool}", f"spool: {{path: spool, max_size: {size}}}")
+    running.config.write_text(new)
+    said = hang_up(running)
+    assert (said["event"], said["error"]) == ("config.refused", "config.value")
+    assert "spool.max_size" in said["message"]
+    assert "a size from 1MiB" in said["message"]
+    assert running.daemon.post(BILLING, transaction(LICENSE)) == 200
+
+
+@pytest.mark.enable_socket
 def test_a_license_key_that_cannot_be_read_is_refused_and_the_old_one_stays(running: Node) -> None:
     (running.folder / "license_key").unlink()
     assert hang_up(running)["error"] == "license.file"
@@ -160,3 +181,28 @@ def test_the_page_of_operations_lists_what_changes_at_once() -> None:
     for key in AT_RUN_TIME | TLS:
         assert key in KEYS
         assert f"`{key}`" in section, key
+
+
+@pytest.mark.enable_socket
+def test_a_reload_that_was_asked_for_while_the_bridge_begins_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    listen = "intake: {listen: 127.0.0.1:0}\nadmin: {listen: 127.0.0.1:0}\n"
+    path.write_text(f"node: n\negress: {{mode: offline}}\n{listen}")
+    (tmp_path / "spool").mkdir()
+    config, read = load(path, {}), []
+
+    def read_again() -> Config:
+        read.append(path)
+        daemon.stop()
+        return load(path, {})
+
+    sources = Sources(read_again, lambda config: load_license_keys(config, {}))
+    with closing(
+        Daemon(config, SigningKey.generate(), load_license_keys(config, {}), sources)
+    ) as daemon:
+        daemon.reload()
+        late = Timer(30, daemon.stop)
+        late.start()
+        daemon.serve()
+        late.cancel()
+    assert read == [path]
