@@ -176,6 +176,28 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(home: Node, chang
     assert _backfill(home, data)["taken"] == 1
 
 
+def test_mixed_line_ends_are_no_matter(home: Node) -> None:
+    header, one, two, three = traces(trace(1), trace(2), trace(3)).splitlines()
+    data = header + b"\r\n" + one + b"\n" + two + b"\r\n" + three
+    assert _backfill(home, data)["taken"] == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["=cmd|' /C calc'!A0", "@SUM(1+1)", "-2+3", "a\tb", "a\0b", "x" * 100_000]
+)
+def test_what_a_cell_says_is_kept_as_it_is(home: Node, text: str) -> None:
+    rows = [[*trace(1), text]]
+    assert _backfill(home, written([*TRACES, "note"], rows))["taken"] == 1
+    assert [each["note"] for each in _held(home)] == [text]
+
+
+def test_a_row_that_no_record_can_hold_is_refused_and_nothing_is_taken(home: Node) -> None:
+    data = traces(trace(1), trace(2)).replace(b"tenant-1", b"x" * (9 * 1024 * 1024), 1)
+    told = _backfill(home, data, code=1)
+    assert told["error"]["id"] == "backfill.csv"  # type: ignore[index]
+    assert not list(home.spool.rglob("*.zst"))
+
+
 def test_a_cell_with_quotes_and_line_breaks_is_kept(home: Node) -> None:
     row = trace(1)
     row[TRACES.index("customer_id")] = 'a "b"\nc\0'
