@@ -121,11 +121,12 @@ class Transferring(Retaining):
     def end_bundle(
         self,
         serial: int,
+        path: str,
         size: int,
         sha256: str,
         parts: Sequence[tuple[Lane, Range, Totals, Totals]],
     ) -> None:
-        """The bundle is on its medium: what of it is pending becomes exported.
+        """The bundle is on its medium at ``path``: what of it is pending becomes exported.
 
         ``parts`` are stretches with the chain's totals before and after them, each of which was
         wholly pending or exported; what was answered meanwhile stays what it is.
@@ -139,8 +140,8 @@ class Transferring(Retaining):
                     stretch = Stretch(numbers.first, numbers.last, before, after)
                     move(tx, row, stretch, (State.PENDING, State.EXPORTED), By.EXPORT)
             tx.execute(
-                "UPDATE bundle SET written = 1, size = ?, sha256 = ? WHERE serial = ?",
-                (size, sha256, serial),
+                "UPDATE bundle SET written = 1, path = ?, size = ?, sha256 = ? WHERE serial = ?",
+                (path, size, sha256, serial),
             )
 
     def drop_bundle(self, serial: int) -> None:

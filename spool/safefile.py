@@ -12,11 +12,13 @@ from pathlib import Path
 from keys.errors import VerificationError, shown
 
 
-def _refused(path: Path, what: str) -> VerificationError:
+def _refused(path: Path, what: str, *, own: bool) -> VerificationError:
     return VerificationError(
         "file.kind",
         f"{shown(str(path))} is {what}; it was not read.",
-        "Find out who put it there, and remove it.",
+        "Find out who put it there, and remove it."
+        if own
+        else "Name a regular file itself: no folder, no link.",
     )
 
 
@@ -30,7 +32,9 @@ def open_regular(path: Path, *, own: bool) -> int:
     # Looked at before it is opened: opening a device can have effects of its own.
     kind = os.lstat(path).st_mode
     if not stat.S_ISREG(kind):
-        raise _refused(path, "a symbolic link" if stat.S_ISLNK(kind) else "no regular file")
+        raise _refused(
+            path, "a symbolic link" if stat.S_ISLNK(kind) else "no regular file", own=own
+        )
     fd = os.open(path, flags)
     status = os.fstat(fd)
     problem = None
@@ -42,7 +46,7 @@ def open_regular(path: Path, *, own: bool) -> int:
         problem = "a file with a second name (hard link)"
     if problem is not None:
         os.close(fd)
-        raise _refused(path, problem)
+        raise _refused(path, problem, own=own)
     return fd
 
 

@@ -21,7 +21,7 @@ from bridge.cli.sentrequest import (
 )
 from bridge.cli.session import Session, json_option
 from bridge.operate.trail import Damaged, Fate, Place, answered, carried, fates, unanswered
-from bridge.terminal import safe_json
+from bridge.terminal import counted, safe_json
 from keys.errors import BridgeError, ConfigError
 from spool.clock import SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
@@ -106,13 +106,16 @@ def _list(session: Session, ledger: Ledger, since: int) -> None:
         return
     counts: Counter[str] = Counter()
     for name, rows in parts.items():
-        for _, lines in rows:
-            counts[name] += 1
+        for said, lines in rows:
+            counts[name] += (
+                "status" not in said or said["status"] is not None
+            )  # else it was not sent
             for line in lines:
                 session.say(line)
-    requests = counts["requests"] + counts["unanswered"]
+    requests = counted(counts["requests"] + counts["unanswered"], "request", "requests")
+    bundles = counted(counts["bundles"], "bundle", "bundles")
     beacon = session.config.beacon.url
-    session.note(f"{requests} requests, {counts['bundles']} bundles; the beacon is {beacon}.")
+    session.note(f"{requests}, {bundles}; the beacon is {beacon}.")
     _finish(session, damaged)
 
 

@@ -13,6 +13,7 @@ from bridge.cli.peers import identity_of, trust_of
 from bridge.cli.selecting import wanted_of
 from bridge.cli.session import Session, json_option
 from bridge.cli.told import ledger_of
+from bridge.terminal import counted
 from bridge.transfer.peer import peer_for
 from keys.errors import ConfigError
 from spool.streams import STREAMS
@@ -174,7 +175,8 @@ def _show(session: Session, done: "Sequence[Exported]", *, dry_run: bool) -> Non
         session.say("There is nothing to export.")
     for each in done:
         records = sum(lane.records for lane in each.manifest.lanes)
-        what = f"{records} records in {len(each.manifest.members)} segments"
+        segments = counted(len(each.manifest.members), "segment", "segments")
+        what = f"{counted(records, 'record', 'records')} in {segments}"
         if dry_run or each.medium is None:
             session.say(f"Would be packed for {each.manifest.recipient}: {what}.")
             continue

@@ -5,6 +5,7 @@ from typing import Any
 
 from bridge.cli.session import Session
 from bridge.cli.told import ledger_of
+from bridge.terminal import counted
 from bridge.transfer.peer import Peer
 
 
@@ -72,7 +73,8 @@ def give_back(
         for each in answer["bundles"]:
             session.say(f"{each['path']}: {each['size']} bytes, sha256 {each['sha256']}")
         if waiting:
-            session.say(f"{waiting} segments are still to be sent: this receipt is an early one.")
+            still = counted(waiting, "segment is", "segments are")
+            session.say(f"{still} still to be sent: this receipt is an early one.")
         if token is None:
             session.say("No license token goes with it.")
         elif ends_at is not None and ends_at < back_at:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.cli.keyring import own_keys_of, read_key_file
 from bridge.cli.peers import identity_of, trust_of
 from bridge.cli.session import Session
+from bridge.terminal import counted
 from keys.ed25519 import PublicKey
 from keys.errors import BridgeError, ConfigError, VerificationError
 from keys.rotation import Rotation
@@ -180,7 +181,7 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
             times = f", taken {rfc3339(lane.first_at)} to {rfc3339(lane.last_at)}"
         head.append(
             f"  {lane.node}/{lane.stream} {format_ranges(lane.ranges)} of {lane.head_seq}: "
-            f"{lane.records} records, {lane.raw_size} bytes{times}"
+            f"{counted(lane.records, 'record', 'records')}, {lane.raw_size} bytes{times}"
         )
         if gaps := _gaps(lane.ranges):
             head.append(f"    without {format_ranges(gaps)}, which lie between them")
@@ -236,7 +237,8 @@ def _return(found: "ReturnBundle", judged: Judged) -> None:
         judged.lines.append(f"    {lane.stream}: {spans or 'nothing'}{more}")
         if lane.refused:
             words = ", ".join(sorted({each.code for each in lane.refused}))
-            judged.lines.append(f"      {len(lane.refused)} records refused ({words})")
+            many = counted(len(lane.refused), "record", "records")
+            judged.lines.append(f"      {many} refused ({words})")
             judged.lines += [
                 f"      the beacon's words: {text}"
                 for text in sorted({each.text for each in lane.refused if each.text})

@@ -17,6 +17,7 @@ from bridge.cli.replayfrom import STATES, take_in
 from bridge.cli.selecting import pace_of, wanted_of
 from bridge.cli.session import Session, json_option
 from bridge.cli.told import ledger_of
+from bridge.terminal import counted
 from spool.errors import RecordError, SpoolError
 from spool.streams import STREAMS
 
@@ -144,8 +145,8 @@ def _confirm(session: Session, choices: "Sequence[Choice]", *, yes: bool) -> Non
         return
     nameless = sum(count for stream, count in twice.items() if stream != "transactions")
     session.note(
-        f"The beacon will see {twice.total()} records twice; {nameless} of them have no id by which "
-        "it could know them."
+        f"The beacon will see {counted(twice.total(), 'record', 'records')} twice; "
+        f"{nameless} of them without an id by which it could tell."
     )
     if not yes:
         raise RecordError(

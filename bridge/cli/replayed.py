@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli.session import Session
+from bridge.terminal import counted
 
 if TYPE_CHECKING:
     from bridge.egress.selection import Choice
@@ -60,18 +61,26 @@ def answer(
     def say() -> None:
         if outcome is not None:
             come = "would come in" if dry_run else "came in"
-            session.say(f"{outcome.new} segments {come}, {outcome.duplicate} were here already.")
+            new = counted(outcome.new, "segment", "segments")
+            here = counted(outcome.duplicate, "was", "were")
+            session.say(f"{new} {come}, {here} here already.")
             for each in outcome.refused:
                 session.say(f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]")
         if choices:
             what = "would be sent again" if dry_run else "chosen"
-            session.say(f"{records} records of {segments} segments {what}.")
+            many = counted(records, "record", "records")
+            session.say(f"{many} of {counted(segments, 'segment', 'segments')} {what}.")
         for choice in choices:
             if choice.not_held:
                 name = f"{choice.lane.node}/{choice.lane.stream}"
-                session.say(f"{choice.not_held} segments of {name} are not held any more.")
+                session.say(
+                    f"Of {name} {counted(choice.not_held, 'segment is', 'segments are')} "
+                    "not held any more."
+                )
         pending = [found["records"].get("pending", 0) for found in (before, after)]
-        session.say(f"Pending: {pending[0]} records before, {pending[1]} now.")
+        session.say(
+            f"Pending: {counted(pending[0], 'record', 'records')} before, {pending[1]} now."
+        )
 
     session.result(said, say)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from bridge.terminal import counted
 from keys.errors import VerificationError
 from spool.clock import rfc3339
 from spool.lane import Lane
@@ -96,7 +97,8 @@ def _which(bounds: Bounds) -> str:
 def row_line(row: AuditRow) -> str:
     """An answered request for people."""
     answer = row.answer
-    what = f"{row.node}/{row.stream} {_which(row.bounds)}, {answer.sent.records} records"
+    records = counted(answer.sent.records, "record", "records")
+    what = f"{row.node}/{row.stream} {_which(row.bounds)}, {records}"
     if answer.status is None:
         return f"{rfc3339(answer.at)}  not sent: {what}; this route does not carry it"
     doubt = ", in doubt" if row.in_doubt else ""
@@ -108,7 +110,8 @@ def attempt_line(lane: Lane, batch: Batch) -> str:
     """A request without an answer for people."""
     at = "" if batch.attempted_at is None else f"{rfc3339(batch.attempted_at)}  "
     what = f"{lane.node}/{lane.stream} {_which(batch.bounds)}"
-    return f"{at}{NO_ANSWER}: {what}, {batch.attempts} attempts; the beacon may have it"
+    attempts = counted(batch.attempts, "attempt", "attempts")
+    return f"{at}{NO_ANSWER}: {what}, {attempts}; the beacon may have it"
 
 
 def digest_lines(digests: list[Mapping[str, Any]]) -> list[str]:

@@ -94,7 +94,8 @@ def _show(session: Session, item: Item) -> None:
     elif item.said is not None:
         said = item.said
         session.say(
-            f"ok {name}: {said.node}/{said.stream} {said.seq}, {said.records} records{note}"
+            f"ok {name}: {said.node}/{said.stream} {said.seq}, "
+            f"{counted(said.records, 'record', 'records')}{note}"
         )
     else:
         session.say(f"{item.kind} {name}: {item.note or 'agrees with the last segment'}")

@@ -107,7 +107,12 @@ class Outbox:
                     yield said.first_at
 
     def _in(self, folder: Path) -> list[Written]:
-        return [each for each in self._ledger.bundles() if Path(each.path) == folder]
+        return [
+            each
+            for each in self._ledger.bundles()
+            # Ledgers of before have the folder as the path.
+            if folder in (Path(each.path), Path(each.path).parent)
+        ]
 
     def _pack(self, folder: Path) -> None:
         config = self._config

@@ -10,6 +10,7 @@ from bridge.config.licensekeys import LicenseKeys
 from bridge.daemon.roomwatch import room_watch_for
 from bridge.daemon.tokens import keeper_for
 from bridge.license.judgement import Licensed
+from bridge.terminal import counted
 from bridge.transfer.agefile import Secret
 from bridge.transfer.applying import Applied, apply
 from bridge.transfer.bundle import Bundle, ReturnBundle, opened
@@ -100,8 +101,9 @@ class Received:
 
     def _taken(self, found: Outcome, path: Path) -> Iterator[str]:
         yield (
-            f"{path}: from {self.sender}, {found.new} segments are new, {found.duplicate} were "
-            f"here already, {len(found.refused)} are refused."
+            f"{path}: from {self.sender}, {counted(found.new, 'segment is', 'segments are')} new, "
+            f"{counted(found.duplicate, 'was', 'were')} here already, "
+            f"{counted(len(found.refused), 'is', 'are')} refused."
         )
         for problem in found.problems:
             yield f"  {problem.message} [{problem.id}]"
@@ -119,12 +121,14 @@ class Received:
             yield f"{path}: by relay {self.sender} (key {self.key.id[:16]})."
             yield "  It is no newer than one that was applied already: no record's state was changed."
             return
+        delivered = counted(told.delivered, "record is", "records are")
         yield (
-            f"{path}: by relay {self.sender} (key {self.key.id[:16]}), {told.delivered} records "
-            f"are delivered, {told.quarantined} refused, {told.pending} on their way."
+            f"{path}: by relay {self.sender} (key {self.key.id[:16]}), {delivered} delivered, "
+            f"{told.quarantined} refused, {told.pending} on their way."
         )
         if told.missing:
-            yield f"  {told.missing} segments are missing there; pack them again:"
+            missing = counted(told.missing, "segment is", "segments are")
+            yield f"  {missing} missing there; to pack again:"
             yield f"    bridge export --resend {path} --to DIR"
         for stream, seq in told.forks:
             yield (

@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography import x509
 
 from bridge.operate.checks import NotLookedAtError
+from bridge.terminal import counted
 from keys.ed25519 import PublicKey
 from keys.errors import ConfigError, VerificationError, shown
 from spool.clock import rfc3339
@@ -50,7 +51,7 @@ def check_private(paths: Iterable[Path]) -> str:
                 f"Run: chmod 600 {path.name}, where it lies.",
             )
         count += 1
-    return f"{count} key files, closed to others"
+    return f"{counted(count, 'key file', 'key files')}, closed to others"
 
 
 def check_not_writable(path: Path) -> None:

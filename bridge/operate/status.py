@@ -19,6 +19,7 @@ from bridge.operate.licensed import NO_TOKEN, TokenSaid
 from bridge.operate.problem import Problem
 from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
+from bridge.terminal import counted
 from spool.clock import parse_rfc3339, rfc3339
 from spool.discovery import discover
 from spool.egressfile import EgressState, read_egress_state
@@ -212,26 +213,29 @@ def _problems(
         if lost and lane.lane.imported.exists():
             yield Problem(
                 "spool.lost",
-                f"{lost} segments of {name} were damaged here; the next receipt asks for them.",
+                f"Of {name} {counted(lost, 'segment was', 'segments were')} damaged here; "
+                "the next receipt asks for what is missing.",
                 f"Run bridge export --for {lane.lane.node} --to DIR; look at the disk's health.",
             )
         elif lost:
             yield Problem(
                 "spool.lost",
-                f"{lost} segments of {name} are lost; loss records say which.",
+                f"Of {name} {counted(lost, 'segment is', 'segments are')} lost; "
+                "loss records say which.",
                 f"Look at quarantine/ and at bridge inspect of the loss records of {name}.",
             )
         if lane.counts is not None and lane.counts.exceptions:
             yield Problem(
                 "record.refused",
-                f"The beacon refused {lane.counts.exceptions} records of {name}.",
+                f"The beacon refused {counted(lane.counts.exceptions, 'record', 'records')} of {name}.",
                 "See bridge audit; then run bridge replay --state quarantined, or that with --discard.",
             )
         if lane.counts is not None and lane.counts.partial:
             yield Problem(
                 "record.partial",
-                f"The beacon counted {lane.counts.partial} records of {name} less than it was sent.",
-                "Compare with the vendor; nothing was sent again.",
+                f"Of {name} the beacon counted {counted(lane.counts.partial, 'record', 'records')} "
+                "less than it was sent.",
+                "After a replay of what was delivered this is right; else compare with the vendor.",
             )
         if not licensed(lane.lane) and lane.segments(State.PENDING):
             yield Problem(

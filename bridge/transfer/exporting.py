@@ -157,7 +157,8 @@ class Exporter:
         except BaseException:
             self._ledger.drop_bundle(serial)
             raise
-        self._ledger.end_bundle(serial, medium.size, medium.sha256, list(_stretches(part)))
+        parts = list(_stretches(part))
+        self._ledger.end_bundle(serial, str(path), medium.size, medium.sha256, parts)
         return Exported(path, told, medium, bool(order.age))
 
     def _sources(self, told: Manifest, part: Sequence[Chosen]) -> Iterator[Source]:

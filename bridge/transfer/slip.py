@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from bridge.terminal import counted
 from bridge.transfer.manifest import Manifest
 from bridge.transfer.writing import Medium, take_away
 from spool.clock import rfc3339
@@ -76,7 +77,7 @@ from      {told.sender}
 to        {told.recipient}
 serial    {told.serial}
 made      {rfc3339(told.made_at)}
-holds     {records} records in {len(told.members)} segments
+holds     {counted(records, "record", "records")} in {counted(len(told.members), "segment", "segments")}
 note      {told.note or "-"}
 
 AT THE OTHER SIDE

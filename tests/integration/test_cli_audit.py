@@ -85,6 +85,16 @@ def test_everything_that_left_is_listed_with_its_digests_and_the_answer(node: No
     assert rows[0]["segments"][0]["digest"] in text
 
 
+def test_one_is_no_plural_and_a_heartbeat_that_was_not_sent_is_no_request(node: Node) -> None:
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 0
+    told = node.bridge("audit")
+    assert ", 1 record to http://" in told.stdout
+    assert "  not sent: n/langgraph 1, 0 records" in told.stdout
+    assert "\n1 request, 0 bundles; the beacon is " in "\n" + told.stderr
+    assert " 1 record\n" in node.bridge("verify", str(node.spool)).stdout
+
+
 def test_since_leaves_out_what_is_older(node: Node) -> None:
     append(node, "a")
     assert node.bridge("run", "--once").returncode == 0
@@ -243,7 +253,7 @@ def test_what_left_in_a_bundle_is_listed_and_answered_for(node: Node, tmp_path: 
     assert said["requests"] == said["unanswered"] == []
     (row,) = said["bundles"]
     assert row["sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
-    assert (row["recipient"], row["path"]) == ("far", str(bundle.parent))
+    assert (row["recipient"], row["path"]) == ("far", str(bundle))
     path = segment_with(node, b"a")
     with Segment.open(path) as segment:
         wanted = {"node": "n", "stream": "transactions", "seq": 1, "digest": segment.digest}

@@ -48,6 +48,12 @@ def test_a_bad_file_ends_with_four_and_its_error(row: dict[str, str]) -> None:
     assert (told.code, f"[{row['error']}]" in told.err) == (4, True)
 
 
+def test_who_names_a_folder_is_told_to_name_a_file_and_not_to_remove_it(tmp_path: Path) -> None:
+    told = bridge("inspect", tmp_path, "--key", SIGNER)
+    assert (told.code, "[file.kind]" in told.err) == (4, True)
+    assert "Name a regular file itself: no folder, no link." in told.err
+
+
 def test_for_people_it_says_who_what_how_many_and_whether_it_is_valid() -> None:
     text = bridge("inspect", FIRST, "--key", SIGNER).out.decode()
     for word in ("prod-1/transactions 1", "valid      yes", "verified", "records    2", "by  age"):
