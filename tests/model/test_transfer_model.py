@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -441,6 +442,7 @@ def _die_after(lines: int, machine: Machine, work: Callable[[], object]) -> None
         os._exit(1)
 
 
+@pytest.mark.timeout(600)  # its processes are traced line by line: minutes on a busy machine
 def test_whatever_happens_on_the_way_nothing_is_lost_in_silence_or_counted_twice() -> None:
     DONE.clear()
     for round_ in range(ROUNDS_MAX):

@@ -498,12 +498,12 @@ def test_a_writers_memory_does_not_grow_with_what_it_writes(tmp_path: Path) -> N
         writer.append(made)
         tracemalloc.start()
         try:
-            for _ in range(24):
+            for _ in range(60):
                 writer.append(made)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert peak < 12 * MIB
+    assert peak < 24 * MIB  # of 60: a file in use, and one that is being sealed
 
 
 def test_a_spool_that_cannot_be_written_is_an_error_for_people(tmp_path: Path) -> None:
