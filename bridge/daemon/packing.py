@@ -9,6 +9,7 @@ from bridge.config.model import ONE_WAY, Config
 from bridge.egress.mending import Mender
 from bridge.egress.selection import Wanted, choose
 from bridge.intake.switches import switched_off
+from bridge.transfer.applying import not_delivered
 from bridge.transfer.exporting import (
     MANIFEST_ROOM,
     Chosen,
@@ -93,17 +94,17 @@ class Packer:
         return sorted(set(STREAMS) - switched_off(self._config))
 
     def these(self, numbers: Mapping[str, Sequence[Range]]) -> list[Chosen]:
-        """The segments with these numbers, by stream; those that are not held any more are left out.
+        """The segments with these numbers, by stream, as far as they are held and not delivered.
 
         Raises as :meth:`waiting` does.
         """
         spool, node = self._config.spool.path, self._config.node
-        streams = [name for name in self._streams() if name in numbers]
+        lanes = [Lane(spool, node, name) for name in self._streams() if name in numbers]
         try:
             return [
                 each
-                for stream in streams
-                for each in chosen(Lane(spool, node, stream), numbers[stream])
+                for lane in lanes
+                for each in chosen(lane, not_delivered(self._ledger, lane, numbers[lane.stream]))
             ]
         except OSError as error:
             raise explained(error, "read the segments") from error

@@ -16,7 +16,7 @@ from spool.discovery import said_by, totals_before
 from spool.head import Head, read_head
 from spool.lane import Lane
 from spool.ledger import Ledger, RecordException, State
-from spool.ranges import Range
+from spool.ranges import Range, without
 from spool.segment import Segment
 
 _WORD = "receipt"
@@ -66,11 +66,21 @@ def apply(
     heard = [_heard(Lane(spool, node, told.stream), told) for told in receipt.lanes]
     for each in heard:
         _apply_lane(ledger, each, applied, at=clock.wall_ms(), dry_run=dry_run)
-        missing += [(each.lane, numbers) for numbers in each.told.missing]
-        applied.missing += sum(map(len, each.told.missing))
+        wanted = not_delivered(ledger, each.lane, each.told.missing)
+        missing += [(each.lane, numbers) for numbers in wanted]
+        applied.missing += sum(map(len, wanted))
     if not dry_run:
         ledger.note_receipt(receipt.relay, receipt.serial, receipt.made_at, missing)
     return applied
+
+
+def not_delivered(ledger: Ledger, lane: Lane, missing: Sequence[Range]) -> list[Range]:
+    """Of the numbers that a relay never got, those that the beacon has not got another way.
+
+    What went out by HTTP is missing at the relay, and to pack it would have it counted twice.
+    """
+    there = [Range(s.first, s.last) for s in ledger.spans(lane, State.DELIVERED)]
+    return without(missing, there)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from producer import LICENSE, PATHS
 
-START_S = 30.0
+START_S = 120.0
 _PRODUCER = Path(__file__).with_name("producer.py")
 _BRIDGE = (sys.executable, "-m", "bridge.cli.main")
 

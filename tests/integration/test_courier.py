@@ -159,6 +159,28 @@ def test_again_and_resend_pack_what_is_not_confirmed(
     assert item["segments"] == {"new": 1, "duplicate": 1, "refused": 0}
 
 
+def test_what_went_out_by_http_is_not_packed_for_a_relay_that_never_got_it(
+    paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, relay = paired
+    config, offline = inside.config, inside.config.read_text()
+    config.write_text(offline.replace("egress: {mode: offline}\n", ""))
+    append(inside, "a")
+    assert inside.bridge("run", "--once").returncode == 0
+    config.write_text(offline)
+    append(inside, "b")
+    (second,) = told(inside, "export", "--to", stick)["bundles"]
+    (item,) = told(relay, "import", second["path"], code=3)["items"]
+    assert item["gaps"] == [{"node": "inside", "stream": "transactions", "ranges": "1"}]
+    (back,) = told(relay, "export", "--for", "inside", "--to", stick)["bundles"]
+    (item,) = told(inside, "import", back["path"])["items"]
+    assert item["receipts"]["missing"] == 0
+    assert told(inside, "export", "--to", stick, "--resend", back["path"])["bundles"] == []
+    assert "transfer.missing" not in inside.bridge("status", "--json").stdout
+    assert relay.bridge("run", "--once").returncode == 0
+    assert beacon.received()["transactions"] == {"requests": 2, "records": 2, "distinct": 2}
+
+
 def test_what_is_exported_is_not_sent_when_egress_returns_unless_replayed(
     paired: tuple[Node, Node], stick: Path, beacon: RunningBeacon
 ) -> None:
