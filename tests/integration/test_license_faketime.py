@@ -88,9 +88,11 @@ def test_a_month_without_egress_and_five_restarts_in_it_end_at_the_end_to_the_se
             (end, 503),
             (end + GRACE, 503),
         ):
+            before = (node.spool / "license" / "anchors").read_bytes()
             with clock_at(at_s, library):
                 node.daemon.start()
                 answer = ask(node)
+                _wait_for_a_note(node, before)
                 node.daemon.stop()
             assert answer.status_code == code
             if code == 200:

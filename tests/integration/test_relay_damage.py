@@ -51,7 +51,7 @@ def test_what_a_relay_lost_is_stepped_over_asked_for_and_sent_when_it_comes_agai
     ended = relay.bridge("run", "--once")
     assert ended.returncode == 0, ended.stderr
     assert records(relay) == {"delivered": 2, "lost": 1}
-    assert "the next receipt asks for them" in _problems(relay)["spool.lost"]
+    assert "the next receipt asks for what is missing" in _problems(relay)["spool.lost"]
     kept = list((relay.spool / "quarantine").rglob("*.ndjson.zst"))
     assert len(kept) == (damage == "bit")
     assert not (relay.spool / "inside/transactions/head").exists()  # nothing was sealed here

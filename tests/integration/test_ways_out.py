@@ -32,6 +32,12 @@ def delivered(node: Node) -> int:
     return sum(lane["records"]["delivered"] for lane in said["lanes"])
 
 
+def last_error(node: Node) -> str | None:
+    said = json.loads(node.bridge("status", "--json").stdout)
+    found: str | None = said["egress"]["last_error"]
+    return found
+
+
 def test_through_a_proxy_and_by_a_private_authority_records_arrive_and_407_heals_by_itself(
     tmp_path: Path,
 ) -> None:
@@ -50,8 +56,7 @@ def test_through_a_proxy_and_by_a_private_authority_records_arrive_and_407_heals
             node.bridge("append", "transactions", stdin=ONE["transactions"] % 1 + b"\n")
             node.daemon.start()
             wait_until(lambda: len(proxy.asked) >= 2)
-            said = json.loads(node.bridge("status", "--json").stdout)
-            assert said["egress"]["last_error"] == "status 407"
+            wait_until(lambda: last_error(node) == "status 407")
             assert beacon.requests == []
             proxy.refuses = None
             wait_until(lambda: delivered(node) == 1, 90, every_s=1)
