@@ -17,6 +17,7 @@ from keys.errors import VerificationError
 from spool import locks
 from spool.clock import WALL_MS_MAX, Clock
 from spool.durable import Disk
+from spool.filled import Filled
 from spool.openfile import begin_file, begun_at, open_files, temporary_of
 from spool.quarantine import copy_aside, set_aside
 from spool.rewriting import (
@@ -29,7 +30,7 @@ from spool.rewriting import (
     write_full_frames,
 )
 from spool.safefile import open_regular
-from spool.sealing import Filled, Sealer
+from spool.sealing import Sealer
 from spool.statement import Lost, Statement
 
 

@@ -7,43 +7,20 @@ counts for nothing; from the head on it counts for ever.
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from keys.ed25519 import SigningKey
 from spool.chain import Chain, chain_lock
 from spool.clock import Clock
 from spool.durable import Disk, make_folders
+from spool.filled import Filled
 from spool.head import Head, folder_mark
 from spool.lane import Lane
 from spool.openfile import begin_file
-from spool.rewriting import SMALL_FRAME, checked, examine, reader, rewrite
 from spool.segment import make_seal
 from spool.statement import NO_CHAIN, NO_DIGEST, Lost, Statement
-from spool.totals import NOTHING, Totals
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """An open file that is complete: ``size`` bytes of whole good frames, all of it durable.
-
-    After them there may be zeros, laid ahead. ``fd`` holds its lock and can write. Times are when
-    records were accepted, ms since 1970.
-    """
-
-    path: Path
-    fd: int
-    size: int
-    totals: Totals
-    frames: int
-    sha256: str
-    first_at: int
-    last_at: int
-
-    @property
-    def small_frames(self) -> bool:
-        """Whether writing full frames would save a good part of the file."""
-        return self.frames > 1 and self.totals.raw_size < SMALL_FRAME * self.frames
+from spool.totals import NOTHING
 
 
 class Sealer:
@@ -64,7 +41,7 @@ class Sealer:
         fd = filled.fd
         try:
             if filled.small_frames:
-                filled = self._rewritten(filled)
+                filled = filled.rewritten(self._disk)
                 self._disk.close(fd)
                 fd = filled.fd
             said = Statement(
@@ -120,22 +97,6 @@ class Sealer:
         if head is None and not known and next(self.lane.sealed_numbers(), None) is None:
             return None
         return self.heartbeat()
-
-    def _rewritten(self, filled: Filled) -> Filled:
-        source = os.open(filled.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            read = reader(source)
-            found = checked(examine(read, filled.size), filled.totals)
-            fd, written = rewrite(self._disk, filled.path, read, found)
-        finally:
-            os.close(source)
-        return replace(
-            filled,
-            fd=fd,
-            size=written.size,
-            frames=written.frames,
-            sha256=written.sha256,
-        )
 
     def _seal_bare(self, reason: str, lost: Lost | None, *, forked: bool = False) -> Statement:
         path, fd = begin_file(self._disk, self.lane, self._clock)

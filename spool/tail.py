@@ -1,20 +1,17 @@
 """The file that a writer appends to, and what its seal will say of it."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from spool.clock import Clock
 from spool.durable import NO_ROOM, Disk
+from spool.filled import Filled
 from spool.group import Framed
 from spool.lane import Lane
 from spool.openfile import begin_file
-from spool.rewriting import checked, examine, reader, rewrite
-from spool.sealing import Filled
 from spool.totals import Totals
 
 LAID_MIN, LAID_MAX = 64 * 1024, 1024 * 1024
@@ -131,15 +128,6 @@ class Tail:
         Raises :class:`OSError`; the old file is then still there, and closed.
         """
         try:
-            source = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                read = reader(source)
-                found = checked(examine(read, self.size), self.totals)
-                fd, written = rewrite(self._disk, self.path, read, found)
-            finally:
-                os.close(source)
+            return self.filled().rewritten(self._disk)
         finally:
             self._disk.close(self.fd)
-        return replace(
-            self.filled(), fd=fd, size=written.size, frames=written.frames, sha256=written.sha256
-        )

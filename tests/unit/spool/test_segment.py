@@ -10,8 +10,8 @@ import pytest
 
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
+from spool.filled import Filled
 from spool.frames import FrameDecoder, FrameEncoder
-from spool.sealing import Filled
 from spool.segment import SEAL_MAGIC, SEGMENT_STORED_MAX, Segment, check_link
 from spool.statement import Statement
 from spool.totals import Totals
