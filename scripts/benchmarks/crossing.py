@@ -68,7 +68,7 @@ def fill(spool: Path, segments: int) -> None:
             target.submit_lines(groups[at % DISTINCT]).wait()
 
 
-def large(folder: Path) -> list[Row]:
+def large(folder: Path, _: int) -> list[Row]:
     """What a large bundle takes of memory on either side, each in a process of its own."""
     rows = []
     for name, size in LARGE.items():

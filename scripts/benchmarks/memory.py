@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from rows import Row, below
@@ -19,14 +20,25 @@ FULL = {"10 GB": 10 * 10**9}
 _CHILD = Path(__file__).with_name("process.py")
 
 
-def memory(folder: Path, *, full: bool) -> list[Row]:
+def memory(folder: Path, _: int) -> list[Row]:
     """The writer above its input; the drain of small and large backlogs."""
-    rows = [
-        below("memory, writer above its input", _run("write", str(folder / "w")), WRITER_MAX, "MiB")
+    writer = _run("write", str(folder / "w"))
+    return [
+        below("memory, writer above its input", writer, WRITER_MAX, "MiB"),
+        *_drains(folder, BACKLOGS),
     ]
+
+
+def large(folder: Path, _: int) -> list[Row]:
+    """The drain of backlogs up to a very large one."""
+    return _drains(folder, BACKLOGS | FULL)
+
+
+def _drains(folder: Path, backlogs: Mapping[str, int]) -> list[Row]:
+    rows: list[Row] = []
     found: list[float] = []
     with sink() as url:
-        for name, size in (BACKLOGS | FULL if full else BACKLOGS).items():
+        for name, size in backlogs.items():
             spool = folder / name.replace(" ", "")
             fill(spool, size)
             found.append(backlog_memory(spool, url))

@@ -23,8 +23,8 @@ from spool.ledger import Ledger
 from tests.support.manysegments import make_segments
 
 SEGMENTS = 100_000
-FULL = 1_000_000
-FREE_MIN = {SEGMENTS: 2 * 1024**3, FULL: 10 * 1024**3}
+MANY_SEGMENTS = 1_000_000
+FREE_MIN = {SEGMENTS: 2 * 1024**3, MANY_SEGMENTS: 10 * 1024**3}
 """Bytes that must be free: each segment takes a block of the disk."""
 IDLE_S = 20.0
 """Seconds that an idle daemon is watched."""
@@ -38,9 +38,8 @@ NODE = "bench"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def opening(folder: Path, rounds: int, *, full: bool) -> list[Row]:
+def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
     """A ledger that knows the spool, and one that was lost; a daemon's start, its idle hours."""
-    segments = FULL if full else SEGMENTS
     if shutil.disk_usage(folder).free < FREE_MIN[segments]:
         sys.stderr.write(f"bench: opening: left out, it needs {FREE_MIN[segments]:,} free bytes\n")
         return []
@@ -71,7 +70,7 @@ def opening(folder: Path, rounds: int, *, full: bool) -> list[Row]:
         at_most(f"{work} whose ledger was lost", rival, found[1], found[3], "ms", bound=4),
         # Below a million it is Python's own start that is measured.
         at_most(start, rival, found[2], found[3], "ms", bound=4)
-        if full
+        if segments == MANY_SEGMENTS
         else beside(start, rival, found[2], found[3], "ms"),
         below(f"memory, daemon on {segments:,} segments", peak, MEMORY_MAX, "MiB"),
         below("idle daemon, of a core", busy, IDLE_MAX, "%"),

@@ -12,8 +12,6 @@ import zstandard
 from rows import Row
 
 HEADS = ("work", "against", "ours", "theirs", "ratio (lowest to highest)", "bound", "met")
-BEGIN = "<!-- table: written by scripts/bench --write -->\n"
-END = "<!-- end of table -->\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -33,7 +31,7 @@ def as_text(rows: Sequence[Row]) -> str:
     return "".join(said)
 
 
-def as_markdown(rows: Sequence[Row], rounds: int, plots: Sequence[str]) -> str:
+def as_markdown(rows: Sequence[Row], rounds: int, plots: Sequence[str] = ()) -> str:
     """The table and the plots, with what they were measured on."""
     lines = [HEADS, ("---",) * len(HEADS), *map(_cells, rows)]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
@@ -51,9 +49,13 @@ def _machine() -> str:
     )
 
 
-def write(page: Path, rows: Sequence[Row], rounds: int, plots: Sequence[str]) -> None:
-    """Put the table and the plots between the page's two marks."""
+def write(page: Path, name: str, table: str) -> None:
+    """Put the table between the page's two marks of that name."""
     text = page.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{as_markdown(rows, rounds, plots)}\n{END}{after}")
+    begin, end = (f"<!-- {mark} of table: {name} -->\n" for mark in ("begin", "end"))
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        message = f"{page} lacks the marks of the table {name}"
+        raise SystemExit(message)
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
