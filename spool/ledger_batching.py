@@ -38,13 +38,19 @@ class Batching:
             row = lane_id(tx, lane)
             return [] if row is None else ledger_batches.open_batches(tx, row)
 
-    def open_batch(self, lane: Lane, bounds: Bounds, key: str) -> Batch:
+    def open_batch(
+        self, lane: Lane, bounds: Bounds, key: str, attempt_at: int | None = None
+    ) -> Batch:
         """Make a batch of pending lines that are in no other, durable before its first attempt.
 
+        With ``attempt_at`` (ms) that begins here, as by :meth:`attempt`, in the same transaction.
         Raises :class:`LedgerError` ``ledger.bounds``, ``ledger.state``, ``ledger.batch_overlap``.
         """
         with self._database.write() as tx:
-            return ledger_batches.add(tx, need_lane(tx, lane), bounds, key)
+            batch = ledger_batches.add(tx, need_lane(tx, lane), bounds, key)
+            if attempt_at is None:
+                return batch
+            return ledger_batches.begin_attempt(tx, batch.id, attempt_at)
 
     def attempt(self, batch: int, at: int) -> Batch:
         """Count an attempt at ``at`` (ms), before its first byte is sent.

@@ -6,6 +6,8 @@ on at one time stays in the processor's cache.
 """
 
 from collections.abc import Iterator
+from io import BytesIO
+from operator import itemgetter
 
 
 class Body:
@@ -30,28 +32,30 @@ class Body:
 
 
 def joined(
-    chunks: list[bytes], *, opening: bytes, closing: bytes, head: bytes, tail: bytes, piece: int
+    chunks: list[bytes], *, opening: bytes, closing: bytes, head: int, tail: int, piece: int
 ) -> Iterator[bytes]:
     """``opening``, the lines of ``chunks`` joined by commas, ``closing``; ``chunks`` is used up.
 
-    Each chunk holds whole lines with their line ends. ``head`` and ``tail`` are what every line
-    begins and ends with and what is left out of each; they stand nowhere else beside a line end, so
-    one replacement joins the lines. Pieces have about ``piece`` bytes.
+    Each chunk holds whole lines with their line ends; of each line the first ``head`` bytes and the
+    last ``tail`` before its end are left out. Pieces have about ``piece`` bytes.
     """
-    seam = tail + b"\n" + head
-    before = opening
+    # To look for what stands between two lines takes three times as long.
+    inner = itemgetter(slice(head, -1 - tail))
     chunks.reverse()
     while chunks:
         chunk = chunks.pop()
         begin = 0
         while begin < len(chunk):
             end = _end(chunk, begin, piece)
-            lines = memoryview(chunk[begin:end].replace(seam, b","))
-            last = end == len(chunk) and not chunks
-            inner = lines[len(head) : len(lines) - 1 - len(tail)]
-            yield b"".join((before, inner, closing if last else b""))
-            before = b","
+            lines = list(map(inner, BytesIO(chunk[begin:end])))
             begin = end
+            lines[0] = opening + lines[0]
+            opening = b""
+            if begin == len(chunk) and not chunks:
+                lines[-1] += closing
+            else:
+                lines.append(b"")  # for the comma
+            yield b",".join(lines)
 
 
 def _end(chunk: bytes, begin: int, size: int) -> int:

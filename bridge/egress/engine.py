@@ -162,11 +162,16 @@ class Engine:
                     return None
                 stuck = self._stuck()
                 if stuck is None:
-                    self._changed.wait(LOOK_EVERY_S)
+                    # Each step says that something changed; only an end is worth another look.
+                    self._changed.wait_for(self._ended, LOOK_EVERY_S)
                     continue
             with self._looking:
                 self._say_state()  # nobody looks again, and the status has to tell of it
             return stuck
+
+    def _ended(self) -> bool:
+        """Whether nothing is sent any more, for whatever reason."""
+        return self.broken is not None or self._lanes.all_idle() or self._stuck() is not None
 
     def _stuck(self) -> Stuck | None:
         """Why no lane moves any more; None while one does, or may soon."""

@@ -67,15 +67,18 @@ class Route:
 
     def body(self, chunks: list[bytes], records: int, license_key: str) -> Body:
         """The body that carries ``chunks``, ``records`` whole lines; it uses them up."""
-        row = STREAMS[self.stream]
-        head, tail = row.head[: self.head], row.tail[len(row.tail) - self.tail :]
         opening = self.opening
         if b"%b" in opening:
             opening %= orjson.dumps(license_key)
         # A comma between two lines, and no line ends.
-        lines = sum(map(len, chunks)) - records * (len(head) + len(tail)) - 1
+        lines = sum(map(len, chunks)) - records * (self.head + self.tail) - 1
         pieces = joined(
-            chunks, opening=opening, closing=self.closing, head=head, tail=tail, piece=PIECE
+            chunks,
+            opening=opening,
+            closing=self.closing,
+            head=self.head,
+            tail=self.tail,
+            piece=PIECE,
         )
         return Body(len(opening) + lines + len(self.closing), pieces)
 

@@ -104,14 +104,14 @@ class Sender:
             self._hold.close()
             return Step(idle=True)
         batch, cargo, backlog = found
-        if batch is None:
+        if not cargo.chunks:
             answer = Answer(self._clock.wall_ms(), self._to, cargo.sent, None, NOT_CARRIED)
             self._ledger.settle_unsent(self.lane, cargo.bounds, answer, cargo.segments)
             return Step()
         key = self._license_key()
         if key is None:
             return Step(blocked=NO_LICENSE)
-        if self._inside is not None and self._inside.batch != batch.id:
+        if self._inside is not None and (batch is None or self._inside.batch != batch.id):
             self._inside = None  # somebody took the batch away
         try:
             step = self._attempt(batch, cargo, key)
@@ -126,9 +126,9 @@ class Sender:
         self._hold.close()
 
     def _next(self) -> tuple[Batch | None, Cargo, bool | None] | None:
-        """The batch to send, what it carries, and whether it leaves something for another one.
+        """The batch to repeat, what it carries, and whether it leaves something for another one.
 
-        No batch for segments without records.
+        No batch for what was never sent; segments without records need none.
         """
         waiting = self._ledger.open_batches(self.lane)
         if waiting:
@@ -140,15 +140,14 @@ class Sender:
             )
             if cargo is None:
                 continue
-            if not cargo.chunks:
-                return None, cargo, None
-            batch = self._ledger.open_batch(self.lane, cargo.bounds, cargo.key(self.lane))
-            return batch, cargo, _after(cargo) < free[-1][2]
+            return None, cargo, _after(cargo) < free[-1][2] if cargo.chunks else None
         return None
 
-    def _attempt(self, batch: Batch, cargo: Cargo, license_key: str) -> Step:
+    def _attempt(self, repeated: Batch | None, cargo: Cargo, license_key: str) -> Step:
         """One request, of all of the batch or of a part of its one line, and what follows."""
-        sent, part, count, key = cargo.sent, None, cargo.sent.records, batch.key
+        sent, part, count = cargo.sent, None, cargo.sent.records
+        batch_key = cargo.key(self.lane) if repeated is None else repeated.key
+        key = batch_key
         if self._inside is None:
             body = self.route.body(cargo.unload(), count, license_key)
         else:
@@ -156,7 +155,7 @@ class Sender:
             count, key, sent = part.records, part.key, Totals(0, len(part.line))
             body = self.route.body([part.line + b"\n"], 1, license_key)
         headers = self.route.headers(license_key) | {"Idempotency-Key": key}
-        batch = self._ledger.attempt(batch.id, self._clock.wall_ms())
+        batch = self._begun(repeated, cargo, batch_key)
         reply = self._client.post(self.route.path, headers, body)
         now_ms = self._clock.wall_ms()
         verdict = judge(self.route, count, reply, now_ms=now_ms, secret=license_key)
@@ -189,6 +188,13 @@ class Sender:
             assert self._inside is not None  # noqa: S101 - the part is of it
             self._inside.put_back(part)
         return replace(step, sent=body.size, records=sent.records)
+
+    def _begun(self, repeated: Batch | None, cargo: Cargo, key: str) -> Batch:
+        """The batch, durable, with an attempt that begins now."""
+        now_ms = self._clock.wall_ms()
+        if repeated is None:
+            return self._ledger.open_batch(self.lane, cargo.bounds, key, now_ms)
+        return self._ledger.attempt(repeated.id, now_ms)
 
     def _act(self, batch: Batch, cargo: Cargo, verdict: Verdict, answer: Answer) -> Step:
         kind = verdict.kind
