@@ -14,6 +14,7 @@ from bridge.egress.cursor import Opener
 from bridge.egress.engine import Engine, Event
 from bridge.egress.itself import Itself
 from bridge.egress.limits import AT_FULL_SPEED, Limit, Pace, Rate, RecordRate, request_max
+from bridge.egress.memory import keep_memory
 from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
 from bridge.egress.routes import DATA_PLANE_HEADER, ROUTES
@@ -60,6 +61,7 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
     held: Callable[[Lane], bool] = lambda _: False,
 ) -> Engine:
     """An engine for the lanes of ``spool``, which ``signer`` has sealed; ``held`` ones send nothing."""
+    keep_memory()
     refusals = {stream: Refusals(ledger, spool, stream) for stream in ROUTES}
     raw_max = request_max(outside.raw_max, outside.pace)
     limits = list(_limits(outside.pace, raw_max, clock))
