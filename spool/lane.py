@@ -78,7 +78,10 @@ class Lane:
 
     @property
     def imported(self) -> Path:
-        """Stands where the lane is another node's: it came in bundles, and has no head here."""
+        """Stands where the lane is another node's: it came in bundles, and has no head here.
+
+        Its file time is when something new came last.
+        """
         return self.folder / "imported"
 
     @property

@@ -22,6 +22,9 @@ from spool.segment import make_seal
 from spool.statement import NO_CHAIN, NO_DIGEST, Lost, Statement
 from spool.totals import NOTHING
 
+HEARTBEAT_MS = 24 * 3600 * 1000
+"""A billing lane that sealed nothing for so long gets a heartbeat."""
+
 
 class Sealer:
     """Seals the files of one lane with one key; any number of them, in any processes."""

@@ -16,11 +16,8 @@ from spool.durable import Disk
 from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.recovery import Recovered, Recovery
-from spool.sealing import Sealer
+from spool.sealing import HEARTBEAT_MS, Sealer
 from spool.streams import STREAMS
-
-HEARTBEAT_MS = 24 * 3600 * 1000
-"""A billing lane that sealed nothing for so long gets a heartbeat."""
 
 
 class Housekeeping:

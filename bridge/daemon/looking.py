@@ -23,6 +23,7 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         certificate=config.intake.tls.cert,
         min_free=config.spool.min_free,
         overdue=config.transfer.overdue if config.transfer.receipts == "expected" else None,
+        silent_after=config.transfer.overdue,
         online_key=_online_key(config, licenses),
         tokens=license_said(config, licenses),
     )

@@ -16,6 +16,7 @@ from bridge.operate.flow import SENT_OVER_MS, sent_per_s
 from bridge.operate.forecast import Forecast, Rates, forecast
 from bridge.operate.lanestatus import LaneStatus, lane_status
 from bridge.operate.licensed import NO_TOKEN, TokenSaid
+from bridge.operate.overdue import overdue as heartbeats_overdue
 from bridge.operate.problem import Problem
 from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
@@ -85,6 +86,7 @@ def look(  # noqa: PLR0913 - one fact each
     bytes_max: int,
     at: int,
     licensed: Callable[[Lane], bool],
+    silent_after: int,
     open_at: str | None = None,
     certificate: Path | None = None,
     min_free: int = 0,
@@ -101,7 +103,8 @@ def look(  # noqa: PLR0913 - one fact each
     where it does not. ``certificate`` is the file of the intake's, None without TLS. ``tokens`` is how
     things stand with the license tokens: this node's, and then those of nodes whose key it holds.
 
-    ``overdue`` ms after an export a receipt is missed; None: none is expected.
+    ``overdue`` ms after an export a receipt is missed; None: none is expected. Nothing new of another
+    node for ``silent_after`` ms is too long.
 
     What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
     :class:`OSError`.
@@ -124,6 +127,7 @@ def look(  # noqa: PLR0913 - one fact each
         *([] if open_at is None else [_open(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
         *crossing(ledger, list(lanes(spool)), at, overdue),
+        *heartbeats_overdue(lanes(spool), at, silent_after),
         *([] if certificate is None else _certificate(certificate, read_tls(spool), at)),
     ]
     if begun is not None and mode == "online":

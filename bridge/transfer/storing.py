@@ -98,7 +98,9 @@ class Store:
         for left in folder.glob(f".*{_ENDING}"):
             left.unlink(missing_ok=True)
         lane = Lane(self._spool, *folder.relative_to(self._spool).parts[:2])
-        if not lane.imported.exists():  # it has no head here, and is never sealed
+        if lane.imported.exists():
+            os.utime(lane.imported)  # its time is when something new came
+        else:  # it has no head here, and is never sealed
             self._disk.close(self._disk.create(lane.imported))
         self._disk.sync_dir(lane.folder)  # also for whoever made it and failed to
         self._folders.add(folder)

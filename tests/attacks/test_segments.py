@@ -1,6 +1,8 @@
 """Segments and chains (33 to 45): what was taken out, put in, exchanged or cut off is told."""
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,3 +226,24 @@ def test_attack_034_a_tail_that_the_next_chain_names_and_that_never_came_is_a_ga
     told = home.run(*importing(bundle_of(Held(1_000_000, follows.data, b""), serial=8))(home))
     (item,) = told.answer["items"]
     assert (told.code, item["gaps"][0]["ranges"]) == (PARTLY, "3-9")
+
+
+def test_attack_044_a_heartbeat_that_is_overdue_stands_in_the_relays_status_until_one_comes(
+    relays: Arena,
+) -> None:
+    home = relays.fresh()
+    assert home.run(*importing(bundle_of(ONE, TWO))(home)).code == 0
+    came = Lane(home.spool, "prod-1", "transactions").imported
+
+    def told_after(days: int) -> list[str]:
+        when = time.time() - days * 86_400
+        os.utime(came, (when, when))
+        told = home.run("status", "--json")
+        return [one["id"] for one in told.answer["problems"] if one["id"] == "heartbeat.overdue"]
+
+    assert told_after(days=13) == []
+    before = home.state()
+    assert told_after(days=15) == ["heartbeat.overdue"]
+    assert home.state() == before
+    assert home.run(*importing(bundle_of(THREE, serial=8))(home)).code == 0
+    assert "heartbeat.overdue" not in ids(home.run("status", "--json"))

@@ -14,7 +14,7 @@ TORTURE = [sys.executable, str(ROOT / "scripts" / "torturing" / "torture.py")]
 @pytest.mark.enable_socket
 @pytest.mark.timeout(900)  # some hundred processes, each with a tracer: a loaded machine needs long
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here")
-def test_no_failure_kill_or_full_disk_costs_what_was_acknowledged() -> None:
+def test_attack_116_no_failure_kill_or_full_disk_costs_what_was_acknowledged() -> None:
     # Every 37th: a sample that hits all kinds of faults and calls, and takes some seconds.
     done = subprocess.run(
         [*TORTURE, "--every", "37"], capture_output=True, text=True, check=False, timeout=890

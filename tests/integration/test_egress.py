@@ -95,6 +95,20 @@ def test_every_stream_is_delivered_once_and_in_the_books(
     assert {name: received[name]["distinct"] for name in STREAMS} == dict.fromkeys(STREAMS, 12)
 
 
+def test_attack_112_what_no_event_told_of_is_found_by_the_next_look(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    with engine_on(spool, beacon.url) as (_, ledger, _):  # nobody watches, nobody wakes it
+        fill(spool, "transactions", 60, files=6)
+        end = time.monotonic() + 30
+        while delivered(ledger).get("transactions") != 60:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert beacon.received()["transactions"]["distinct"] == 60
+
+
 def test_small_segments_are_joined_into_one_request(tmp_path: Path, beacon: RunningBeacon) -> None:
     spool = tmp_path / "spool"
     fill(spool, "transactions", 30, files=10)

@@ -5,9 +5,12 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from bridge.egress.watcher import HeadWatcher
 
@@ -137,7 +140,7 @@ def test_a_lane_that_is_not_there_yet_makes_nobody_deaf(tmp_path: Path) -> None:
         assert bell.rings()
 
 
-def test_an_error_of_the_waking_is_told_and_the_next_event_comes(tmp_path: Path) -> None:
+def test_attack_114_an_error_of_the_waking_is_told_and_the_next_event_comes(tmp_path: Path) -> None:
     lane, bell = lane_in(tmp_path), Bell()
 
     def wake() -> None:
@@ -149,6 +152,33 @@ def test_an_error_of_the_waking_is_told_and_the_next_event_comes(tmp_path: Path)
             put_head(lane)
             assert bell.rings()
     assert watcher.deaf == "ValueError: no"
+
+
+_RENAMES = """
+import os, sys
+os.chdir(sys.argv[1])
+open("one", "w").close()
+for _ in range(int(sys.argv[2])):
+    os.rename("one", "two")
+    os.rename("two", "one")
+"""
+_QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
+
+
+def test_attack_112_after_more_events_than_the_kernel_keeps_the_next_head_wakes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane, bell = lane_in(tmp_path), Bell()
+    times = int(_QUEUE.read_text()) // 2  # four events each: twice what it keeps
+    with watching(bell, lane) as watcher:
+        subprocess.run([sys.executable, "-c", _RENAMES, str(lane), str(times)], check=True)
+        put_head(lane)  # this one may be among those that were lost
+        end = time.monotonic() + 60
+        while not bell.rings(0.5):
+            put_head(lane)
+            assert time.monotonic() < end
+        assert watcher.deaf is None
+    assert "overflow" in caplog.text
 
 
 def test_a_lane_may_have_any_name_that_a_file_may_have(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """The segment reader: each check by its own error, in the order that was promised."""
 
+import itertools
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -138,13 +141,52 @@ def test_a_reader_that_closes_leaves_no_descriptor(path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
 
 
-def test_a_file_that_is_swapped_while_it_is_read_does_not_mix(path: Path) -> None:
+def test_attack_108_a_file_that_is_swapped_while_it_is_read_does_not_mix(path: Path) -> None:
     with Segment.open(path) as segment:
         path.unlink()
         path.write_bytes(b"another")
         segment.check_digest()
         lines = b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
     assert len(lines.splitlines()) == 4
+
+
+def test_attack_108_a_race_of_renames_shows_one_segment_or_the_other_and_never_a_mixture(
+    tmp_path: Path,
+) -> None:
+    lane = new_lane(tmp_path)
+    kinds = [records(40, "a"), records(90, "b")]
+    for lines in kinds:
+        seal_one(lane, lines)
+    wanted = {b"".join(line + b"\n" for line in lines) for lines in kinds}
+    path, stop = lane.segment(1), threading.Event()
+    copies = [tmp_path / "one", tmp_path / "two"]
+    for copy, seq in zip(copies, (1, 2), strict=True):
+        shutil.copy(lane.segment(seq), copy)
+
+    def swap() -> None:
+        while not stop.is_set():
+            for copy in copies:
+                shutil.copy(copy, tmp_path / "next")
+                (tmp_path / "next").rename(path)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    seen = set()
+    try:
+        end = time.monotonic() + 20
+        for count in itertools.count():
+            with Segment.open(path) as segment:
+                segment.check_digest()
+                segment.check_signature(KEYS)
+                found = b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
+            assert found in wanted
+            seen.add(found)
+            if (count > 200 and len(seen) == 2) or time.monotonic() > end:
+                break
+    finally:
+        stop.set()
+        thread.join()
+    assert seen == wanted  # else there was no race
 
 
 def test_statements_link_only_to_their_own_successor(tmp_path: Path) -> None:
