@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ CALLS = (
     "write", "pwrite64", "pwritev", "fsync", "fdatasync", "rename", "unlink", "ftruncate", "mkdir",
 )  # fmt: skip
 """What changes a disk, as Python and SQLite ask for it."""
+KINDS = ("EIO", "ENOSPC", "SIGKILL", "short")
 SHORT = ("pwrite64", "pwritev")
 """Calls that may take less than they were given; here nothing, which is an honest answer."""
 for _module in pkgutil.walk_packages(bridge.__path__, "bridge."):
@@ -74,8 +75,12 @@ def run(
     *,
     stdin: Path | None = None,
     tracing: Sequence[str] = (),
+    meanwhile: Callable[[int], None] = lambda _: None,
 ) -> Ended:
-    """Run ``bridge`` with ``arguments``; files of its words go to ``folder``."""
+    """Run ``bridge`` with ``arguments``; files of its words go to ``folder``.
+
+    While it runs, ``meanwhile`` is called with its process id, again and again.
+    """
     out, err = folder / "out", folder / "err"
     waits, go = os.pipe()
     pid = os.fork()
@@ -95,7 +100,7 @@ def run(
         tracer = _attached(pid, tracing)
     os.write(go, b"!")
     os.close(go)
-    status = _waited(pid)
+    status = _waited(pid, meanwhile)
     if tracer is not None:
         tracer.communicate()
     return Ended(os.waitstatus_to_exitcode(status), out.read_text(), err.read_text())
@@ -125,12 +130,13 @@ def _attached(pid: int, tracing: Sequence[str]) -> "subprocess.Popen[str]":
     return tracer
 
 
-def _waited(pid: int) -> int:
+def _waited(pid: int, meanwhile: Callable[[int], None]) -> int:
     end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             return status
+        meanwhile(pid)
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

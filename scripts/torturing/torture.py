@@ -1,9 +1,10 @@
 """Every command that matters meets a failure, a kill or a full disk at each of its system calls.
 
 For append, seal, run (--once), export and import: EIO, ENOSPC, a short write and SIGKILL at every n-th
-write, sync, rename, unlink and their like (by strace), and tmpfs and ext4 with less and less room.
-After each the same command is run again, everything is verified, and what was acknowledged is compared
-with what is held. Ends with 1 if anything was wrong, and says where.
+write, sync, rename, unlink and their like (by strace), and tmpfs and ext4 with less and less room; for
+daemon (run, with records that come in and leave meanwhile) SIGKILL. After each the same is run again,
+everything is verified, and what was acknowledged is compared with what is held, here and at the beacon.
+Ends with 1 if anything was wrong, and says where.
 """
 
 import argparse
@@ -16,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import smalldisks
-from cases import CASES, Case, World, beacon
+from cases import CASES, Case
 from running import CALLS, KILLED, SHORT, Fault, counted, counting, injecting
+from worlds import World, beacon
 
 ROOMS = (0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """KiB that a small file system has left when a command begins."""
@@ -69,7 +71,7 @@ class Torture:
         faults = [
             Fault(call, kind, when)
             for call in CALLS
-            for kind in ("EIO", "ENOSPC", "SIGKILL", "short")
+            for kind in case.kinds
             if kind != "short" or call in SHORT
             for when in range(1, most[call] + 1)
         ]
@@ -119,6 +121,7 @@ def main(arguments: Sequence[str]) -> int:
                     left_out += [
                         f"{each} on a full {kind}"
                         for each in names
+                        if not CASES[each].lasts
                         if place is None or not torture.full(each, CASES[each], kind, place)
                     ]
     print("\n".join(tally.table()))
