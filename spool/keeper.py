@@ -1,7 +1,8 @@
 """A writer's second pair of hands: seals what is complete, and rolls what is old.
 
-Once a second, also when nothing is appended, it looks whether the file in use is older than the age
-at which it is sealed, or whether somebody asks for a sealing by touching ``seal-request``.
+Once a second while a file is in use, also when nothing is appended, it looks whether that is older
+than the age at which it is sealed, or whether somebody asks for a sealing by touching ``seal-request``.
+Where no file is in use there is nothing to seal, and it sleeps.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keys.ed25519 import SigningKey
+from spool.beat import until_beat
 from spool.clock import Clock
 from spool.durable import Disk, explained
 from spool.egressfile import seal_age_ms
@@ -28,8 +30,8 @@ Complete = tuple[Tail, str, bool]
 class Keeper:
     """Seals a writer's complete files in a thread of its own; without a key it only closes them.
 
-    ``roll`` is called with a reason when the file in use shall be completed, if it is older than the
-    given milliseconds.
+    ``roll`` is called with a reason to complete the file in use, if it is older than the given
+    milliseconds; it tells whether one is in use afterwards.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Keeper:
         seal_age_ms: int | None,
         disk: Disk,
         clock: Clock,
-        roll: Callable[[str, int], None],
+        roll: Callable[[str, int], bool],
     ) -> None:
         self._lane = lane
         self._sealer = None if signer is None else Sealer(disk, lane, signer, clock)
@@ -51,7 +53,7 @@ class Keeper:
         self._wake = threading.Event()
         self._stop = False
         self._thread: threading.Thread | None = None
-        self._asked = self._request()
+        self._asked = 0
         self._failed: SpoolError | None = None
         self._unsealed: list[Path] = []
         """Complete files that could not be sealed; the next recovery does it."""
@@ -62,9 +64,22 @@ class Keeper:
         self._unsealed = [path for path in self._unsealed if os.path.lexists(path)]
         return self._failed if self._unsealed else None
 
-    def start(self) -> None:
-        """Begin to look once a second, if it does not yet."""
-        if self._thread is None:
+    def request(self) -> int:
+        """When somebody asked last for what is open, ns since 1970 UTC; 0 if never.
+
+        Raises :class:`OSError`.
+        """
+        try:
+            return os.stat(self._lane.seal_request, follow_symlinks=False).st_mtime_ns  # noqa: PTH116
+        except FileNotFoundError:
+            return 0
+
+    def start(self, asked: int) -> None:
+        """Begin to look once a second: a file is in use, begun after the request ``asked``."""
+        self._asked = asked
+        if self._thread is not None:
+            self._wake.set()
+        else:
             self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
             self._thread.start()
 
@@ -87,28 +102,23 @@ class Keeper:
             raise problem
 
     def _run(self) -> None:
+        in_use = True
         while not self._stop:
-            self._wake.wait(LOOK_EVERY_S)
+            self._wake.wait(until_beat(LOOK_EVERY_S) if in_use else None)
             self._wake.clear()
             self._seal_complete()
             try:
-                self._roll("age", self._due())
+                in_use = self._roll("age", self._due())
             except OSError as error:
                 self._failed = explained(error, "see how old a file may become")
 
     def _due(self) -> int:
         """The age in ms from which the file in use is rolled; 0 if somebody asks for it."""
-        request = self._request()
+        request = self.request()
         if request != self._asked:
             self._asked = request
             return 0
         return seal_age_ms(self._lane, self._age)
-
-    def _request(self) -> int:
-        try:
-            return os.stat(self._lane.seal_request, follow_symlinks=False).st_mtime_ns  # noqa: PTH116
-        except FileNotFoundError:
-            return 0
 
     def _seal_complete(self) -> None:
         while self.complete:

@@ -342,8 +342,9 @@ class Writer:
 
     def _write_once(self, frames: list[Framed], records: int) -> None:
         if self._tail is None:
+            asked = self._keeper.request()  # who asks from here on may mean the file that comes
             self._tail = Tail.begin(self._disk, self.lane, self._clock)
-            self._keeper.start()
+            self._keeper.start(asked)
         try:
             self._tail.commit(frames, records)
         except BaseException:
@@ -374,11 +375,13 @@ class Writer:
         self._tail = None
         self._keeper.wake()
 
-    def _roll_if_older(self, reason: str, age_ms: int) -> None:
+    def _roll_if_older(self, reason: str, age_ms: int) -> bool:
+        """Whether a file is in use when it is done."""
         with self._commit_lock:
             tail = self._tail
             if tail is not None and (self._clock.monotonic() - tail.begun) * MS >= age_ms:
                 self._roll(reason)
+            return self._tail is not None
 
 
 def _interrupted() -> SpoolError:

@@ -34,16 +34,21 @@ class AdminServer:
     ) -> None:
         self._server = _Server(host, port, look, tell)
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="admin", daemon=True
-        )
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="admin", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._closing = True
+        # It wakes whoever waits there for a connection; the library's own loop looks twice a second.
+        self._server.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+        self._server.server_close()
+
+    def _serve(self) -> None:
+        while not self._closing:
+            self._server.handle_request()
 
 
 class _Server(HTTPServer):

@@ -19,8 +19,8 @@ from spool.clock import MS, Clock, rfc3339
 from spool.durable import Disk, explained
 from spool.tlsfile import TlsRefusal, write_tls
 
-LOOK_EVERY_S = 2.0
-"""Seconds between two looks at the files."""
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks at the files, at least."""
 WARN_EVERY_MS = 24 * 3600 * 1000
 """Between two warnings of one end."""
 

@@ -7,8 +7,10 @@ not whole is not there then, and is done by the next daemon.
 import threading
 from collections.abc import Callable, Sequence
 
-LOOK_EVERY_S = 1.0
-"""Seconds between two looks."""
+from spool.beat import BEAT_S, until_beat
+
+LOOK_EVERY_S = BEAT_S
+"""Seconds between two looks; a bundle in the inbox has lain still for as long."""
 
 
 class StoppedWork(Exception):  # noqa: N818 - no error: it was asked for
@@ -27,14 +29,16 @@ class Courier:
         """What ended the thread; the process must say so and stop."""
 
     def start(self, *looks: Callable[[], bool]) -> None:
-        """Begin with these."""
+        """Begin with these; without any there is nothing to do."""
         self._looks = looks
-        self._thread.start()
+        if looks:
+            self._thread.start()
 
     def stop(self) -> None:
         """End, with what is under way undone."""
         self._stop.set()
-        self._thread.join()
+        if self._looks:
+            self._thread.join()
 
     def moved(self, _: int) -> None:
         """Called for each piece of work. Raises :class:`StoppedWork` when it is to end."""
@@ -47,7 +51,7 @@ class Courier:
                 for look in self._looks:
                     if look():
                         self._news()
-                self._stop.wait(LOOK_EVERY_S)
+                self._stop.wait(until_beat(LOOK_EVERY_S))
         except StoppedWork:
             return
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it

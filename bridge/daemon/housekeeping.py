@@ -1,6 +1,6 @@
 """Keeps this node's own lanes in order: recovers, seals for those who cannot, shows silence.
 
-Once a second it takes care of files whose writer is gone. A billing lane that sealed nothing for a
+Every few seconds it takes care of files whose writer is gone. A billing lane that sealed nothing for a
 day gets a heartbeat, so that silence is a fact and not a guess.
 """
 

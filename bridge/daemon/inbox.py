@@ -15,18 +15,15 @@ from bridge.transfer.agefile import IDENTITY_NAME, read_identity
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
 from keys.truststore import TRUST_NAME, TrustStore
-from spool.clock import Clock
 from spool.durable import explained
 from spool.ledger import Ledger
 
-LOOK_EVERY_S = 5.0
-"""Seconds between two looks; a file is as old at least."""
 ENDINGS = (".agb", ".agr", ".agb.age", ".agr.age")
 """What a bundle's name ends with."""
 
 
 class Inbox:
-    """The folder ``transfer.inbox``; :meth:`look` is called often.
+    """The folder ``transfer.inbox``; :meth:`look` is called every few seconds.
 
     ``licenses`` gives those of now. ``moved`` is called with the bytes that were read, and may raise to
     end the work: the file is then imported by a later look.
@@ -37,7 +34,6 @@ class Inbox:
         config: Config,
         signer: SigningKey,
         ledger: Ledger,
-        clock: Clock,
         tell: Callable[[Event], None],
         *,
         licenses: Callable[[], LicenseKeys],
@@ -46,21 +42,17 @@ class Inbox:
         self._config = config
         self._signer = signer
         self._ledger = ledger
-        self._clock = clock
         self._tell = tell
         self._licenses = licenses
         self._moved = moved
-        self._next = 0.0
         self._seen: dict[Path, tuple[int, int]] = {}
         self._said = ""
 
     def look(self) -> bool:
-        """Import what lies there, if it is time; whether anything was."""
+        """Import what lies there; whether anything did."""
         folder = self._config.transfer.inbox
-        now = self._clock.monotonic()
-        if folder is None or now < self._next:
+        if folder is None:
             return False
-        self._next = now + LOOK_EVERY_S
         try:
             ready = self._ready(folder)
         except OSError as error:

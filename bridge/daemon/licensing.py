@@ -25,12 +25,13 @@ from bridge.license.refreshing import START_MS, Refresh, read_refreshes, wait_ms
 from bridge.license.states import TABLE, State, Word
 from bridge.license.states import Answer as Row
 from keys.errors import BridgeError
+from spool.beat import BEAT_S, until_beat
 from spool.clock import MS, Clock
 from spool.durable import Disk, explained
 
 NOTE_EVERY_S = 60.0
 """Seconds between two notes of the time: at most so much is forgotten by a crash across a boot."""
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = BEAT_S
 LEARN_S = 1.0
 """Seconds that a producer waits for its token to be kept; a hanging disk must not cost the answer."""
 AT_ONCE = 4
@@ -127,7 +128,7 @@ class Licensing:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(LOOK_EVERY_S):
+            while not self._stopping.wait(until_beat(LOOK_EVERY_S)):
                 self.look()
         except BaseException as error:  # noqa: BLE001 - the daemon ends with it
             self.broken = error

@@ -28,14 +28,12 @@ from spool.lane import Lane
 from spool.ledger import Ledger, State, Written
 from spool.streams import STREAMS
 
-LOOK_EVERY_S = 5.0
-"""Seconds between two looks."""
 _UP = ("up", "idle")
 _NOTE = "packed by the daemon"
 
 
 class Outbox:
-    """The folder ``transfer.outbox``; :meth:`look` is called often.
+    """The folder ``transfer.outbox``; :meth:`look` is called every few seconds.
 
     ``moved`` is called with the bytes that a bundle grows by, and may raise to end the work.
     """
@@ -55,16 +53,13 @@ class Outbox:
         self._clock = clock
         self._tell = tell
         self._moved = moved
-        self._next = 0.0
         self._said = ""
 
     def look(self) -> bool:
         """Pack or take back, if it is time; whether something became pending."""
         folder = self._config.transfer.outbox
-        now = self._clock.monotonic()
-        if folder is None or now < self._next:
+        if folder is None:
             return False
-        self._next = now + LOOK_EVERY_S
         try:
             taken = self._is_up() and self._take_back(folder)
             if self._is_due(folder):

@@ -175,9 +175,13 @@ class Parts:
     def courier(self, engine: Engine | None, held: ExitStack) -> Courier:
         """What looks after inbox and outbox, started."""
         courier = Courier(lambda: None if engine is None else engine.wake())
-        given = (self._config, self._signer, self._ledger, self._clock, tell)
-        inbox = Inbox(*given, licenses=self._licenses, moved=courier.moved)
-        courier.start(inbox.look, Outbox(*given, courier.moved).look)
+        given = (self._config, self._signer, self._ledger)
+        looks = []
+        if self._config.transfer.inbox is not None:
+            looks.append(Inbox(*given, tell, licenses=self._licenses, moved=courier.moved).look)
+        if self._config.transfer.outbox is not None:
+            looks.append(Outbox(*given, self._clock, tell, courier.moved).look)
+        courier.start(*looks)
         held.callback(courier.stop)
         return courier
 

@@ -16,6 +16,7 @@ from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.ageclock import next_look, read_look, write_look
 from spool.ballast import Ballast
+from spool.beat import BEAT_S, until_beat
 from spool.clock import Clock, rfc3339
 from spool.durable import NO_ROOM, Disk, explained
 from spool.lane import Lane, lanes
@@ -26,7 +27,7 @@ from spool.retention import to_free
 from spool.sealing import Sealer
 from spool.streams import Kind
 
-ROOM_EVERY_S = 2.0
+ROOM_EVERY_S = BEAT_S
 """Seconds between two looks at the room: a spool fills by its last tenth in minutes at worst."""
 AGE_EVERY_S = 3600.0
 """Seconds between two looks at ages: they are counted in days."""
@@ -132,7 +133,7 @@ class Retaining:
         try:
             while not self._stop.is_set():
                 self.round()
-                self._stop.wait(ROOM_EVERY_S)
+                self._stop.wait(until_beat(ROOM_EVERY_S))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
 

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from bridge.config import Config
 from bridge.intake.room import Room
+from spool.beat import BEAT_S, until_beat
 from spool.durable import explained
 from spool.streams import Kind
 from spool.usage import Usage
 
 LOOK_EVERY_S = 0.5
-"""Seconds between two looks at the disk; what comes in meanwhile is small beside ``min_free``."""
+"""Seconds between two looks at the disk while somebody asks; what comes in meanwhile is small beside
+``min_free``."""
+QUIET_EVERY_S = BEAT_S
+"""Seconds between two looks while nobody asks: only other programs fill the disk then."""
 WALK_EVERY_S = 5.0
 """Seconds between two walks through the spool."""
 WALK_SHARE = 20
@@ -26,18 +30,22 @@ nobody shall wait for that; until it is done, the disk's room alone decides."""
 class RoomWatch:
     """The room of ``spool``, as of half a second ago; a thread from :meth:`start` to :meth:`stop`.
 
+    Who asks first after a silence is told what the last look found, and has it looked at anew.
+
     Raises :class:`OSError` where its disk cannot be read at the beginning.
     """
 
     def __init__(self, spool: Path, *, max_size: int, min_free: int) -> None:
         self._spool = spool
         self._limits = (max_size, min_free)
-        self._stop = threading.Event()
+        self._stopping = False
+        self._asked = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
         self._usage = Usage()
         self._walk_at = 0.0
         self._used = 0
         self._walked = threading.Event()
+        self._looked_at = 0.0
         self._room: Room | OSError = self._of_disk()
 
     def start(self) -> None:
@@ -46,12 +54,14 @@ class RoomWatch:
         self._walked.wait(FIRST_WALK_S)
 
     def change(self, *, max_size: int, min_free: int) -> None:
-        """Go by other bounds from the next look on."""
+        """Go by other bounds from the next look on, which is soon."""
         self._limits = (max_size, min_free)
+        self._asked.set()
 
     def stop(self) -> None:
         """Look no more."""
-        self._stop.set()
+        self._stopping = True
+        self._asked.set()
         self._thread.join()
 
     def freed(self, size: int) -> None:
@@ -75,16 +85,20 @@ class RoomWatch:
 
     def has_room(self, kind: Kind) -> bool:
         """Whether records of ``kind`` are taken. Raises :class:`OSError` if the last look failed."""
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+            self._asked.set()
         return self.now().takes(kind)
 
     def _watch(self) -> None:
-        while not self._stop.is_set():
+        while not self._stopping:
             try:
                 self._room = self.look()
             except OSError as error:
                 self._room = error
+            self._looked_at = time.monotonic()
             self._walked.set()
-            self._stop.wait(LOOK_EVERY_S)
+            self._asked.wait(until_beat(QUIET_EVERY_S))
+            self._asked.clear()
 
     def _walk_if_due(self) -> None:
         now = time.monotonic()

@@ -26,15 +26,13 @@ from bridge.intake.switches import switched_off
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.asking import ask_and_wait
+from spool.beat import until_beat
 from spool.clock import SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, explained, make_folders
 from spool.egressfile import write_egress_state
 from spool.filesystem import check_local
 from spool.ledger import Ledger
 from spool.sender_lock import SenderLock
-
-KEEP_HOUSE_EVERY_S = 1.0
-"""Seconds between two looks at ``open/``."""
 
 
 class Daemon:
@@ -178,13 +176,14 @@ class Daemon:
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             supervision.ready()
-            while not self._told_to_stop():
+            while not self._told_to_stop(supervision.look_every_s):
                 self._keep_house()
                 self._take_up(engine)
                 for look in looks:
                     look()
                 if watcher is not None:
                     # Each time: a folder that was made anew has to be followed anew.
+                    watcher.follow(self._spool)
                     for sealer in self.house.sealers.values():
                         watcher.follow(sealer.lane.folder)
                 broken = (
@@ -204,10 +203,10 @@ class Daemon:
         reloading = self._reloading
         return switched_off(self._config if reloading is None else reloading.config)
 
-    def _told_to_stop(self) -> bool:
-        """Whether somebody said so: when there is news, or after a while."""
+    def _told_to_stop(self, look_every_s: float) -> bool:
+        """Whether somebody said so: when there is news, or when it is time to look around."""
         try:
-            told = self._told.get(timeout=KEEP_HOUSE_EVERY_S)
+            told = self._told.get(timeout=until_beat(look_every_s))
         except Empty:
             return False
         if told == "reload":

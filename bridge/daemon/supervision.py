@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bridge.egress.engine import Event
 from bridge.operate.notify import ServiceManager
+from spool.beat import BEAT_S
 from spool.clock import Clock
 from spool.egressfile import read_egress_state
 from spool.ledger import LaneCounts, State
@@ -17,7 +18,7 @@ STATUS_EVERY_S = 5.0
 """Seconds between two lines for people."""
 STALLED_S = 30.0
 """Seconds without a turn of the intake's loop, or a look of the engine, after which it is stalled;
-each turns several times a second, but a hanging disk holds it up."""
+each turns every twelve seconds at least, but a hanging disk holds it up."""
 FEEDS = 3
 """How often the watchdog is fed within its time."""
 
@@ -48,6 +49,13 @@ class Supervision:
         self._status_at = self._feed_at = clock.monotonic()
         self._said_stalled: str | None = None
         self._said_deaf = ""
+        self._said_text = ""
+
+    @property
+    def look_every_s(self) -> float:
+        """Seconds between two looks that feed the watchdog often enough."""
+        watchdog_s = self._manager.watchdog_s
+        return BEAT_S if watchdog_s is None else min(BEAT_S, watchdog_s / FEEDS)
 
     def ready(self) -> None:
         """The daemon takes records."""
@@ -71,7 +79,9 @@ class Supervision:
         if now >= self._status_at:
             self._status_at = now + STATUS_EVERY_S
             text = f"{stalled} is stalled" if stalled is not None else self._line()
-            self._say(lambda: self._manager.status(text))
+            if text != self._said_text:
+                self._said_text = text
+                self._say(lambda: self._manager.status(text))
 
     def stopping(self) -> None:
         """The daemon ends."""

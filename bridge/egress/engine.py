@@ -18,6 +18,7 @@ from bridge.egress.ramp import Ramp
 from bridge.egress.sender import Sender, Step
 from bridge.egress.windows import Windows
 from keys.errors import BridgeError, VerificationError
+from spool.beat import BEAT_S, until_beat
 from spool.clock import Clock
 from spool.delivered import note_delivered
 from spool.discovery import discover
@@ -31,7 +32,9 @@ from spool.waking import asked_at
 WORKERS = 4
 """Requests in flight at most: enough to hide a round trip, few enough to bound memory."""
 LOOK_EVERY_S = 1.0
-"""Seconds between two looks at the durable heads."""
+"""Seconds between two looks at the durable heads while something is to be sent."""
+QUIET_EVERY_S = BEAT_S
+"""Seconds between two looks while nothing is: news wakes the engine, and what did not is found so."""
 RETRY_S = 5.0
 """Seconds until a lane is tried again whose spool or ledger failed."""
 IDLE_AFTER_S = 60.0
@@ -252,10 +255,14 @@ class Engine:
 
     def _watch(self) -> None:
         while not self._stopping:
-            self._woken.wait(LOOK_EVERY_S)
+            self._woken.wait(until_beat(self._look_every()))
             self._woken.clear()
             self._wake_if_asked()
             self._look()
+
+    def _look_every(self) -> float:
+        with self._changed:
+            return QUIET_EVERY_S if self._lanes.all_idle() else LOOK_EVERY_S
 
     def _wake_if_asked(self) -> None:
         asked = asked_at(self._spool)
@@ -308,7 +315,8 @@ class Engine:
                     self._known[lane].news += 1
             for state in self._lanes.states:
                 state.blocked = None
-            self._changed.notify_all()
+            if not self._lanes.all_idle():
+                self._changed.notify_all()
 
     def _looked(self, state: LaneState, failure: BridgeError | OSError | None) -> None:
         if failure is not None:

@@ -1,4 +1,4 @@
-"""Wakes the engine when a head changes; the only importer of ``watchdog``.
+"""Wakes the engine when a head changes, or when somebody asks; the only importer of ``watchdog``.
 
 Events are lost when a queue overflows, and a folder that is made anew is watched no more. So an event
 only wakes; what is new is found by looking. Where the kernel has no watches left, the looks alone do.
@@ -9,13 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirDeletedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-HEAD = "head"
+from spool.waking import WAKE_NAME
+
+NEWS = frozenset({"head", WAKE_NAME})
+"""The names of files that are made anew when there is news."""
 _PUT_IN_PLACE = frozenset({"moved", "created"})
-"""How a head comes to its name; reading one is an event, too."""
+"""How such a file comes to its name; reading one is an event, too."""
+_WANTED: list[type[FileSystemEvent]] = [FileMovedEvent, FileCreatedEvent, DirDeletedEvent]
+"""What the kernel is asked for; any other event, even a look into a folder, would wake threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,7 @@ class _Followed:
 
 
 class HeadWatcher:
-    """Watches the folders of lanes, not what is below them; to be used from one thread.
+    """Watches the folders of lanes and of a spool, not what is below them; to be used from one thread.
 
     ``wake`` is called from another one. ``deaf`` says what keeps events from coming, None if nothing.
     """
@@ -50,7 +61,7 @@ class HeadWatcher:
             self._observer = observer
 
     def follow(self, folder: Path) -> None:
-        """Watch the folder of a lane; to be said at each look, for it may have been made anew.
+        """Watch the folder of a lane or spool; to be said at each look: it may have been made anew.
 
         One that is not there is watched when this is said again and it is.
         """
@@ -69,7 +80,9 @@ class HeadWatcher:
         self._forget(folder)
         handler = _Handler(folder, self._heard)
         try:
-            watch = self._observer.schedule(handler, str(folder), recursive=False)
+            watch = self._observer.schedule(
+                handler, str(folder), recursive=False, event_filter=_WANTED
+            )
         except FileNotFoundError:
             return
         except (OSError, RuntimeError) as error:
@@ -100,7 +113,7 @@ class HeadWatcher:
 
 
 class _Handler(FileSystemEventHandler):
-    """Tells of heads in one folder; ``gone`` says that the folder itself was deleted."""
+    """Tells of news in one folder; ``gone`` says that the folder itself was deleted."""
 
     def __init__(self, folder: Path, heard: Callable[[], None]) -> None:
         self._folder = str(folder)
@@ -111,5 +124,7 @@ class _Handler(FileSystemEventHandler):
         source, target = os.fsdecode(event.src_path), os.fsdecode(event.dest_path)
         if event.event_type == "deleted" and source == self._folder:
             self.gone = True
-        elif event.event_type in _PUT_IN_PLACE and HEAD in map(os.path.basename, (source, target)):
+        elif event.event_type in _PUT_IN_PLACE and not NEWS.isdisjoint(
+            map(os.path.basename, (source, target))
+        ):
             self._heard()

@@ -8,21 +8,24 @@ import threading
 import time
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from bridge.intake.app import Intake
 from bridge.intake.connection import LINGERING_MAX, Connection, connections_max
 from bridge.intake.listener import Listener
 from bridge.intake.tls import GOODBYE_S, HANDSHAKE_S
 from keys.errors import ConfigError
+from spool.beat import BEAT_S, until_beat
 
 STOP_S = 2
 """Seconds that requests in work get when the server stops; with sealing it shall end within 5. What is
 judged in a thread then is abandoned."""
-TURN_S = 0.5
-"""Seconds between two turns: how late it may know that it is to stop, and how old the date is."""
+TURN_S = 3 * BEAT_S
+"""Seconds between two turns of a loop that has nothing to do: they show that it lives."""
 BACKLOG = 2048
 UNREAD_MS = 20_000
 """Milliseconds that an answer may lie unread; twice what clients wait for one."""
@@ -35,23 +38,52 @@ TLS_BUFFER = 32 * 1024
 TLS sends. With asyncio's own 256 KiB, all the connections that there may be would hold 1 GiB."""
 
 
+class _State(ServerState):
+    """What the connections of one server share; the date is made when an answer needs a new one."""
+
+    _second = 0
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            self._headers = [(b"date", formatdate(now, usegmt=True).encode())]
+        return self._headers
+
+    @default_headers.setter
+    def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        self._headers = headers
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to the process that it runs in, and says when its loop last turned."""
 
-    turned_at = 0.0
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state = _State()
+        self.turned_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def main_loop(self) -> None:
-        """As it was, but five times less often: an idle bridge costs next to nothing."""
-        while not await self.on_tick(0):  # noqa: ASYNC110 - who stops it sets a flag, from any thread
-            await asyncio.sleep(TURN_S)
+    def stop(self) -> None:
+        """End; from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._told.set)
 
-    async def on_tick(self, counter: int) -> bool:
-        self.turned_at = time.monotonic()
-        return await super().on_tick(counter)
+    async def main_loop(self) -> None:
+        """As it was, but without a tick: an idle bridge costs next to nothing."""
+        self._loop = asyncio.get_running_loop()
+        while not self.should_exit:
+            self.turned_at = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), until_beat(TURN_S))
 
 
 # It has no argument for this. Nothing else here speaks TLS with asyncio.
@@ -133,7 +165,7 @@ class IntakeServer:
 
     def stop(self) -> None:
         """Finish what is in work, within seconds, and stop."""
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join()
         self._socket.close()
 

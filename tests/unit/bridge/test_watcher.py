@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bridge.egress.watcher import HeadWatcher
+from spool.waking import ask_to_wake
 
 SOON_S = 10.0
 """Seconds for an event to come; it takes milliseconds, a loaded machine may need more."""
@@ -79,6 +80,16 @@ def test_nothing_else_in_a_lane_wakes(tmp_path: Path) -> None:
         (lane / "head.tmp").write_bytes(b"x")
         (lane / "open" / "w.ndjson.zst").write_bytes(b"x")
         (lane / "sealed" / "00000000" / "head").write_bytes(b"x")
+        assert not bell.rings(QUIET_S)
+
+
+def test_whoever_asks_for_sending_wakes(tmp_path: Path) -> None:
+    bell = Bell()
+    with watching(bell, tmp_path):
+        for _ in range(2):
+            ask_to_wake(tmp_path)
+            assert bell.rings()
+        (tmp_path / "egress.json").write_bytes(b"{}")
         assert not bell.rings(QUIET_S)
 
 
