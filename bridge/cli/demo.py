@@ -8,6 +8,7 @@ from random import Random
 import click
 
 from bridge.cli.session import Session
+from bridge.terminal import counted
 from keys.errors import ConfigError
 
 INCOMPLETE = 1
@@ -47,7 +48,8 @@ def command(session: Session, keep: Path | None) -> None:
         session.say("distinct: at the beacon; a kill between storing and acknowledging adds to it.")
         lost = sum(line.lost for line in outcome.lines)
         session.say(
-            f"{lost} records lost in {outcome.kills} kills and one outage, {outcome.seconds:.0f} s."
+            f"{counted(lost, 'record', 'records')} lost in {outcome.kills} kills and one outage, "
+            f"{outcome.seconds:.0f} s."
         )
         session.say(
             f"Across the gap: {crossed.appended} transactions; delivered say the node "

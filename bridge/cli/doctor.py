@@ -233,4 +233,4 @@ def _answer(finding: Finding) -> Mapping[str, Any]:
 def _show(session: Session, finding: Finding) -> None:
     session.say(f"{_MARKS[finding.ok]:6}{finding.id:16} {finding.note}")
     if finding.problem is not None:
-        session.say(f"{'':22} [{finding.problem.id}] {finding.problem.hint}")
+        session.say(f"{'':22} [{finding.problem.id}] {session.hint(finding.problem.hint)}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bridge.terminal import counted
 from keys.errors import BridgeError
 from spool.clock import rfc3339
 from spool.statement import Statement
@@ -104,8 +105,12 @@ def lines_of(path: Path, found: Found) -> list[str]:
         lines.append(f"follows    chain {follows.chain} up to {follows.seq} ({follows.why})")
     if said.lost is not None:
         lost = said.lost
-        many = "nobody knows how many" if lost.records is None else lost.records
-        lines.append(f"lost       {many} records, segments {lost.ranges or '-'} ({lost.why})")
+        many = (
+            "nobody knows how many records"
+            if lost.records is None
+            else counted(lost.records, "record", "records")
+        )
+        lines.append(f"lost       {many}, segments {lost.ranges or '-'} ({lost.why})")
     if said.of is not None:
         lines.append(f"saved from segment {said.of}")
     return lines

@@ -23,10 +23,10 @@ def report(session: Session, states: "Sequence[LicenseState]") -> None:
     answer = _answer(own) | {"others": [_answer(each) for each in others]}
 
     def tell() -> None:
-        for line in _lines(own):
+        for line in map(session.hint, _lines(own)):
             session.say(line)
         for each in others:
-            session.say(f"{each.node}: {next(_lines(each))}")
+            session.say(f"{each.node}: {session.hint(next(_lines(each)))}")
             for line in _why_and_when(each):
                 session.say(line)
 

@@ -8,27 +8,10 @@ from typing import Any
 
 import click
 
+from bridge.cli.commands import COMMANDS
 from bridge.cli.session import Session
 from keys.errors import BridgeError
 
-COMMANDS = {
-    "append": "Append records from a file or stdin; returns when they are durable.",
-    "backfill": "Take usage that was never reported from the vendor's CSV exports.",
-    "audit": "List what left, when, where to, and what was answered.",
-    "demo": "The whole journey on this machine, with kills and an outage.",
-    "doctor": "Check this machine and the way to the beacon; names what is wrong.",
-    "export": "Pack what waits into bundles for a courier; on a relay, what goes back.",
-    "import": "Take in bundles on a relay, and return bundles on a node.",
-    "keys": "This machine's key, and the keys of others that it trusts.",
-    "init": "Make a node: configuration, keys, spool.",
-    "inspect": "Show what a file holds, exactly as it will leave.",
-    "license": "Look after the license key and its tokens.",
-    "replay": "Send again on purpose; without a selection, what waits, now.",
-    "run": "Run the daemon: take, seal, send.",
-    "status": "Say how things stand.",
-    "testbeacon": "Run the reference beacon, for trials.",
-    "verify": "Verify signatures, digests and chains.",
-}
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT."""
 PIPE_CLOSED = 141

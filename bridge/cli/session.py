@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from bridge.cli.commands import pasteable
 from bridge.terminal import safe, safe_json
 from keys.errors import BridgeError, ConfigError
 
@@ -103,7 +104,7 @@ class Session:
     def result(self, answer: Mapping[str, Any], text: Callable[[], None]) -> None:
         """The answer of a reporting command: ``answer`` as JSON, or what ``text`` says."""
         if self.as_json:
-            self._write({"schema": f"bridge.{self.command}/1", **answer})
+            self._write({"schema": f"bridge.{self.command}/1", **self._hinted(answer)})
         else:
             text()
 
@@ -111,10 +112,14 @@ class Session:
         """A line of a result for people, on stdout."""
         _out(safe(line), nl=True)
 
+    def hint(self, text: str) -> str:
+        """What to do next, with this run's ``--config`` in the commands that it names."""
+        return pasteable(text, self.config_file)
+
     def note(self, line: str) -> None:
         """A line about the work, on stderr; quiet with ``-q``."""
         if self.verbosity >= 0:
-            click.echo(safe(line), err=True)
+            click.echo(safe(self.hint(line)), err=True)
 
     def finish(self, exit_code: int) -> None:
         """End with ``exit_code`` after the result was written."""
@@ -122,7 +127,7 @@ class Session:
 
     def show_error(self, error: BridgeError) -> None:
         """An error as two lines on stderr, or as the JSON answer."""
-        message, hint = self._masked(error.message), self._masked(error.hint)
+        message, hint = self._masked(error.message), self.hint(self._masked(error.hint))
         if self.as_json and not isinstance(error, OutputError):
             said = {"id": error.id, "message": message, "hint": hint}
             self._write({"schema": f"bridge.{self.command}/1", "error": said})
@@ -140,6 +145,17 @@ class Session:
         """Show these no more than those before them; all that are not shown."""
         self._secrets = list(dict.fromkeys([*self._secrets, *secrets]))
         return self._secrets
+
+    def _hinted(self, answer: Any) -> Any:  # noqa: ANN401 - a tree of JSON
+        """``answer`` with every hint in it as :meth:`hint` gives it."""
+        if isinstance(answer, Mapping):
+            return {
+                key: self.hint(value)
+                if key == "hint" and isinstance(value, str)
+                else self._hinted(value)
+                for key, value in answer.items()
+            }
+        return [*map(self._hinted, answer)] if isinstance(answer, list | tuple) else answer
 
     def _masked(self, text: str) -> str:
         if not self._secrets:

@@ -12,6 +12,7 @@ from bridge.daemon.looking import look_at
 from bridge.operate.lanestatus import LaneStatus
 from bridge.operate.sentence import minutes, sentence
 from bridge.operate.status import Status
+from bridge.terminal import counted
 from keys.errors import ConfigError
 from spool.clock import MS, SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
@@ -176,14 +177,23 @@ def _time(at: int | None) -> str | None:
 
 def _took(sums: IntakeSums) -> Iterator[str]:
     """What the intake took since the daemon's start, and what it did not, in a few lines."""
-    parts = [f"{sum(sums.requests.values())} requests", f"{sum(sums.records.values())} records"]
+    parts = [
+        counted(sum(sums.requests.values()), "request", "requests"),
+        counted(sum(sums.records.values()), "record", "records"),
+    ]
     others = {
-        "log records below WARN left out": sum(sums.filtered.values()),
-        "records with a secret left out": sum(sums.dropped.values()),
-        "protobuf fields that this version does not know left out": sum(sums.unknown.values()),
-        "transactions seen twice": sums.repeated,
+        ("log record", "log records", "below WARN left out"): sum(sums.filtered.values()),
+        ("record", "records", "with a secret left out"): sum(sums.dropped.values()),
+        ("protobuf field", "protobuf fields", "unknown to this version left out"): sum(
+            sums.unknown.values()
+        ),
+        ("transaction", "transactions", "seen twice"): sums.repeated,
     }
-    parts += [f"{count} {what}" for what, count in others.items() if count]
+    parts += [
+        f"{counted(count, one, many)} {what}"
+        for (one, many, what), count in others.items()
+        if count
+    ]
     parts += [f"{name} is switched off ({count})" for name, count in sums.switched_off.items()]
     yield f"The intake since its start: {', '.join(parts)}."
     refused = {name: count for name, count in sums.refused.items() if name != "intake.unrouted"}
@@ -218,7 +228,7 @@ def _forecast(status: Status) -> Iterator[str]:
 
 
 def _show(session: Session, status: Status) -> None:
-    session.say(sentence(status))
+    session.say(session.hint(sentence(status)))
     session.say()
     session.say(
         f"{'lane':32}{'pending':>10}{'exported':>10}{'delivered':>11}{'refused':>9}{'lost':>7}"
@@ -240,4 +250,4 @@ def _show(session: Session, status: Status) -> None:
     for problem in status.problems:
         session.say()
         session.say(f"{problem.message} [{problem.id}]")
-        session.say(f"  {problem.hint}")
+        session.say(f"  {session.hint(problem.hint)}")

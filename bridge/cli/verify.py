@@ -90,7 +90,7 @@ def _show(session: Session, item: Item) -> None:
     note = f"; {item.note}" if item.note else ""
     if item.problem is not None:
         session.say(f"BAD {name}: {item.problem.message} [{item.problem.id}]{note}")
-        session.say(f"    {item.problem.hint}")
+        session.say(f"    {session.hint(item.problem.hint)}")
     elif item.said is not None:
         said = item.said
         session.say(

@@ -14,6 +14,7 @@ import click
 from bridge.cli.session import Session
 from bridge.operate.sentence import duration
 from bridge.operate.status import Status
+from bridge.terminal import counted
 from spool.clock import MS
 from spool.ledger import State
 
@@ -42,7 +43,7 @@ class Drain:
         ``at_s`` is monotonic, in seconds.
         """
         self._seen.append(_Seen(at_s, pending, delivered))
-        line = f"{pending:,} records pending, {delivered:,} delivered"
+        line = f"{counted(pending, 'record', 'records')} pending, {delivered:,} delivered"
         first, last = self._seen[0], self._seen[-1]
         seconds = last.at_s - first.at_s
         if seconds <= 0:

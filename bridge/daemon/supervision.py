@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bridge.egress.engine import Event
 from bridge.operate.notify import ServiceManager
+from bridge.terminal import counted
 from spool.beat import BEAT_S
 from spool.clock import Clock
 from spool.egressfile import read_egress_state
@@ -92,8 +93,11 @@ class Supervision:
         pending = sum(lane.records[State.PENDING] for lane in counts)
         egress = read_egress_state(self._spool)
         state = "idle" if egress is None else egress.state
-        lanes = "1 lane" if len(counts) == 1 else f"{len(counts)} lanes"
-        return f"{lanes}, {pending:,} records pending, egress {state}"
+        lanes, records = (
+            counted(len(counts), "lane", "lanes"),
+            counted(pending, "record", "records"),
+        )
+        return f"{lanes}, {records} pending, egress {state}"
 
     def _say(self, word: Callable[[], None]) -> None:
         try:

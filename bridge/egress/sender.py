@@ -20,6 +20,7 @@ from bridge.egress.refusals import Refusals
 from bridge.egress.requestsize import RequestSize
 from bridge.egress.routes import Route
 from bridge.egress.verdict import Kind, Verdict, judge
+from bridge.terminal import counted
 from spool.clock import Clock
 from spool.lane import Lane
 from spool.ledger import Answer, Batch, Ledger, Position, RecordException
@@ -247,7 +248,7 @@ class Sender:
         last = replace(answer, sent=Totals(1, answer.sent.raw_size))
         if inside.why is not None:
             total = inside.refused + inside.taken
-            text = f"{inside.refused} of {total} records in it: {inside.why.text}"
+            text = f"{inside.refused} of {counted(total, 'record', 'records')} in it: {inside.why.text}"
             return replace(
                 self._except(batch, cargo, last, replace(inside.why, text=text)),
                 reached=step.reached,

@@ -3,10 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from bridge.operate.problem import Problem
+from bridge.terminal import counted
 from spool.clock import rfc3339
 from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.ranges import format_ranges
+
+
+def _more(others: int) -> str:
+    return f"; so {counted(others, 'does', 'do')} more" if others else ""
+
 
 _SHOWN = 200
 """Characters of numbers in a message."""
@@ -32,15 +38,16 @@ def crossing(
             if forks := ledger.forks(lane):
                 yield Problem(
                     "transfer.fork",
-                    f"{len(forks)} segments of {name} have a number that another one has, first "
+                    f"{counted(len(forks), 'segment', 'segments')} of {name} "
+                    f"{'has' if len(forks) == 1 else 'have'} a number that another one has, first "
                     f"{forks[0][0]}; all of them are sent.",
                     "Ask the node's operator which machine made the others; both are kept.",
                 )
             if unlinked := ledger.unlinked(lane):
                 yield Problem(
                     "transfer.unlinked",
-                    f"Segment {unlinked[0]} of {name} follows another one than came here; so do "
-                    f"{len(unlinked) - 1} more.",
+                    f"Segment {unlinked[0]} of {name} follows another one than came here"
+                    f"{_more(len(unlinked) - 1)}.",
                     "Ask the node's operator for all that has the number before it: two machines may "
                     "seal in one name.",
                 )

@@ -6,6 +6,7 @@ An outage is no lack of progress as long as the beacon is tried again and again.
 from dataclasses import dataclass
 
 from bridge.operate.problem import Problem
+from bridge.terminal import counted
 from spool.clock import rfc3339
 from spool.ledger_activity import Activity
 
@@ -45,7 +46,8 @@ def no_progress(
     last = "ever" if moved is None else f"since {rfc3339(moved)}"
     return Problem(
         "egress.no_progress",
-        f"{backlog.records} records wait since {rfc3339(backlog.oldest_at)}, egress is {state}, and "
+        f"{counted(backlog.records, 'record waits', 'records wait')} since "
+        f"{rfc3339(backlog.oldest_at)}, egress is {state}, and "
         f"{what} {last}.",
         "Run: bridge doctor; then restart the daemon, and report its log if that helps.",
     )

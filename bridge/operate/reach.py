@@ -106,7 +106,9 @@ class Reach:
         raise UnreachableError(
             "beacon.tcp",
             f"No connection to port {self._target.port}: {'; '.join(failures)}.",
-            "Open the firewall for what `bridge doctor --firewall` prints.",
+            "Start what is to answer there, or correct the address; no firewall lies between."
+            if all(map(is_loopback, self._found))
+            else "Open the firewall for what `bridge doctor --firewall` prints.",
         )
 
     def _tls(self) -> str:

@@ -35,28 +35,29 @@ def _loss(status: Status) -> str:
 
 
 def _state(status: Status) -> str:
-    pending = sum(lane.records(State.PENDING) for lane in status.lanes)
-    waits = (
-        f"{counted(pending, 'record waits', 'records wait')}{_oldest(status)}{_unconfirmed(status)}"
-    )
+    waits = f"{_waiting(status)}{_oldest(status)}{_unconfirmed(status)}"
     if status.holder is None:
-        next_step = _needs(status) if status.problems else "nothing is taken or sent: bridge run"
-        return f"the daemon is not running, {waits}, and {next_step}."
+        needs = f" And {_needs(status)}." if status.problems else ""
+        return f"the daemon is not running, {waits}. Start it: bridge run.{needs}"
     if not status.progresses:
         return f"{waits} and nothing moves; run bridge doctor, then restart the daemon."
     if status.problems:
         return f"{waits}, egress is {_egress(status)}, and {_needs(status)}."
     if status.mode == "offline":
         return f"{waits} for an export, egress is offline. Nothing else is to be done."
-    if not pending:
-        waits = "nothing sealed waits" if _unsealed(status) else "nothing waits"
-        waits += _unconfirmed(status)
     return f"{waits}, egress is {_egress(status)}{_end(status)}. Nothing is to be done."
+
+
+def _waiting(status: Status) -> str:
+    pending = sum(lane.records(State.PENDING) for lane in status.lanes)
+    if pending:
+        return counted(pending, "record waits", "records wait")
+    return "nothing sealed waits" if _unsealed(status) else "nothing waits"
 
 
 def _unconfirmed(status: Status) -> str:
     exported = sum(lane.records(State.EXPORTED) for lane in status.lanes)
-    return f", {exported:,} are exported and not confirmed" if exported else ""
+    return f", {counted(exported, 'is', 'are')} exported and not confirmed" if exported else ""
 
 
 def _unsealed(status: Status) -> bool:

@@ -123,7 +123,8 @@ def look(  # noqa: PLR0913 - one fact each
     whole = min(bytes_max, used + free - min_free)
     can_send = licensed if mode == "online" else lambda _: True
     problems = [
-        *_problems(found, egress, can_send),
+        *_problems(found, can_send),
+        *([] if egress is None else _of_egress(egress, runs=holder is not None)),
         *([] if open_at is None else [_open(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
         *crossing(ledger, list(lanes(spool)), at, overdue),
@@ -208,9 +209,7 @@ def _stuck(
         yield problem
 
 
-def _problems(
-    found: Sequence[LaneStatus], egress: EgressState | None, licensed: Callable[[Lane], bool]
-) -> Iterator[Problem]:
+def _problems(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> Iterator[Problem]:
     for lane in found:
         name = f"{lane.lane.node}/{lane.lane.stream}"
         lost = lane.segments(State.LOST)
@@ -247,19 +246,25 @@ def _problems(
                 f"There is no license key for node {lane.lane.node}; {name} waits.",
                 "Set license_key_file, or licenses: for another node.",
             )
-    for failed in () if egress is None else egress.failed:
+
+
+def _of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
+    """What the daemon said last of what it cannot send; ``runs``: it is there still."""
+    for failed in egress.failed:
         yield Problem.of(failed)
-    if egress is not None and "upstream.loop" in egress.reason:
+    if "upstream.loop" in egress.reason:
         yield Problem(
             "upstream.loop",
             "The beacon's name leads back to this bridge; nothing leaves, and nothing was dropped.",
             "Set beacon.addresses to the beacon's own addresses, or mend the name for this machine.",
         )
-    elif egress is not None and egress.state == "paused" and not egress.reason.startswith("window"):
+    elif egress.state == "paused" and not egress.reason.startswith("window"):
+        said = "refuses" if runs else "refused, when it was last asked,"
+        again = "it is tried again" if runs else "it is tried again by the next bridge run"
         yield Problem(
             "egress.paused",
-            f"The beacon refuses the license or a route ({egress.reason}); nothing was dropped.",
-            "Look at bridge audit for its answer, and at the license key; it is tried again.",
+            f"The beacon {said} the license or a route ({egress.reason}); nothing was dropped.",
+            f"Look at bridge audit for its answer, and at the license key; {again}.",
         )
 
 

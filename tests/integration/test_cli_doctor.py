@@ -74,6 +74,7 @@ def test_a_refused_connection_is_named_and_what_comes_after_is_not_looked_at(
     assert told.code == 6
     assert problem(found, "beacon.tcp") == "beacon.tcp"
     assert "refused" in found["beacon.tcp"]["problem"]["message"]
+    assert "no firewall lies between" in found["beacon.tcp"]["problem"]["hint"]
     assert found["beacon.tls"]["ok"] is None
     assert found["beacon.http"]["ok"] is None
 

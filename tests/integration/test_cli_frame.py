@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli.main import COMMANDS
+from bridge.cli.commands import COMMANDS
 from bridge.cli.session import Session
 from keys.errors import BridgeError
 from keys.keyfile import read_signing_key

@@ -64,6 +64,41 @@ def test_backlog_without_progress_is_red_although_egress_says_up(tmp_path: Path)
         lock.release()
 
 
+def test_without_a_daemon_the_next_step_is_to_start_one_whatever_the_last_one_said(
+    tmp_path: Path,
+) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        seal_long_ago(node, 0)
+        reason = "status 401"
+        write_egress_state(OS_DISK, node.spool, "paused", SYSTEM_CLOCK.wall_ms(), reason)
+        code, said = status_of(node)
+        assert (code, said["daemon"]["running"]) == (3, False)
+        (problem,) = said["problems"]
+        assert problem["message"].startswith("The beacon refused, when it was last asked, ")
+        assert problem["hint"].endswith(f"again by the next bridge --config {node.config} run.")
+        first = node.bridge("status").stdout.splitlines()[0]
+        start = f"Start it: bridge --config {node.config} run."
+        assert first.startswith("Nothing is lost; the daemon is not running, 10 records wait, ")
+        assert first.endswith(f". {start} And one problem needs you (egress.paused, below).")
+        lock = serving(node, 0)
+        (problem,) = status_of(node)[1]["problems"]
+        assert problem["hint"].endswith("it is tried again.")
+        lock.release()
+
+
+def test_one_is_no_plural_and_nothing_is_no_number(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        first = node.bridge("status").stdout.splitlines()[0]
+        assert first.startswith("Nothing is lost; the daemon is not running, nothing waits. ")
+        with Writer(node.spool, "transactions", node=node.name) as writer:
+            writer.append(records(1))
+            first = node.bridge("status").stdout.splitlines()[0]
+            assert "not running, nothing sealed waits. " in first
+        assert node.bridge("run", "--once").returncode == 6
+        first = node.bridge("status").stdout.splitlines()[0]
+        assert "not running, 1 record waits, the oldest since " in first
+
+
 def test_an_outage_with_room_is_healthy_and_says_since_when(tmp_path: Path) -> None:
     with node_for(tmp_path, NOBODY) as node:
         node.daemon.start()
@@ -106,7 +141,7 @@ def test_a_daemon_that_takes_nothing_for_a_day_says_so_and_why(tmp_path: Path) -
         (problem,) = said["problems"]
         assert (code, problem["id"]) == (3, "intake.silent")
         assert "25 hours" in problem["message"]
-        assert "bridge backfill" in problem["hint"]
+        assert f"bridge --config {node.config} backfill" in problem["hint"]
         lock.release()
 
 

@@ -11,7 +11,7 @@ import pytest
 import bridge
 import keys
 import spool
-from bridge.cli.main import COMMANDS
+from bridge.cli.commands import COMMANDS
 from bridge.cli.main import bridge as program
 
 ROOT = Path(__file__).parents[2]
