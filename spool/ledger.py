@@ -22,7 +22,7 @@ from spool.clock import Clock
 from spool.errors import SpoolError
 from spool.lane import SEQ_MAX, Lane
 from spool.ledger_audit import DISCARDED, Answer, AuditRow, RecordException
-from spool.ledger_batches import Batch
+from spool.ledger_batches import Attempt, Batch
 from spool.ledger_bounds import Bounds, Position
 from spool.ledger_counts import LaneCounts
 from spool.ledger_db import Database
@@ -38,9 +38,9 @@ from spool.states import By, LedgerError, State
 from spool.totals import Totals
 
 __all__ = [
-    "DISCARDED", "Answer", "Arrival", "AuditRow", "Batch", "Bounds", "By", "LaneCounts", "LanePosition",
-    "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums", "Span",
-    "State", "Taken", "Undeclared", "Written",
+    "DISCARDED", "Answer", "Arrival", "Attempt", "AuditRow", "Batch", "Bounds", "By", "LaneCounts",
+    "LanePosition", "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums",
+    "Span", "State", "Taken", "Undeclared", "Written",
 ]  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from spool.totals import Totals
 
 DISCARDED = "discarded"
 """The verdict of an exception that a person gave up."""
+WITHDRAWN = "withdrawn"
+"""The verdict on a request that was withdrawn after an attempt of unknown outcome."""
 TEXT_MAX = 500
 """Characters kept of an answer; enough to see who answered what, too few to fill the disk."""
 

@@ -15,14 +15,25 @@ from spool.ledger_bounds import Bounds, Position, check, tile
 from spool.ledger_db import Transaction
 from spool.ledger_spans import Span, span_at, spans
 from spool.states import LedgerError, State
+from spool.totals import NOTHING, Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """When (ms since 1970 UTC) a request begins, the URL that it goes to, what its batch carries."""
+
+    at: int
+    to: str
+    sent: Totals
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A request without a final answer.
 
-    ``attempted_at`` is the time of the last attempt, ms since 1970 UTC. ``under_way``: nobody has
-    said yet how that attempt went. ``doubts``: of how many attempts the outcome never was known.
+    ``attempted_at`` is the time of the last attempt, ms since 1970 UTC, ``to`` the URL that it went to,
+    ``sent`` what the batch carries, known from its first attempt on. ``under_way``: nobody has said yet
+    how that attempt went. ``doubts``: of how many attempts the outcome never was known.
     """
 
     id: int
@@ -32,6 +43,8 @@ class Batch:
     attempted_at: int | None = None
     under_way: bool = False
     doubts: int = 0
+    to: str = ""
+    sent: Totals = NOTHING
 
     @property
     def in_doubt(self) -> bool:
@@ -41,14 +54,16 @@ class Batch:
 
 _SELECT = (
     "SELECT id, chain, first_seq, first_line, last_seq, end_line, key, attempts, attempted_at,"
-    " under_way, in_doubt, lane FROM batch "
+    " under_way, in_doubt, sent_to, records, raw_size, lane FROM batch "
 )
 
 
 def _batch(row: tuple[Any, ...]) -> Batch:
     batch, *bounds = row[:6]
-    key, attempts, attempted_at, under_way, doubts = row[6:11]
-    return Batch(batch, Bounds(*bounds), key, attempts, attempted_at, bool(under_way), doubts)
+    key, attempts, attempted_at, under_way, doubts, to, records, raw_size = row[6:14]
+    sent = Totals(records, raw_size)
+    known = (key, attempts, attempted_at, bool(under_way), doubts, to, sent)
+    return Batch(batch, Bounds(*bounds), *known)
 
 
 def open_batches(tx: Transaction, lane: int) -> list[Batch]:
@@ -98,10 +113,14 @@ def add(tx: Transaction, lane: int, bounds: Bounds, key: str) -> Batch:
 
 def _insert(tx: Transaction, lane: int, batch: Batch) -> Batch:
     made = tx.execute(
-        "INSERT INTO batch (lane, chain, first_seq, first_line, last_seq, end_line, key, in_doubt)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (lane, *batch.bounds.columns, batch.key, batch.doubts),
-    )
+        "INSERT INTO batch (lane, chain, first_seq, first_line, last_seq, end_line, key,"
+        " attempted_at, in_doubt, sent_to, records, raw_size)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            lane, *batch.bounds.columns, batch.key, batch.attempted_at, batch.doubts,
+            batch.to, batch.sent.records, batch.sent.raw_size,
+        ),
+    )  # fmt: skip
     assert made.lastrowid is not None  # noqa: S101 - a row was just made
     return replace(batch, id=made.lastrowid)
 
@@ -146,16 +165,16 @@ def _pending(found: Iterable[Span]) -> Iterator[Span]:
     return (span for span in found if span.state is State.PENDING)
 
 
-def begin_attempt(tx: Transaction, batch: int, at: int) -> Batch:
+def begin_attempt(tx: Transaction, batch: int, attempt: Attempt) -> Batch:
     """Count an attempt, before its first byte is sent; the batch as it is then.
 
     If nobody said how the attempt before went, the batch is in doubt from now on.
     """
     need_batch(tx, batch)
     tx.execute(
-        "UPDATE batch SET attempts = attempts + 1, attempted_at = ?,"
-        " in_doubt = in_doubt + under_way, under_way = 1 WHERE id = ?",
-        (at, batch),
+        "UPDATE batch SET attempts = attempts + 1, attempted_at = ?, sent_to = ?, records = ?,"
+        " raw_size = ?, in_doubt = in_doubt + under_way, under_way = 1 WHERE id = ?",
+        (attempt.at, attempt.to, attempt.sent.records, attempt.sent.raw_size, batch),
     )
     return need_batch(tx, batch)[1]
 
@@ -168,16 +187,18 @@ def end_attempt(tx: Transaction, batch: int, *, doubt: bool) -> None:
     )
 
 
-def replace_batch(tx: Transaction, batch: int, parts: Sequence[tuple[Bounds, str]]) -> list[Batch]:
-    """Put smaller batches (bounds and key) in the place of one; doubt is handed down.
+def replace_batch(
+    tx: Transaction, batch: int, parts: Sequence[tuple[Bounds, str, Totals]]
+) -> list[Batch]:
+    """Put smaller batches (bounds, key, what they carry) in the place of one; doubt is handed down.
 
     Raises :class:`LedgerError` ``ledger.no_batch``, ``ledger.bounds`` unless the parts are exactly
     the whole, in order.
     """
     lane, whole = need_batch(tx, batch)
-    for bounds, _ in parts:
+    for bounds, *_ in parts:
         check(bounds)
-    if not tile(whole.bounds, [bounds for bounds, _ in parts]):
+    if not tile(whole.bounds, [bounds for bounds, *_ in parts]):
         raise LedgerError(
             "ledger.bounds",
             f"The parts of batch {batch} are not the whole of it.",
@@ -185,7 +206,11 @@ def replace_batch(tx: Transaction, batch: int, parts: Sequence[tuple[Bounds, str
         )
     remove(tx, batch)
     doubts = whole.doubts + whole.under_way
-    return [_insert(tx, lane, Batch(0, bounds, key, doubts=doubts)) for bounds, key in parts]
+    made = replace(whole, id=0, attempts=0, under_way=False, doubts=doubts)
+    return [
+        _insert(tx, lane, replace(made, bounds=bounds, key=key, sent=sent))
+        for bounds, key, sent in parts
+    ]
 
 
 def remove(tx: Transaction, batch: int) -> None:

@@ -2,15 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 
-from spool import ledger_activity, ledger_audit, ledger_batches, ledger_settle
+from spool import (
+    ledger_activity,
+    ledger_audit,
+    ledger_batches,
+    ledger_settle,
+    ledger_withdrawing,
+)
 from spool.lane import Lane
 from spool.ledger_activity import Activity
 from spool.ledger_audit import Answer, AuditRow, RecordException
-from spool.ledger_batches import Batch
+from spool.ledger_batches import Attempt, Batch
 from spool.ledger_bounds import Bounds, Position
 from spool.ledger_db import Database
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import lane_id, need_lane
+from spool.totals import Totals
 
 AUDIT_PAGE = 1000
 """Audit rows read at once: no view is held open for as long as the caller takes to print it."""
@@ -39,26 +46,26 @@ class Batching:
             return [] if row is None else ledger_batches.open_batches(tx, row)
 
     def open_batch(
-        self, lane: Lane, bounds: Bounds, key: str, attempt_at: int | None = None
+        self, lane: Lane, bounds: Bounds, key: str, attempt: Attempt | None = None
     ) -> Batch:
         """Make a batch of pending lines that are in no other, durable before its first attempt.
 
-        With ``attempt_at`` (ms) that begins here, as by :meth:`attempt`, in the same transaction.
+        With an ``attempt`` that begins here, as by :meth:`attempt`, in the same transaction.
         Raises :class:`LedgerError` ``ledger.bounds``, ``ledger.state``, ``ledger.batch_overlap``.
         """
         with self._database.write() as tx:
             batch = ledger_batches.add(tx, need_lane(tx, lane), bounds, key)
-            if attempt_at is None:
+            if attempt is None:
                 return batch
-            return ledger_batches.begin_attempt(tx, batch.id, attempt_at)
+            return ledger_batches.begin_attempt(tx, batch.id, attempt)
 
-    def attempt(self, batch: int, at: int) -> Batch:
-        """Count an attempt at ``at`` (ms), before its first byte is sent.
+    def attempt(self, batch: int, attempt: Attempt) -> Batch:
+        """Count an attempt, before its first byte is sent.
 
         The batch as it is then: in doubt, if nobody said how the attempt before went.
         """
         with self._database.write() as tx:
-            return ledger_batches.begin_attempt(tx, batch, at)
+            return ledger_batches.begin_attempt(tx, batch, attempt)
 
     def doubt(self, batch: int) -> None:
         """The attempt ended and nobody knows how: the beacon may have the records."""
@@ -81,9 +88,11 @@ class Batching:
             ledger_batches.end_attempt(tx, batch, doubt=doubt)
 
     def split(
-        self, batch: int, answer: Answer | None, into: Sequence[Bounds], keys: Sequence[str]
+        self, batch: int, answer: Answer | None, into: Sequence[tuple[Bounds, str, Totals]]
     ) -> list[Batch]:
         """Put smaller batches in the place of one that was refused whole, with an audit row.
+
+        ``into`` are their bounds, their keys, and what they carry.
 
         Without an ``answer`` there is no such row: it could not be sent whole. They are in doubt if
         the whole was. Raises :class:`LedgerError` ``ledger.no_batch``, or ``ledger.bounds`` unless they
@@ -94,7 +103,7 @@ class Batching:
             if answer is not None:
                 ledger_audit.write_audit(tx, lane, asked.bounds, answer, asked)
             ledger_batches.end_attempt(tx, batch, doubt=False)
-            return ledger_batches.replace_batch(tx, batch, list(zip(into, keys, strict=True)))
+            return ledger_batches.replace_batch(tx, batch, into)
 
     def settle(
         self,
@@ -126,11 +135,11 @@ class Batching:
     def withdraw(self, batch: int) -> None:
         """Forget a batch that cannot be repeated: its segments are damaged, lost or delivered.
 
-        Its pending lines are in no batch then. Raises :class:`LedgerError` ``ledger.no_batch``.
+        Its pending lines are in no batch then; an attempt of it whose outcome nobody knows stays in the
+        books. Raises :class:`LedgerError` ``ledger.no_batch``.
         """
         with self._database.write() as tx:
-            ledger_batches.need_batch(tx, batch)
-            ledger_batches.remove(tx, batch)
+            ledger_withdrawing.withdraw(tx, *ledger_batches.need_batch(tx, batch))
 
     def exceptions(self, lane: Lane) -> list[RecordException]:
         """The exceptions of a lane, by number and line."""

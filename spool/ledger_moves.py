@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+from spool import ledger_again
 from spool.ledger_db import Transaction
 from spool.ledger_spans import Span, contradiction, delete, insert, put, span_at, spans
+from spool.ranges import Range
 from spool.states import By, LedgerError, State, check_move
 from spool.totals import NOTHING, Totals
 
@@ -20,8 +22,19 @@ class Stretch:
     after: Totals
 
 
-def move(tx: Transaction, lane: int, what: Stretch, way: tuple[State, State], by: By) -> None:
+def move(
+    tx: Transaction,
+    lane: int,
+    what: Stretch,
+    way: tuple[State, State],
+    by: By,
+    *,
+    whole: bool = True,
+) -> None:
     """Move numbers, all of which must be in the first state of ``way``, to its second.
+
+    What was delivered and becomes pending goes a second time; not ``whole``: only lines of it that
+    were refused do.
 
     Raises :class:`LedgerError` ``ledger.illegal_move``, ``ledger.state`` (some are not in that
     state, or of several chains) or ``ledger.totals``.
@@ -46,6 +59,10 @@ def move(tx: Transaction, lane: int, what: Stretch, way: tuple[State, State], by
             insert(tx, lane, rest)
     put(tx, lane, replace(middle, state=target))
     _forget_lines(tx, lane, what, way)
+    if target in _FINISHED:
+        ledger_again.forget(tx, lane, Range(what.first, what.last))
+    elif source is State.DELIVERED and whole:
+        ledger_again.note(tx, lane, Range(what.first, what.last))
 
 
 def found_again(tx: Transaction, lane: int, span: Span, what: Stretch) -> None:

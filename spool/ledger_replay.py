@@ -39,7 +39,7 @@ def give_back(tx: Transaction, lane: int, lines: Lines, by: By) -> None:
         parts = [(0, lines.segment.lines)]
         after = lines.segment.before + lines.segment.totals
         stretch = Stretch(seq, seq, lines.segment.before, after)
-        move(tx, lane, stretch, (span.state, State.PENDING), by)
+        move(tx, lane, stretch, (span.state, State.PENDING), by, whole=False)
     tx.execute("DELETE FROM exception WHERE lane = ? AND seq = ?", (lane, seq))
     tx.execute("DELETE FROM answered WHERE lane = ? AND seq = ?", (lane, seq))
     tx.executemany(

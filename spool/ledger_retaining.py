@@ -24,12 +24,13 @@ FORGOTTEN_AT_ONCE = 10_000
 class Undeclared:
     """Numbers that were given up, and whose loss may not be declared yet.
 
-    A loss record of theirs stands above the number ``above``, or nowhere.
+    A loss record of theirs, which says ``why``, stands above the number ``above``, or nowhere.
     """
 
     numbers: Range
     held: Totals
     above: int
+    why: str
 
 
 class Retaining(Replaying):
@@ -42,37 +43,38 @@ class Retaining(Replaying):
             return [] if row is None else _worked_on(tx, row)
 
     def give_up(
-        self, lane: Lane, what: Range, source: State, *, before: Totals, after: Totals, above: int
+        self, lane: Lane, what: Undeclared, source: State, *, before: Totals, after: Totals
     ) -> bool:
         """Move ``what`` from ``source`` to lost, its loss still to be declared.
 
-        ``before`` and ``after`` are the chain's totals around it; ``above`` is the lane's last number
-        now. False, and nothing is moved, where a request has come to carry some of it.
+        ``before`` and ``after`` are the chain's totals around it. False, and nothing is moved, where a
+        request has come to carry some of it.
 
         Raises :class:`LedgerError` ``ledger.illegal_move``, ``ledger.state`` or ``ledger.totals``.
         """
-        held = after - before
+        first, last = what.numbers.first, what.numbers.last
         with self._database.write() as tx:
             row = need_lane(tx, lane)
-            if any(r.first <= what.last and what.first <= r.last for r in _worked_on(tx, row)):
+            if any(r.first <= last and first <= r.last for r in _worked_on(tx, row)):
                 return False
-            stretch = Stretch(what.first, what.last, before, after)
-            move(tx, row, stretch, (source, State.LOST), By.LOSS)
+            move(tx, row, Stretch(first, last, before, after), (source, State.LOST), By.LOSS)
             tx.execute(
-                "INSERT INTO undeclared (lane, first, last, records, raw_size, above)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (row, what.first, what.last, held.records, held.raw_size, above),
+                "INSERT INTO undeclared (lane, first, last, records, raw_size, above, why)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row, first, last, what.held.records, what.held.raw_size, what.above, what.why),
             )
         return True
 
     def undeclared(self, lane: Lane) -> list[Undeclared]:
         """What was given up, and whose loss nobody has noted as declared."""
         with self._database.read() as tx:
-            query = "SELECT first, last, records, raw_size, above FROM undeclared WHERE lane = ?"
+            query = (
+                "SELECT first, last, records, raw_size, above, why FROM undeclared WHERE lane = ?"
+            )
             rows = tx.execute(query, (lane_id(tx, lane),)).fetchall()
         return [
-            Undeclared(Range(first, last), Totals(records, raw_size), above)
-            for first, last, records, raw_size, above in rows
+            Undeclared(Range(first, last), Totals(records, raw_size), above, why)
+            for first, last, records, raw_size, above, why in rows
         ]
 
     def declared(self, lane: Lane, numbers: Range) -> None:

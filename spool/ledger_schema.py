@@ -13,7 +13,7 @@ from pathlib import Path
 from keys.errors import ConfigError
 from spool.ledger_db import Transaction, connect, in_words, is_damage
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x41674272
 """``AgBr`` in ASCII; ``file ledger.db`` shows it."""
 
@@ -40,7 +40,14 @@ _TABLES = {
         records INTEGER NOT NULL CHECK (records >= 0),
         raw_size INTEGER NOT NULL CHECK (raw_size >= 0),
         PRIMARY KEY (lane, first)) WITHOUT ROWID""",
+    # delivered once, and to be sent a second time on purpose
+    "again": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL CHECK (last >= first),
+        PRIMARY KEY (lane, first)) WITHOUT ROWID""",
     # requests without a final answer; under_way: the last attempt's outcome is not known yet
+    # sent_to, records, raw_size: where the last attempt went, and what it carried
     "batch": """(
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         lane INTEGER NOT NULL REFERENCES lane,
@@ -53,7 +60,10 @@ _TABLES = {
         attempts INTEGER NOT NULL DEFAULT 0,
         attempted_at INTEGER,
         under_way INTEGER NOT NULL DEFAULT 0,
-        in_doubt INTEGER NOT NULL DEFAULT 0)""",
+        in_doubt INTEGER NOT NULL DEFAULT 0,
+        sent_to TEXT NOT NULL DEFAULT '',
+        records INTEGER NOT NULL DEFAULT 0,
+        raw_size INTEGER NOT NULL DEFAULT 0)""",
     # lines with a final answer, of segments that have others without
     "answered": """(
         lane INTEGER NOT NULL REFERENCES lane,
@@ -70,7 +80,7 @@ _TABLES = {
         status INTEGER NOT NULL,
         text TEXT NOT NULL,
         PRIMARY KEY (lane, seq, line)) WITHOUT ROWID""",
-    # given up for want of room; a loss record stands above the number above, or is still to be sealed
+    # given up, and why; a loss record stands above the number above, or is still to be sealed
     "undeclared": """(
         lane INTEGER NOT NULL REFERENCES lane,
         first INTEGER NOT NULL,
@@ -78,6 +88,7 @@ _TABLES = {
         records INTEGER NOT NULL,
         raw_size INTEGER NOT NULL,
         above INTEGER NOT NULL,
+        why TEXT NOT NULL DEFAULT 'no_room',
         PRIMARY KEY (lane, first)) WITHOUT ROWID""",
     # written: its bytes are on the medium, verified; a row without it is an export that a crash ended
     "bundle": """(

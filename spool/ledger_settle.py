@@ -6,6 +6,7 @@ A segment is delivered when all its lines have an answer, exceptions included.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from spool.ledger_again import again
 from spool.ledger_audit import (
     Answer,
     RecordException,
@@ -18,6 +19,7 @@ from spool.ledger_bounds import Bounds
 from spool.ledger_db import Transaction
 from spool.ledger_moves import Stretch, move
 from spool.ledger_spans import span_at, spans
+from spool.ranges import Range
 from spool.states import By, LedgerError, State, may_move
 from spool.totals import Totals
 
@@ -51,7 +53,8 @@ def settle(
     _check_segments(asked.bounds, segments)
     write_audit(tx, lane, asked.bounds, answer, asked)
     write_exceptions(tx, lane, asked.bounds, exceptions)
-    record_sums(tx, lane, *_sums(asked, answer, len(exceptions)))
+    known = len(exceptions) + _sent_again(tx, lane, asked.bounds, segments)
+    record_sums(tx, lane, *_sums(asked, answer, known))
     remove(tx, batch)
     _deliver(tx, lane, _complete(tx, lane, asked.bounds, segments))
 
@@ -77,9 +80,21 @@ def _check_segments(bounds: Bounds, segments: Sequence[SegmentSums]) -> None:
         )
 
 
-def _sums(asked: Batch, answer: Answer, exceptions: int) -> tuple[int, int]:
+def _sent_again(tx: Transaction, lane: int, bounds: Bounds, segments: Sequence[SegmentSums]) -> int:
+    """How many records were taken before, and went a second time on purpose."""
+    stretches = again(tx, lane, Range(bounds.first_seq, bounds.last_seq))
+    count = 0
+    for item in segments if stretches else ():
+        if any(part.first <= item.seq <= part.last for part in stretches):
+            first, end = bounds.lines_of(item.seq, item.lines)
+            count += end - first
+    return count
+
+
+def _sums(asked: Batch, answer: Answer, known: int) -> tuple[int, int]:
     """How often records may be there once more, and how many the beacon's own count lacks.
 
+    It need not count the ``known`` ones: those that it refused, or took before.
     After an attempt of unknown outcome a lower count only says that the beacon knew them already; and
     what is refused after it may be there all the same.
     """
@@ -87,7 +102,7 @@ def _sums(asked: Batch, answer: Answer, exceptions: int) -> tuple[int, int]:
         return answer.sent.records * asked.doubts, 0
     if answer.accepted is None:
         return 0, 0
-    return 0, max(0, answer.sent.records - exceptions - answer.accepted)
+    return 0, max(0, answer.sent.records - known - answer.accepted)
 
 
 def _complete(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from spool.lane import Lane
 from spool.ledger_audit import RecordException, write_exceptions
-from spool.ledger_batches import open_batches, remove
 from spool.ledger_bounds import Bounds
 from spool.ledger_db import Transaction
 from spool.ledger_moves import Stretch, found_again, move
 from spool.ledger_retaining import Retaining
 from spool.ledger_spans import Span, lane_id, need_lane, put, span_at, spans
+from spool.ledger_withdrawing import withdraw_all
 from spool.ranges import Range
 from spool.statement import Statement
 from spool.states import By, State, may_move
@@ -134,7 +134,7 @@ class Transferring(Retaining):
         with self._database.write() as tx:
             for lane, numbers, before, after in parts:
                 row = need_lane(tx, lane)
-                _withdraw(tx, row, numbers)
+                withdraw_all(tx, row, numbers)
                 found = spans(tx, row, numbers.first, numbers.last)
                 if len(found) == 1 and found[0].state is State.PENDING:
                     stretch = Stretch(numbers.first, numbers.last, before, after)
@@ -304,7 +304,7 @@ class Transferring(Retaining):
             found = spans(tx, row, numbers.first, numbers.last)
             if len(found) != 1 or not may_move(found[0].state, target, By.RECEIPT):
                 return 0
-            _withdraw(tx, row, numbers)
+            withdraw_all(tx, row, numbers)
             stretch = Stretch(numbers.first, numbers.last, before, after)
             move(tx, row, stretch, (found[0].state, target), By.RECEIPT)
             for each in exceptions:
@@ -388,10 +388,3 @@ def _taken(tx: Transaction, lane: int | None, seq: int, digest: str) -> Taken:
     assert lane is not None  # noqa: S101 - a lane that nobody knows holds nothing
     lost = not held[digest] and any(span.state is State.LOST for span in spans(tx, lane, seq, seq))
     return Taken.AGAIN if lost else Taken.DUPLICATE
-
-
-def _withdraw(tx: Transaction, lane: int, numbers: Range) -> None:
-    """End the batches on ``numbers``: they went, or are to go, another way."""
-    for batch in open_batches(tx, lane):
-        if batch.bounds.first_seq <= numbers.last and numbers.first <= batch.bounds.last_seq:
-            remove(tx, batch.id)

@@ -159,11 +159,10 @@ class Pruner:
                 return
             before = totals_before(lane, head, run.first)
             after = totals_before(lane, head, run.last + 1)
-            if not self._ledger.give_up(
-                lane, run, state, before=before, after=after, above=head.seq
-            ):
+            what = Undeclared(run, after - before, head.seq, why)
+            if not self._ledger.give_up(lane, what, state, before=before, after=after):
                 continue
-            self._declare(lane, Undeclared(run, after - before, head.seq), why)
+            self._declare(lane, what)
             yield self._delete(lane, state, range(run.first, run.last + 1))
 
     def _runs(self, lane: Lane, state: State, numbers: Sequence[int]) -> Iterator[Range]:
@@ -177,13 +176,13 @@ class Pruner:
             for first, last in zip(begins, [*ends, run[-1]], strict=True):
                 yield Range(first, last)
 
-    def _declare(self, lane: Lane, what: Undeclared, why: str = NO_ROOM) -> None:
+    def _declare(self, lane: Lane, what: Undeclared) -> None:
         sealer = self._sealer_of(lane)
         if sealer is None:
             return
         ranges = format_ranges([what.numbers])
         if not _is_declared(lane, ranges, what.above):
-            sealer.declare_lost(Lost(ranges, what.held.records, what.held.raw_size, why))
+            sealer.declare_lost(Lost(ranges, what.held.records, what.held.raw_size, what.why))
         self._ledger.declared(lane, what.numbers)
 
     def _delete(self, lane: Lane, state: State, numbers: Sequence[int]) -> Pruned:

@@ -9,6 +9,7 @@ from keys.errors import VerificationError
 from spool.clock import rfc3339
 from spool.lane import Lane
 from spool.ledger import AuditRow, Batch, Bounds
+from spool.ledger_audit import WITHDRAWN
 from spool.segment import Segment
 
 NO_ANSWER = "no answer"
@@ -99,6 +100,11 @@ def row_line(row: AuditRow) -> str:
     answer = row.answer
     records = counted(answer.sent.records, "record", "records")
     what = f"{row.node}/{row.stream} {_which(row.bounds)}, {records}"
+    if answer.verdict == WITHDRAWN:
+        return (
+            f"{rfc3339(answer.at)}  {NO_ANSWER}: {what} to {answer.to}, then another way; "
+            "the beacon may have it"
+        )
     if answer.status is None:
         return f"{rfc3339(answer.at)}  not sent: {what}; this route does not carry it"
     doubt = ", in doubt" if row.in_doubt else ""

@@ -23,7 +23,7 @@ from bridge.egress.verdict import Kind, Verdict, judge
 from bridge.terminal import counted
 from spool.clock import Clock
 from spool.lane import Lane
-from spool.ledger import Answer, Batch, Ledger, Position, RecordException
+from spool.ledger import Answer, Attempt, Batch, Bounds, Ledger, Position, RecordException
 from spool.streams import STREAMS
 from spool.totals import Totals
 
@@ -146,7 +146,8 @@ class Sender:
 
     def _attempt(self, repeated: Batch | None, cargo: Cargo, license_key: str) -> Step:
         """One request, of all of the batch or of a part of its one line, and what follows."""
-        sent, part, count = cargo.sent, None, cargo.sent.records
+        whole = sent = cargo.sent
+        part, count = None, sent.records
         batch_key = cargo.key(self.lane) if repeated is None else repeated.key
         key = batch_key
         if self._inside is None:
@@ -156,7 +157,7 @@ class Sender:
             count, key, sent = part.records, part.key, Totals(0, len(part.line))
             body = self.route.body([part.line + b"\n"], 1, license_key)
         headers = self.route.headers(license_key) | {"Idempotency-Key": key}
-        batch = self._begun(repeated, cargo, batch_key)
+        batch = self._begun(repeated, cargo.bounds, batch_key, whole)
         reply = self._client.post(self.route.path, headers, body)
         now_ms = self._clock.wall_ms()
         verdict = judge(self.route, count, reply, now_ms=now_ms, secret=license_key)
@@ -190,12 +191,12 @@ class Sender:
             self._inside.put_back(part)
         return replace(step, sent=body.size, records=sent.records)
 
-    def _begun(self, repeated: Batch | None, cargo: Cargo, key: str) -> Batch:
+    def _begun(self, repeated: Batch | None, bounds: Bounds, key: str, sent: Totals) -> Batch:
         """The batch, durable, with an attempt that begins now."""
-        now_ms = self._clock.wall_ms()
+        attempt = Attempt(self._clock.wall_ms(), self._to, sent)
         if repeated is None:
-            return self._ledger.open_batch(self.lane, cargo.bounds, key, now_ms)
-        return self._ledger.attempt(repeated.id, now_ms)
+            return self._ledger.open_batch(self.lane, bounds, key, attempt)
+        return self._ledger.attempt(repeated.id, attempt)
 
     def _act(self, batch: Batch, cargo: Cargo, verdict: Verdict, answer: Answer) -> Step:
         kind = verdict.kind
@@ -222,9 +223,9 @@ class Sender:
 
     def _split(self, batch: Batch, cargo: Cargo, answer: Answer | None) -> None:
         """Put two halves in the place of a batch that was refused, or could not be sent whole."""
-        halves = cargo.halves()
-        keys = [self._hold.load(half).key(self.lane) for half in halves]
-        self._ledger.split(batch.id, answer, halves, keys)
+        halves = map(self._hold.load, cargo.halves())
+        parts = [(half.bounds, half.key(self.lane), half.sent) for half in halves]
+        self._ledger.split(batch.id, answer, parts)
 
     def _act_on_part(
         self, batch: Batch, cargo: Cargo, part: Part, verdict: Verdict, answer: Answer

@@ -238,7 +238,7 @@ def _problems(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> 
                 "record.partial",
                 f"Of {name} the beacon counted {counted(lane.counts.partial, 'record', 'records')} "
                 "less than it was sent.",
-                "After a replay of what was delivered this is right; else compare with the vendor.",
+                "Where a relay delivered it as well this is right; else compare with the vendor.",
             )
         if not licensed(lane.lane) and lane.segments(State.PENDING):
             yield Problem(

@@ -13,6 +13,7 @@ from pathlib import Path
 from spool.errors import SpoolError
 from spool.lane import Lane, lanes
 from spool.ledger import AuditRow, Batch, Ledger, RecordException, State
+from spool.ledger_audit import WITHDRAWN
 from spool.ledger_kept import kept_audit, kept_bundles, kept_ledgers
 from spool.ledger_transferring import Packed, Written
 
@@ -41,7 +42,8 @@ class Place:
 class Fate:
     """What became of what is at a place.
 
-    ``answers`` to requests that carried it, oldest first; ``attempts`` that nobody answered;
+    ``answers`` to requests that carried it, oldest first, and requests that were withdrawn without one;
+    ``attempts`` that wait for an answer;
     ``exceptions`` the beacon's refusals of it; ``bundles`` that it is in; ``state`` by the ledger, None
     where it knows nothing. ``not_carried``: its route has no request for what holds no records.
     """
@@ -57,11 +59,11 @@ class Fate:
     @property
     def word(self) -> str:
         """``left``, ``in_doubt`` (sent, and nobody knows whether it arrived), or ``not_left``."""
-        if self.answers or self.bundles:
+        if self.bundles or any(row.answer.verdict != WITHDRAWN for row in self.answers):
             return "left"
         if self.state in (State.DELIVERED, State.EXPORTED) and not self.not_carried:
             return "left"
-        return "in_doubt" if self.attempts else "not_left"
+        return "in_doubt" if self.attempts or self.answers else "not_left"
 
 
 def answered(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Iterator[AuditRow]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from keys.ed25519 import SigningKey
 from keys.keyfile import read_signing_key
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import OS_DISK
@@ -143,6 +144,35 @@ def test_a_record_that_nobody_answered_for_is_in_doubt(node: Node, beacon: Runni
     said = json.loads(node.bridge("audit", "--record", "a", "--json").stdout)
     assert said["answer"] == "left"
     assert said["places"][0]["requests"][-1]["in_doubt"] is True
+
+
+def test_a_request_without_an_answer_stays_in_the_books_when_a_bundle_takes_its_records(
+    node: Node, beacon: RunningBeacon, tmp_path: Path
+) -> None:
+    beacon.set_faults({"path": "/v1/beacon/ingest-traces", "times": None, "drop": "after"})
+    append(node, "a")
+    assert node.bridge("run", "--once").returncode == 6
+    relay, stick = tmp_path / "relay.pub.pem", tmp_path / "stick"
+    stick.mkdir()
+    public = SigningKey.generate().public
+    relay.write_bytes(public.pem())
+    trust = ("keys", "trust", str(relay), "--role", "relay", "--name", "relay-1")
+    assert node.bridge(*trust, "--fingerprint", public.id).returncode == 0
+    assert node.bridge("export", "--to", str(stick)).returncode == 0
+    said = json.loads(node.bridge("audit", "--json").stdout)
+    assert said["unanswered"] == []
+    (row,) = (each for each in said["requests"] if each["verdict"] != "not_carried")
+    assert (row["verdict"], row["status"], row["in_doubt"]) == ("withdrawn", None, True)
+    assert (row["to"], row["records"]) == (f"{beacon.url}/v1/beacon/ingest-traces", 1)
+    told = f"no answer: n/transactions 1, 1 record to {row['to']}, then another way; "
+    assert told in node.bridge("audit").stdout
+    # What the relay will bring is one record; the beacon has it as often already as it was tried.
+    (lane,) = (
+        each
+        for each in json.loads(node.bridge("status", "--json").stdout)["lanes"]
+        if each["stream"] == "transactions"
+    )
+    assert lane["records"]["in_doubt"] == beacon.received()["transactions"]["records"] > 0
 
 
 def test_a_segment_left_did_not_leave_or_is_no_longer_held(node: Node, tmp_path: Path) -> None:

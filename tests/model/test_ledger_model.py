@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 from spool.clock import SYSTEM_CLOCK
 from spool.ledger import (
     Answer,
+    Attempt,
     Bounds,
     By,
     Ledger,
@@ -159,7 +160,7 @@ class LedgerMachine(RuleBasedStateMachine):
         lines = self.lines(bounds)
         refused = data.draw(st.sets(st.sampled_from(sorted(lines)))) if lines else set()
         for at in range(attempts):
-            self.ledger.attempt(batch, at)
+            self.ledger.attempt(batch, Attempt(at, "", NOTHING))
         if lost:
             self.ledger.withdraw(batch)
             return

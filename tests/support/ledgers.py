@@ -10,6 +10,9 @@ CHAIN = "c" * 32
 NEXT_CHAIN = "d" * 32
 LINES = 10
 """Records of every segment; each of 100 bytes."""
+TO = "https://beacon.test/v1/beacon/logs"
+SENT = Totals(LINES, LINES * 100)
+"""What a request with one segment carries."""
 
 
 def totals(segments: int) -> Totals:

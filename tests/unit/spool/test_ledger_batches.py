@@ -9,6 +9,7 @@ from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
 from spool.ledger import (
     Answer,
+    Attempt,
     Bounds,
     By,
     Ledger,
@@ -17,8 +18,22 @@ from spool.ledger import (
     SegmentSums,
     State,
 )
+from spool.ledger_audit import WITHDRAWN
+from spool.ranges import Range
 from spool.totals import NOTHING
-from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals, whole
+from tests.support.ledgers import (
+    CHAIN,
+    LINES,
+    SENT,
+    TO,
+    answer,
+    fill,
+    lane,
+    move,
+    sums,
+    totals,
+    whole,
+)
 
 P, E, D, Q, L = State
 
@@ -55,7 +70,7 @@ def test_a_batch_outlives_its_process_with_bounds_and_key(tmp_path: Path) -> Non
 
 def test_an_answer_delivers_the_segments_it_covers(ledger: Ledger, here: Lane) -> None:
     batch = ledger.open_batch(here, whole(1, 3), "key-1")
-    ledger.attempt(batch.id, at=5)
+    ledger.attempt(batch.id, Attempt(5, TO, SENT))
     ledger.settle(batch.id, answer(30), sums(1, 3))
     assert rows(ledger, here) == [(1, 3, D), (4, 10, P)]
     assert ledger.open_batches(here) == []
@@ -152,7 +167,7 @@ def test_bounds_without_lines_are_refused(ledger: Ledger, here: Lane, bounds: Bo
 
 def test_a_batch_is_split_into_exactly_its_parts(ledger: Ledger, here: Lane) -> None:
     batch = ledger.open_batch(here, whole(1, 2), "a")
-    ledger.attempt(batch.id, at=1)
+    ledger.attempt(batch.id, Attempt(1, TO, SENT))
     parts = [
         Bounds(CHAIN, 1, 0, 1, LINES),
         Bounds(CHAIN, 2, 0, 2, 1),
@@ -160,9 +175,9 @@ def test_a_batch_is_split_into_exactly_its_parts(ledger: Ledger, here: Lane) -> 
     ]
     for wrong in (parts[:2], parts[1:], [parts[0], parts[2]], [whole(1, 2)]):
         with pytest.raises(LedgerError) as caught:
-            ledger.split(batch.id, answer(20, 413), wrong, ["b", "c", "d"][: len(wrong)])
+            ledger.split(batch.id, answer(20, 413), [*zip(wrong, "bcd", [SENT] * 3, strict=False)])
         assert caught.value.id == "ledger.bounds"
-    made = ledger.split(batch.id, answer(20, 413), parts, ["b", "c", "d"])
+    made = ledger.split(batch.id, answer(20, 413), [*zip(parts, "bcd", [SENT] * 3, strict=True)])
     assert ledger.open_batches(here) == made
     assert [(part.bounds, part.key, part.in_doubt) for part in made] == [
         (bounds, key, False) for bounds, key in zip(parts, "bcd", strict=True)
@@ -174,19 +189,19 @@ def test_an_attempt_that_nobody_reported_on_is_in_doubt(tmp_path: Path, here: La
     with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
         fill(ledger, here, 1, 10)
         batch = ledger.open_batch(here, whole(1, 1), "a")
-        assert not ledger.attempt(batch.id, at=1).in_doubt
+        assert not ledger.attempt(batch.id, Attempt(1, TO, SENT)).in_doubt
     with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
-        again = ledger.attempt(batch.id, at=2)
+        again = ledger.attempt(batch.id, Attempt(2, TO, SENT))
         assert (again.in_doubt, again.attempts, again.attempted_at) == (True, 2, 2)
 
 
 def test_an_attempt_that_never_left_is_not_in_doubt(ledger: Ledger, here: Lane) -> None:
     batch = ledger.open_batch(here, whole(1, 1), "a")
-    ledger.attempt(batch.id, at=1)
+    ledger.attempt(batch.id, Attempt(1, TO, SENT))
     ledger.unsent(batch.id)
-    ledger.attempt(batch.id, at=2)
+    ledger.attempt(batch.id, Attempt(2, TO, SENT))
     ledger.answered(batch.id, answer(10, 429), doubt=False)
-    assert not ledger.attempt(batch.id, at=3).in_doubt
+    assert not ledger.attempt(batch.id, Attempt(3, TO, SENT)).in_doubt
     ledger.doubt(batch.id)
     assert ledger.open_batches(here)[0].in_doubt
     assert [row.answer.status for row in ledger.audit()] == [429]
@@ -194,7 +209,7 @@ def test_an_attempt_that_never_left_is_not_in_doubt(ledger: Ledger, here: Lane) 
 
 def test_records_in_doubt_and_partial_counts_are_summed_apart(ledger: Ledger, here: Lane) -> None:
     doubtful = ledger.open_batch(here, whole(1, 1), "a")
-    ledger.attempt(doubtful.id, at=1)
+    ledger.attempt(doubtful.id, Attempt(1, TO, SENT))
     ledger.doubt(doubtful.id)
     ledger.settle(doubtful.id, answer(10, accepted=0), sums(1, 1))
     partial = ledger.open_batch(here, whole(2, 2), "b")
@@ -209,10 +224,73 @@ def test_records_in_doubt_and_partial_counts_are_summed_apart(ledger: Ledger, he
 
 def test_the_parts_of_a_batch_in_doubt_are_in_doubt(ledger: Ledger, here: Lane) -> None:
     batch = ledger.open_batch(here, whole(1, 2), "a")
-    ledger.attempt(batch.id, at=1)
+    ledger.attempt(batch.id, Attempt(1, TO, SENT))
     ledger.doubt(batch.id)
-    parts = ledger.split(batch.id, answer(20, 400), [whole(1, 1), whole(2, 2)], ["b", "c"])
+    into = [(whole(1, 1), "b", SENT), (whole(2, 2), "c", SENT)]
+    parts = ledger.split(batch.id, answer(20, 400), into)
     assert [part.in_doubt for part in parts] == [True, True]
+
+
+def exported(ledger: Ledger, here: Lane, first: int, last: int) -> None:
+    serial = ledger.begin_bundle("a" * 32, 1, "relay-1", "/a", [(here, Range(first, last))])
+    parts = [(here, Range(first, last), totals(first - 1), totals(last))]
+    ledger.end_bundle(serial, "/a", 1, "0" * 64, parts)
+
+
+def test_an_attempt_of_unknown_outcome_on_what_is_then_exported_stays_in_the_books(
+    ledger: Ledger, here: Lane
+) -> None:
+    told, killed, unsent = (
+        ledger.open_batch(here, whole(n, n), key) for n, key in enumerate("abc", start=1)
+    )
+    for batch in (told, killed, unsent):
+        ledger.attempt(batch.id, Attempt(5, TO, SENT))
+    ledger.doubt(told.id)
+    ledger.attempt(told.id, Attempt(6, TO, SENT))
+    ledger.doubt(told.id)
+    ledger.unsent(unsent.id)
+    ledger.open_batch(here, whole(4, 4), "d")
+    exported(ledger, here, 1, 4)
+    assert ledger.open_batches(here) == []
+    (counts,) = ledger.counts()
+    assert (counts.in_doubt, counts.records[E]) == (2 * LINES + LINES, 4 * LINES)
+    assert [(row.key, row.in_doubt, row.answer) for row in ledger.audit()] == [
+        ("a", True, Answer(6, TO, SENT, None, WITHDRAWN)),
+        ("b", True, Answer(5, TO, SENT, None, WITHDRAWN)),
+    ]
+
+
+def test_the_parts_of_a_batch_in_doubt_are_in_doubt_when_they_are_exported(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 2), "a")
+    ledger.attempt(batch.id, Attempt(1, TO, totals(2)))
+    ledger.doubt(batch.id)
+    into = [(whole(1, 1), "b", SENT), (whole(2, 2), "c", SENT)]
+    first, _ = ledger.split(batch.id, None, into)
+    ledger.withdraw(first.id)
+    exported(ledger, here, 1, 2)
+    assert ledger.counts()[0].in_doubt == 2 * LINES
+    assert [(row.key, row.answer.sent) for row in ledger.audit()] == [("b", SENT), ("c", SENT)]
+
+
+def test_a_lower_count_of_what_is_sent_again_on_purpose_is_no_problem(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 3), "a")
+    ledger.settle(batch.id, answer(30, accepted=30), sums(1, 3))
+    move(ledger, here, (2, 3), (D, P), By.REPLAY)
+    # One request with what the beacon took before, and with what it never saw and counts too low.
+    batch = ledger.open_batch(here, whole(2, 4), "b")
+    ledger.settle(batch.id, answer(30, accepted=8), sums(2, 4))
+    assert ledger.counts()[0].partial == 2
+    # Once it has its answer it is as before: a second time is a second wish.
+    move(ledger, here, (3, 3), (D, P), By.REPLAY)
+    move(ledger, here, (3, 3), (P, L), By.LOSS)
+    move(ledger, here, (3, 3), (L, P), By.REPLAY)
+    batch = ledger.open_batch(here, whole(3, 3), "c")
+    ledger.settle(batch.id, answer(10, accepted=9), sums(3, 3))
+    assert ledger.counts()[0].partial == 3
 
 
 def test_an_exception_is_counted_once_wherever_its_segment_stands(
@@ -289,7 +367,7 @@ def test_a_batch_is_answered_once(ledger: Ledger, here: Lane) -> None:
     ledger.settle(batch.id, answer(10), sums(1, 1))
     for again in (
         lambda: ledger.settle(batch.id, answer(10), sums(1, 1)),
-        lambda: ledger.attempt(batch.id, at=1),
+        lambda: ledger.attempt(batch.id, Attempt(1, TO, SENT)),
         lambda: ledger.doubt(batch.id),
         lambda: ledger.withdraw(batch.id),
     ):

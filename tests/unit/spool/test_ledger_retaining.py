@@ -8,13 +8,26 @@ import pytest
 
 from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
-from spool.ledger import Bounds, By, Ledger, LedgerError, State
+from spool.ledger import Attempt, Bounds, By, Ledger, LedgerError, State
 from spool.ledger_retaining import Undeclared
 from spool.ranges import Range
 from spool.totals import NOTHING
-from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals, whole
+from tests.support.ledgers import (
+    CHAIN,
+    LINES,
+    SENT,
+    TO,
+    answer,
+    fill,
+    lane,
+    move,
+    sums,
+    totals,
+    whole,
+)
 
 P, E, D, Q, L = State
+WHY = "switched_off"
 
 
 @pytest.fixture
@@ -31,7 +44,8 @@ def here(tmp_path: Path) -> Lane:
 
 def give_up(ledger: Ledger, here: Lane, first: int, last: int) -> bool:
     before, after = totals(first - 1), totals(last)
-    return ledger.give_up(here, Range(first, last), P, before=before, after=after, above=10)
+    what = Undeclared(Range(first, last), after - before, 10, WHY)
+    return ledger.give_up(here, what, P, before=before, after=after)
 
 
 def states(ledger: Ledger, here: Lane) -> list[tuple[int, int, State]]:
@@ -46,11 +60,11 @@ def test_what_is_given_up_is_lost_and_undeclared_until_it_is_declared(
     assert give_up(ledger, here, 6, 6)
     assert states(ledger, here) == [(1, 3, L), (4, 5, P), (6, 6, L), (7, 10, P)]
     assert ledger.undeclared(here) == [
-        Undeclared(Range(1, 3), totals(3), 10),
-        Undeclared(Range(6, 6), totals(1), 10),
+        Undeclared(Range(1, 3), totals(3), 10, WHY),
+        Undeclared(Range(6, 6), totals(1), 10, WHY),
     ]
     ledger.declared(here, Range(1, 3))
-    assert ledger.undeclared(here) == [Undeclared(Range(6, 6), totals(1), 10)]
+    assert ledger.undeclared(here) == [Undeclared(Range(6, 6), totals(1), 10, WHY)]
 
 
 def test_a_lane_that_the_ledger_does_not_know_has_nothing_to_declare(
@@ -98,7 +112,7 @@ def test_what_is_not_in_the_state_that_was_named_is_not_given_up(
 
 def answer_at(ledger: Ledger, here: Lane, seq: int, at: int, status: int = 200) -> None:
     batch = ledger.open_batch(here, whole(seq, seq), f"key-{seq}-{at}")
-    ledger.attempt(batch.id, at=at - 1)
+    ledger.attempt(batch.id, Attempt(at - 1, TO, SENT))
     told = replace(answer(LINES, status), at=at)
     if status == 200:
         ledger.settle(batch.id, told, sums(seq, seq))
@@ -140,5 +154,5 @@ def test_activity_is_what_was_delivered_since_and_when_anything_moved_last(
 def test_an_attempt_without_an_answer_is_activity_too(ledger: Ledger, here: Lane) -> None:
     answer_at(ledger, here, 1, 100)
     batch = ledger.open_batch(here, whole(2, 2), "key")
-    ledger.attempt(batch.id, at=150)
+    ledger.attempt(batch.id, Attempt(150, TO, SENT))
     assert ledger.activity(0).attempted_at == 150

@@ -8,7 +8,7 @@ import pytest
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover, said_by
 from spool.lane import Lane
-from spool.ledger import Answer, Bounds, By, Ledger, SegmentSums, State
+from spool.ledger import Answer, Bounds, By, Ledger, SegmentSums, State, Undeclared
 from spool.pruning import Pruned, Pruner
 from spool.ranges import Range
 from spool.sealing import Sealer
@@ -131,11 +131,12 @@ def test_numbers_that_are_not_adjacent_are_declared_one_by_one(
 def test_what_was_given_up_before_a_crash_is_declared_once(ledger: Ledger, tmp_path: Path) -> None:
     lane = filled(ledger, tmp_path, "logs", 4)
     before, after = said(lane, 1).before, said(lane, 2).after
-    assert ledger.give_up(lane, Range(1, 2), P, before=before, after=after, above=4)
+    what = Undeclared(Range(1, 2), after - before, 4, "switched_off")
+    assert ledger.give_up(lane, what, P, before=before, after=after)
     # Killed here: the loss is in the ledger alone, and nothing has gone yet.
     pruner(ledger).declare([lane])
     assert ledger.undeclared(lane) == []
-    assert said(lane, 5).lost == Lost("1-2", 4, after.raw_size, "no_room")
+    assert said(lane, 5).lost == Lost("1-2", 4, after.raw_size, "switched_off")
     assert held(lane) == [1, 2, 3, 4, 5]
     pruner(ledger).declare([lane])
     assert held(lane) == [1, 2, 3, 4, 5]
@@ -146,7 +147,8 @@ def test_a_loss_that_was_sealed_before_a_crash_is_not_sealed_again(
 ) -> None:
     lane = filled(ledger, tmp_path, "logs", 4)
     before, after = said(lane, 1).before, said(lane, 2).after
-    assert ledger.give_up(lane, Range(1, 2), P, before=before, after=after, above=4)
+    what = Undeclared(Range(1, 2), after - before, 4, "switched_off")
+    assert ledger.give_up(lane, what, P, before=before, after=after)
     sealer = Sealer(FAST, lane, KEY, HandClock())
     sealer.declare_lost(Lost("1-2", 4, after.raw_size, "no_room"))
     # Killed here: the loss record is sealed, and the ledger does not know.
