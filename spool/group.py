@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
+from spool.beside import Compressing
 from spool.frames import MIB, Frame, FrameDecoder, FrameEncoder
 from spool.gathering import Waiter
 
@@ -25,8 +26,8 @@ class Framed(NamedTuple):
     raw_size: int
 
 
-Unit = bytes | Framed
-"""Whole lines with their line ends, or a frame of such lines."""
+Unit = bytes | Framed | Compressing
+"""Whole lines with their line ends, or a frame of such lines, or one that is being made."""
 
 
 def _framed(raw: bytes, encoder: FrameEncoder) -> Framed:
@@ -35,24 +36,31 @@ def _framed(raw: bytes, encoder: FrameEncoder) -> Framed:
 
 def joined(lines: Sequence[bytes]) -> list[Unit]:
     """The units that hold ``lines``, each as large as a frame may be, none of them compressed."""
-    units: list[Unit] = []
+    return [raw_of(piece) for piece in pieces_of(lines)]
+
+
+def pieces_of(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """``lines``, of which there is one at least, in pieces that a frame is to hold each."""
+    if sum(map(len, lines)) + len(lines) <= GROUP_FRAME:
+        yield lines
+        return
     begin = held = 0
     for at, line in enumerate(lines):
         if held and held + len(line) >= GROUP_FRAME:
-            units.append(_raw_of(lines[begin:at]))
+            yield lines[begin:at]
             begin, held = at, 0
         held += len(line) + 1
-    units.append(_raw_of(lines[begin:]))
-    return units
+    yield lines[begin:]
 
 
-def _raw_of(lines: Sequence[bytes]) -> bytes:
-    return b"\n".join(lines) + b"\n"
+def raw_of(lines: Sequence[bytes]) -> bytes:
+    """``lines`` with their line ends."""
+    return b"\n".join([*lines, b""])
 
 
 def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
     """The units that hold ``lines``, compressed if they are many bytes."""
-    raw = _raw_of(lines)
+    raw = raw_of(lines)
     if len(raw) < LARGE:
         return [raw]
     return [_framed(part, encoder) for part in _cut(raw, GROUP_FRAME)]
@@ -75,9 +83,12 @@ def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Framed]:
     group: list[bytes] = []
     held = 0
     for unit in units:
-        if isinstance(unit, Framed):
+        if not isinstance(unit, bytes):
             frames += _joined(group, encoder)
-            frames.append(unit)
+            if isinstance(unit, Compressing):
+                frames.append(Framed(unit.encoded(), unit.raw_size))
+            else:
+                frames.append(unit)
             held = 0
         else:
             if held + len(unit) > GROUP_FRAME:
@@ -171,8 +182,10 @@ class Group:
 class Ticket:
     """What was appended and is not yet known to be durable."""
 
-    def __init__(self, group: Group | None) -> None:
+    def __init__(self, group: Group | None, lines: int) -> None:
         self._group = group
+        self.lines = lines
+        """How many lines were appended."""
 
     def wait(self) -> None:
         """Return when it is durable; raises :class:`SpoolError` if it could not be made so."""

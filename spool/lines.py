@@ -6,7 +6,7 @@ license field nor a guarded value. Only white space around it is taken off, and 
 between its tokens become spaces.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +23,7 @@ from spool.jsonbytes import (
     on_one_line,
     value_of,
 )
+from spool.layouts import Layouts
 from spool.secrets import SecretGuard
 
 LINE_MAX = 8 * 1024 * 1024 - 1
@@ -65,13 +66,20 @@ def transaction_lines(data: bytes, guard: SecretGuard) -> Lines:
     return Lines([line], ids=(key,))
 
 
+_layouts = Layouts()
+
+
 def _plain_id(data: bytes) -> str | None:
     """The id of a transaction that is its own line already, as nearly every one is; else None.
 
     Whatever comes out of a dict again as it came in had no repeated name and no line break.
     """
-    opened = data.count(b"{") + (data.count(b"[") if _BRACKET in data else 0)
-    if opened > DEPTH_MAX or len(data) > LINE_MAX:
+    if len(data) > LINE_MAX:
+        return None
+    known = _layouts.id_of(data)
+    if known is not None:
+        return known
+    if data.count(b"{") + (data.count(b"[") if _BRACKET in data else 0) > DEPTH_MAX:
         return None
     try:
         found = orjson.loads(data)
@@ -79,14 +87,24 @@ def _plain_id(data: bytes) -> str | None:
         return None
     if type(found) is dict and orjson.dumps(found) == data:
         key = found.get("id")
-        if type(key) is str and "license" not in found and "license_key" not in found:
+        if type(key) is str and key and LICENSE_FIELDS.isdisjoint(found):
+            _layouts.missed(data)
             return key
     return None
 
 
-def is_plain_transaction(data: bytes) -> bool:
-    """Whether ``data`` becomes one line, itself, unless it holds a guarded value; no means maybe."""
-    return bool(_plain_id(data))
+def plain_transactions_until(some: Sequence[bytes], begin: int) -> int:
+    """Where the transactions from ``begin`` on end that are a line each, but for guarded values.
+
+    None of ``some`` is larger than a line may be.
+    """
+    at = begin
+    while at < len(some):
+        at = _layouts.fitting_until(some, at)
+        if at == len(some) or not _plain_id(some[at]):
+            break
+        at += 1
+    return at
 
 
 def report_lines(data: bytes, guard: SecretGuard) -> Lines:

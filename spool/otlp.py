@@ -8,57 +8,44 @@ a guarded value are left out and counted, and so are log records below a warning
 empty goes with them, and every other byte stays.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from spool.abandoning import checkpoint
+from spool.envelopes import Envelope, envelope_of, envelopes
 from spool.errors import RecordError
-from spool.jsonbytes import (
-    check_utf8,
-    cut_at,
-    elements,
-    members,
-    on_one_line,
-    value_of,
-)
+from spool.jsonbytes import check_utf8, elements, members, on_one_line, value_of
 from spool.lines import Lines, check_license_fields, check_size
-from spool.otlpshapes import Log, Metric, Span, usual
+from spool.otlpcuts import Wanted, count, only_wanted, packed, pieces, without_secrets
+from spool.otlpshapes import SHAPELESS, Log, Metric, Shapes, Span
 from spool.secrets import SecretGuard
-from spool.severity import WARN, is_warning
+from spool.severity import is_warning
 
 SPLIT_ABOVE = 1024 * 1024
 """Bytes of a line that is not split: small beside a request, large beside a record."""
-ENVELOPE_MAX = 256 * 1024
-"""Bytes of a resource or scope that are repeated in each piece; more could multiply a body."""
-
-
 _LF, _CR, _BACKSLASH = b"\n\r\\"
 
 
 class Signal:
     """One OTLP signal. Each line of it begins with ``head`` and ends with ``tail``."""
 
-    __slots__ = ("_below", "_is_usual", "_name", "_resources", "_wanted", "head", "tail")
+    __slots__ = ("_below", "_envelopes", "_name", "_names", "_shapes", "_wanted", "head", "tail")
 
     def __init__(
-        self,
-        names: tuple[str, str, str],
-        is_usual: Callable[[bytes], bool],
-        wanted: "_Wanted | None" = None,
+        self, names: tuple[str, str, str], shapes: Shapes | None, wanted: Wanted | None = None
     ) -> None:
         """A signal whose three nested arrays have these names; ``wanted`` records alone are kept.
 
-        ``is_usual`` says quickly of most bodies that they are good, and that all of it is wanted.
+        ``shapes`` say quickly of most bodies that they are good, and that all of it is wanted; without
+        them each is judged the long way.
         """
-        resources, scopes, records = names
-        self._resources = resources
+        self._names = names
+        self._below = names[1:]
         self._wanted = wanted
-        self._is_usual = is_usual
-        self._below = (scopes, records)
-        self._name = b'"%b"' % resources.encode()
-        self.head = b'{"%b":[' % resources.encode()
+        self._shapes = shapes
+        self._envelopes = envelopes()
+        self._name = b'"%b"' % names[0].encode()
+        self.head = b'{"%b":[' % names[0].encode()
         self.tail = b"]}"
 
     def to_lines(self, data: bytes, guard: SecretGuard) -> Lines:
@@ -68,38 +55,41 @@ class Signal:
         ``record.repeated_key``; ``record.secret`` for an outermost license field; and
         ``record.too_large`` where a single record is.
         """
-        if self._is_line(data) and not guard.found_in(data):
-            if self._is_usual(data):
+        plain = self.is_plain(data)
+        if (plain or self._is_line(data)) and not guard.found_in(data):
+            if plain:
                 return Lines([data])
             outer = value_of(data)
             if type(outer) is dict and len(outer) == 1:
                 line, unwanted = self._judged(data, outer)
+                if line is data:
+                    self._envelopes.missed(self._envelope_of, data)
                 return Lines([] if line is None else [line], 0, unwanted)
         check_utf8(data)
         outer = members(data)
         check_license_fields(outer)
-        raw = outer.get(self._resources)
+        raw = outer.get(self._names[0])
         if raw is None or (array := bytes(raw)) == b"null":
             return Lines([])
         dropped = 0
         if guard.found_in(data):
-            kept, dropped = _without_secrets(elements(array), self._below, guard)
+            kept, dropped = without_secrets(elements(array), self._below, guard)
             array = b"[%b]" % b",".join(kept)
         room = SPLIT_ABOVE - len(self.head) - len(self.tail)
         if len(array) <= room:
-            pieces = [self.head[:-1] + array + self.tail[1:]]
+            parts = [self.head[:-1] + array + self.tail[1:]]
         else:
-            packed = _packed(_pieces(elements(array), self._below, room), room)
-            pieces = [self.head + piece + self.tail for piece in packed]
+            groups = packed(pieces(elements(array), self._below, room), room)
+            parts = [self.head + group + self.tail for group in groups]
         lines: list[bytes] = []
         filtered = 0
-        for piece in pieces:
+        for part in parts:
             checkpoint()
-            check_size(len(piece))
-            if self._is_usual(piece):
-                lines.append(on_one_line(piece))
+            check_size(len(part))
+            if self._is_usual(part):
+                lines.append(on_one_line(part))
                 continue
-            line, unwanted = self._judged(piece, value_of(piece))
+            line, unwanted = self._judged(part, value_of(part))
             filtered += unwanted
             if line is not None:
                 lines.append(on_one_line(line))
@@ -110,7 +100,43 @@ class Signal:
 
         It costs less than half of what it takes to judge a body without knowing its shape.
         """
-        return self._is_line(data) and self._is_usual(data)
+        return (
+            len(data) <= SPLIT_ABOVE
+            and _LF not in data
+            and _CR not in data
+            and self.plain_until((data,), 0) == 1
+        )
+
+    def plain_until(self, some: Sequence[bytes], begin: int) -> int:
+        """Where the bodies from ``begin`` on end of which :meth:`is_plain` would say so.
+
+        None of ``some`` holds a raw line break, or is larger than :data:`SPLIT_ABOVE`.
+        """
+        shapes = self._shapes
+        if shapes is None:
+            return begin
+        known, decode = self._envelopes.known, shapes.decode_records
+        for at in range(begin, len(some)):
+            data = some[at]
+            for before, after, size in known:
+                rest = data.removeprefix(before)
+                if rest is data:
+                    continue
+                array = rest.removesuffix(after)
+                if len(array) + size != len(data):  # one of them was not there
+                    continue
+                # The records alone: what stands around them was judged with another body.
+                try:
+                    decode(array)
+                except SHAPELESS:
+                    return at
+                break
+            else:
+                if not (self._is_line(data) and shapes.is_usual(data)):
+                    return at
+                self._envelopes.missed(self._envelope_of, data)
+                known = self._envelopes.known
+        return len(some)
 
     def halves(self, line: bytes) -> list[bytes]:
         """A line in two parts or more, by resource, then scope, then record; the same every time.
@@ -120,12 +146,12 @@ class Signal:
         """
         array = self._array(line)
         room = len(array) // 2
-        packed = _packed(_pieces(elements(array), self._below, room), room)
-        return [self.head + piece + self.tail for piece in packed]
+        groups = packed(pieces(elements(array), self._below, room), room)
+        return [self.head + group + self.tail for group in groups]
 
     def records_in(self, line: bytes) -> int:
         """How many records a line holds. Raises as :meth:`halves` does."""
-        return sum(_count(bytes(raw), self._below) for raw in elements(self._array(line)))
+        return sum(count(bytes(raw), self._below) for raw in elements(self._array(line)))
 
     def _array(self, line: bytes) -> bytes:
         return line[len(self.head) - 1 : len(line) - len(self.tail) + 1]
@@ -147,12 +173,18 @@ class Signal:
             and data.count(self._name) == 1
         )
 
+    def _is_usual(self, data: bytes) -> bool:
+        return self._shapes is not None and self._shapes.is_usual(data)
+
+    def _envelope_of(self, line: bytes) -> Envelope | None:
+        return envelope_of(line, self._names)
+
     def _judged(self, line: bytes, outer: object) -> tuple[bytes | None, int]:
         """Judge a line, parsed as ``outer``: what is left of it, or None; how many records went."""
         scopes, records = self._below
         wanted = self._wanted
         kept = unwanted = 0
-        found = _objects_in(outer, self._resources)
+        found = _objects_in(outer, self._names[0])
         for resource in found:
             for scope in _objects_in(resource, scopes):
                 leaves = _objects_in(scope, records)
@@ -167,17 +199,16 @@ class Signal:
         if not kept:
             return None, unwanted
         raws = elements(line[len(self.head) - 1 : len(line) - len(self.tail) + 1])
-        some = _only_wanted(raws, found, self._below, wanted)
+        some = only_wanted(raws, found, self._below, wanted)
         return self.head + b",".join(some) + self.tail, unwanted
 
 
-_Wanted = Callable[[Mapping[str, Any]], bool]
 _LOGS = ("resourceLogs", "scopeLogs", "logRecords")
 _METRICS = ("resourceMetrics", "scopeMetrics", "metrics")
 _TRACES = ("resourceSpans", "scopeSpans", "spans")
-LOGS = Signal(_LOGS, usual(_LOGS, Log, least=WARN), is_warning)
-METRICS = Signal(_METRICS, usual(_METRICS, Metric))
-TRACES = Signal(_TRACES, usual(_TRACES, Span))
+LOGS = Signal(_LOGS, Shapes(_LOGS, Log), is_warning)
+METRICS = Signal(_METRICS, Shapes(_METRICS, Metric))
+TRACES = Signal(_TRACES, Shapes(_TRACES, Span))
 
 
 def _objects_in(parent: Any, name: str) -> list[dict[str, Any]]:  # noqa: ANN401 - a JSON object
@@ -195,107 +226,3 @@ def _objects_in(parent: Any, name: str) -> list[dict[str, Any]]:  # noqa: ANN401
         f"In an OTLP body, {name} is not an array of objects.",
         "Send it as the OTLP specification has it.",
     )
-
-
-def _only_wanted(
-    raws: Iterable[msgspec.Raw],
-    values: Iterable[Mapping[str, Any]],
-    names: tuple[str, ...],
-    wanted: _Wanted,
-) -> list[bytes]:
-    """Those of ``raws``, whose parsed ``values`` are given too, that hold what is wanted.
-
-    Where nothing goes, nothing is written anew.
-    """
-    kept: list[bytes] = []
-    for element, value in zip(map(bytes, raws), values, strict=True):
-        checkpoint()
-        if not names:
-            if wanted(value):
-                kept.append(element)
-            continue
-        inner = _array_in(element, names)
-        if inner is None:
-            kept.append(element)
-            continue
-        before, children, after = inner
-        some = _only_wanted(children, value[names[0]], names[1:], wanted)
-        if some == list(map(bytes, children)):
-            kept.append(element)
-        elif some:
-            kept.append(b"%b%b%b" % (before, b",".join(some), after))
-    return kept
-
-
-def _without_secrets(
-    raws: Iterable[msgspec.Raw], names: tuple[str, ...], guard: SecretGuard
-) -> tuple[list[bytes], int]:
-    """Those of ``raws`` that hold no secret, whole or in part, and how many records went."""
-    kept: list[bytes] = []
-    dropped = 0
-    for element in map(bytes, raws):
-        checkpoint()
-        if not guard.found_in(element):
-            kept.append(element)
-            continue
-        inner = _array_in(element, names)
-        if inner is None:
-            dropped += 1
-            continue
-        before, children, after = inner
-        some, gone = _without_secrets(children, names[1:], guard)
-        rest = b"%b%b%b" % (before, b",".join(some), after)
-        if guard.found_in(rest):
-            dropped += max(1, _count(element, names))
-        else:
-            dropped += gone
-            kept += [rest] * bool(some)
-    return kept, dropped
-
-
-def _count(element: bytes, names: tuple[str, ...]) -> int:
-    """How many records an element holds; a record is one."""
-    checkpoint()
-    if not names:
-        return 1
-    inner = _array_in(element, names)
-    return 0 if inner is None else sum(_count(bytes(raw), names[1:]) for raw in inner[1])
-
-
-def _pieces(raws: Iterable[msgspec.Raw], names: tuple[str, ...], room: int) -> Iterator[bytes]:
-    """``raws`` in their order, those over ``room`` bytes in pieces where they can be split."""
-    for element in map(bytes, raws):
-        checkpoint()
-        inner = None if len(element) <= room else _array_in(element, names)
-        if inner is None or len(inner[0]) + len(inner[2]) > ENVELOPE_MAX:
-            yield element
-            continue
-        before, children, after = inner
-        left = room - len(before) - len(after)
-        for group in _packed(_pieces(children, names[1:], left), left):
-            yield b"%b%b%b" % (before, group, after)
-
-
-def _packed(pieces: Iterable[bytes], room: int) -> Iterator[bytes]:
-    """``pieces`` joined by commas, as many as ``room`` bytes hold; a larger one stands alone."""
-    group: list[bytes] = []
-    held = 0
-    for piece in pieces:
-        if group and held + len(piece) > room:
-            yield b",".join(group)
-            group, held = [], 0
-        group.append(piece)
-        held += len(piece) + 1
-    if group:
-        yield b",".join(group)
-
-
-def _array_in(
-    element: bytes, names: tuple[str, ...]
-) -> tuple[bytes, list[msgspec.Raw], bytes] | None:
-    """What stands around the elements of the array ``names[0]``, and they; None without it."""
-    cut = cut_at(element, names[0]) if names else None
-    if cut is None or bytes(cut[1]) == b"null":
-        return None
-    before, array, after = cut
-    return before + b"[", elements(array), b"]" + after

@@ -3,7 +3,8 @@
 What decodes here is strict JSON, holds arrays of objects where OTLP has them, no number that a double
 cannot hold, and nests no deeper than these types do. Most bodies decode, in less than half of the
 time that it takes to parse them without knowing what they hold and to look at each object then. What
-does not decode may be as good: it is judged the long way. Of all values only the severity is used.
+does not decode may be as good: it is judged the long way. Of all values only the severity is looked at:
+of a usual log record it is that of a warning.
 """
 
 from collections.abc import Callable
@@ -12,12 +13,18 @@ from typing import Annotated, Any
 
 import msgspec
 
+from spool.severity import WARN
+
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """Without its bounds any number of digits would be taken, also more than a double has room for."""
 Int64 = str | Whole
 """A string by the specification; senders in JavaScript write numbers."""
 Double = str | float
 """A string where it is no number: ``"NaN"``, ``"Infinity"``."""
+
+
+SHAPELESS = (msgspec.MsgspecError, ValueError)
+"""What a decoder raises; the second one where a text is no UTF-8."""
 
 
 class _Shape(msgspec.Struct, gc=False, forbid_unknown_fields=True, rename="camel"):
@@ -90,12 +97,13 @@ class _Scope(_Shape):
     dropped_attributes_count: Whole = 0
 
 
-class Log(_Shape):
+class Log(_Shape, kw_only=True):
     """A log record."""
 
     time_unix_nano: Int64 | None = None
     observed_time_unix_nano: Int64 | None = None
-    severity_number: Whole = 0
+    severity_number: Annotated[int, msgspec.Meta(ge=WARN, le=2**63 - 1)]
+    """Must be there: what is below a warning, or may be, is judged the long way."""
     severity_text: str | None = None
     body: _Value | None = None
     attributes: _Attributes = None
@@ -207,35 +215,28 @@ class Metric(_Shape):
     histogram: _Histogram | None = None
 
 
-def usual(
-    names: tuple[str, str, str], record: type[Log | Metric | Span], *, least: int = 0
-) -> Callable[[bytes], bool]:
-    """Tells whether a body has the usual shape: ``names`` are its three nested arrays.
+class Shapes:
+    """The usual bodies of one signal: ``names`` are its nested arrays, ``record`` is what they hold."""
 
-    The first one holds something, and with ``least`` no record in it has a lower severity. No means
-    that the body has to be judged the long way.
-    """
-    resources, scopes, records = names
-    in_scope = _holding(records, record, ("scope", _Scope | None, None))
-    in_resource = _holding(scopes, in_scope, ("resource", _Resource | None, None))
-    decode = msgspec.json.Decoder(_holding(resources, in_resource)).decode
+    __slots__ = ("_decode", "decode_records")
 
-    def is_usual(data: bytes) -> bool:
+    def __init__(self, names: tuple[str, str, str], record: type[Log | Metric | Span]) -> None:
+        resources, scopes, records = names
+        in_scope = _holding(records, record, ("scope", _Scope | None, None))
+        in_resource = _holding(scopes, in_scope, ("resource", _Resource | None, None))
+        self._decode = msgspec.json.Decoder(_holding(resources, in_resource)).decode
+        self.decode_records: Callable[[bytes], object] = msgspec.json.Decoder(
+            GenericAlias(list, (record,))
+        ).decode
+        """Takes an array of records, usual ones; else it raises one of :data:`SHAPELESS`."""
+
+    def is_usual(self, data: bytes) -> bool:
+        """Whether a whole body is; it has one resource at least."""
         try:
-            found: Any = decode(data)
-        except (msgspec.MsgspecError, ValueError):  # what its texts hold may be no UTF-8
+            found: Any = self._decode(data)
+        except SHAPELESS:
             return False
-        if not found.below:
-            return False
-        if least:
-            for resource in found.below:
-                for scope in resource.below or ():
-                    for each in scope.below or ():
-                        if each.severity_number < least:
-                            return False
-        return True
-
-    return is_usual
+        return bool(found.below)
 
 
 def _holding(

@@ -7,7 +7,7 @@ encrypted or encoded twice: a guard is the last net, not the first.
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from spool.abandoning import checkpoint
 
@@ -47,6 +47,17 @@ class SecretGuard:
         if not (self._short_escapes or b"\\u" in data or b"\\/" in data):
             return False
         return self._plainly_in(_without_escapes(data))
+
+    def first_in(self, some: Sequence[bytes], begin: int, end: int) -> int:
+        """Which of ``some``, from ``begin`` on and before ``end``, is the first to hold a value.
+
+        ``end`` if none does.
+        """
+        if self._needles:
+            for at in range(begin, end):
+                if self.found_in(some[at]):
+                    return at
+        return end
 
     def _plainly_in(self, data: bytes | bytearray) -> bool:
         for rare, needle in self._needles:  # noqa: SIM110 - any() takes twice as long

@@ -3,14 +3,14 @@
 Nothing else branches on a stream's name; a new type is a new row here and a route where it is sent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from keys.errors import shown
 from spool.errors import RecordError
-from spool.lines import Lines, is_plain_transaction, report_lines, transaction_lines
+from spool.lines import Lines, plain_transactions_until, report_lines, transaction_lines
 from spool.otlp import LOGS, METRICS, TRACES, Signal
 from spool.secrets import SecretGuard
 
@@ -27,10 +27,11 @@ class Stream:
     ``rank`` orders sending, the lowest first. Where the disk is full, ``droppable`` streams give
     way in the order of ``drop_rank``, the lowest first; the others press back on producers.
     ``to_lines`` judges one record as a producer gives it and makes its lines, or raises
-    :class:`RecordError`; ``is_plain`` says quickly that a record is its own line, unless it holds a
-    guarded value, or that it may not be. Every line begins with ``head`` and ends with ``tail``.
-    ``signal`` knows what is inside a line that holds several OTLP records; None where a line is one
-    document.
+    :class:`RecordError`; ``plain_until`` says quickly where those records from an index on end that are
+    their own lines, unless they hold a guarded value; what stands there may be its own as well. None of
+    them may hold a raw line break, or be larger than 1 MiB. Every line begins with ``head`` and ends
+    with ``tail``. ``signal`` knows what is inside a line that holds several OTLP records; None where a
+    line is one document.
     """
 
     name: str
@@ -39,14 +40,14 @@ class Stream:
     droppable: bool
     drop_rank: int
     to_lines: Callable[[bytes, SecretGuard], Lines]
-    is_plain: Callable[[bytes], bool]
+    plain_until: Callable[[Sequence[bytes], int], int]
     head: bytes
     tail: bytes
     signal: Signal | None = None
 
 
-def _nothing_is_plain(_data: bytes) -> bool:
-    return False
+def _none_is_plain(_some: Sequence[bytes], begin: int) -> int:
+    return begin
 
 
 def _documents(
@@ -54,7 +55,7 @@ def _documents(
     kind: Kind,
     drop_rank: int,
     to_lines: Callable[[bytes, SecretGuard], Lines],
-    is_plain: Callable[[bytes], bool] = _nothing_is_plain,
+    plain_until: Callable[[Sequence[bytes], int], int] = _none_is_plain,
 ) -> Stream:
     return Stream(
         name,
@@ -63,7 +64,7 @@ def _documents(
         droppable=kind != "billing",
         drop_rank=drop_rank,
         to_lines=to_lines,
-        is_plain=is_plain,
+        plain_until=plain_until,
         head=b"{",
         tail=b"}",
     )
@@ -77,7 +78,7 @@ def _otlp(name: str, drop_rank: int, signal: Signal) -> Stream:
         droppable=True,
         drop_rank=drop_rank,
         to_lines=signal.to_lines,
-        is_plain=signal.is_plain,
+        plain_until=signal.plain_until,
         head=signal.head,
         tail=signal.tail,
         signal=signal,
@@ -85,7 +86,7 @@ def _otlp(name: str, drop_rank: int, signal: Signal) -> Stream:
 
 
 _ROWS = (
-    _documents("transactions", "billing", 2, transaction_lines, is_plain_transaction),
+    _documents("transactions", "billing", 2, transaction_lines, plain_transactions_until),
     _documents("langgraph", "billing", 2, report_lines),
     _documents("snapshots", "usage", 1, report_lines),
     _otlp("logs", 1, LOGS),

@@ -22,7 +22,7 @@ as long, so under load it must be less than one in a hundred, and where little i
 are to be left over."""
 SMALL = 16 * 1024
 """Stored bytes of a commit for which zeros are laid ahead; what is larger waits for its own bytes."""
-HASHED_AT_ONCE = 64 * 1024
+HASHED_AT_ONCE = 512 * 1024
 """Stored bytes that wait for their digest: after a sync the processor is cold, and a caller who
 appends one record would wait for each first step into the hash."""
 

@@ -17,10 +17,11 @@ from types import TracebackType
 from typing import Self
 
 from keys.ed25519 import SigningKey
+from spool.beside import Compressor
 from spool.chain import begin_lane
 from spool.clock import MS, SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, Disk, explained
-from spool.errors import RecordError, SpoolError
+from spool.errors import SpoolError
 from spool.frames import MIB, FrameEncoder
 from spool.gathering import Gathering, Make, Waiter
 from spool.group import (
@@ -33,8 +34,11 @@ from spool.group import (
     frames_of,
     joined,
     parts_of,
+    pieces_of,
+    raw_of,
     units_of,
 )
+from spool.judging import judged
 from spool.keeper import Complete, Keeper
 from spool.lane import Lane, check_node
 from spool.secrets import NO_SECRETS, SecretGuard
@@ -103,6 +107,7 @@ class Writer:
         self._finished = False
         self._committer: threading.Thread | None = None
         self._commit_encoder = FrameEncoder()
+        self._compressor = Compressor()
         self._caller = threading.local()
         self._keeper = Keeper(
             self.lane, self._signer, self._seal_age_ms, self._disk, self._clock, self._roll_if_older
@@ -114,17 +119,36 @@ class Writer:
         Raises :class:`RecordError` if one of them cannot be taken (none is stored then), or
         :class:`SpoolError` if they cannot be made durable (some may be; none is acknowledged).
         """
-        lines = self.judge(records)
-        self.submit_lines(lines, inline=True).wait()
-        return len(lines)
+        ticket = self.submit(records, inline=True)
+        ticket.wait()
+        return ticket.lines
 
     async def append_async(self, records: Iterable[bytes]) -> int:
         """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
         some = records if type(records) is list else list(records)
         if sum(map(len, some)) < LARGE:
             return await self.submit_made_async(partial(self.judge, some))
-        lines = self.judge(some)
-        return await self.submit_lines_async(lines)
+        return await asyncio.get_running_loop().run_in_executor(None, self.append, some)
+
+    def submit(self, records: Iterable[bytes], *, inline: bool = False) -> Ticket:
+        """Judge and append ``records``; any number of tickets may be waited for later.
+
+        Raises :class:`RecordError` as :meth:`append` does. ``inline`` as for :meth:`submit_lines`.
+        """
+        some = records if isinstance(records, Sequence) else list(records)
+        if sum(map(len, some)) < LARGE:
+            return self.submit_lines(self.judge(some), inline=inline)
+        units: list[Unit] = []
+        count = 0
+        for piece in pieces_of(some):
+            beside = self._compressor.begin(raw_of(piece))
+            lines = self.judge(piece)
+            count += len(lines)
+            if lines == list(piece):
+                units.append(beside)
+            elif lines:
+                units += units_of(lines, self._encoder())
+        return self._submit_units(units, count, inline=inline)
 
     def judge(self, records: Iterable[bytes]) -> list[bytes]:
         """The lines that ``records`` become, or :class:`RecordError`; nothing is stored.
@@ -132,22 +156,8 @@ class Writer:
         An OTLP record that holds a guarded value is refused, with all that came with it: a caller
         that is not told would not know that it was left out.
         """
-        is_plain, to_lines, guard = self.stream.is_plain, self.stream.to_lines, self._guard
-        found_in = guard.found_in
-        lines: list[bytes] = []
-        for record in records:
-            if is_plain(record) and not found_in(record):
-                lines.append(record)
-                continue
-            found = to_lines(record, guard)
-            if found.dropped:
-                raise RecordError(
-                    "record.secret",
-                    f"{found.dropped} OTLP records hold a secret that must not be stored.",
-                    "Take the license key out of them.",
-                )
-            lines += found.lines
-        return lines
+        some = records if isinstance(records, Sequence) else list(records)
+        return judged(self.stream, some, self._guard)
 
     def submit_lines_async(self, lines: Sequence[bytes]) -> "asyncio.Future[int]":
         """Append lines that :meth:`judge` made; what to await until they are durable: how many.
@@ -192,17 +202,21 @@ class Writer:
         thread switches; it would wait anyhow.
         """
         if not lines:
-            return Ticket(None)
-        units = units_of(lines, self._encoder())
+            return Ticket(None, 0)
+        return self._submit_units(units_of(lines, self._encoder()), len(lines), inline=inline)
+
+    def _submit_units(self, units: Sequence[Unit], records: int, *, inline: bool) -> Ticket:
+        if not records:
+            return Ticket(None, 0)
         with self._queue_lock:
-            group = self._enqueue(units, len(lines))
+            group = self._enqueue(units, records)
             if not inline or self._commit_lock.locked():
                 self._wake()
-                return Ticket(group)
+                return Ticket(group, records)
         # Free a moment ago: whoever has it now takes the group, or lets go of it soon.
         with self._commit_lock:
             self._commit_waiting()
-        return Ticket(group)
+        return Ticket(group, records)
 
     def close(self) -> None:
         """Commit what waits, seal the file in use (``shutdown``), stop.
@@ -223,6 +237,7 @@ class Writer:
                 self._commit_waiting()
                 self._roll("shutdown")
             self._finished = True
+            self._compressor.stop()
             self._keeper.finish()
 
     def __enter__(self) -> Self:
@@ -265,7 +280,7 @@ class Writer:
                 "writer.closed", "This writer was closed.", "Open a new one for further records."
             )
         group = self._group
-        size = sum(unit.raw_size if isinstance(unit, Framed) else len(unit) for unit in units)
+        size = sum(len(unit) if isinstance(unit, bytes) else unit.raw_size for unit in units)
         # No call between: an interrupt would leave lines that nobody has counted.
         group.units += units
         group.records += records

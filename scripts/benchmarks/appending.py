@@ -145,13 +145,13 @@ def groups(folder: Path, rounds: int) -> list[Row]:
     def in_flight() -> float:
         begin = time.perf_counter()
         for stream, some in inputs.items():
-            pipelined(ahead[stream], some)
+            pipelined(ahead[stream].submit_lines, some)
         return size / (time.perf_counter() - begin)
 
     def judged_in_flight() -> float:
         begin = time.perf_counter()
         for stream, some in inputs.items():
-            pipelined(flowing[stream], map(flowing[stream].judge, some))
+            pipelined(flowing[stream].submit, some)
         return size / (time.perf_counter() - begin)
 
     def by_call() -> float:

@@ -35,7 +35,7 @@ def _write(spool: Path) -> int:
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     with writer(spool, STREAMS[0]) as target:
         for _ in range(PASSES):
-            pipelined(target, some)
+            pipelined(target.submit_lines, some)
         for record in some[0][:SINGLES]:
             target.append([record])
     return _status("VmHWM") - before

@@ -65,7 +65,7 @@ def disk(folder: Path, rounds: int) -> list[Row]:
     for stream in STREAMS:
         some = groups_of(records(stream, 8 * GROUP))
         with writer(folder / "groups", stream) as target:
-            pipelined(target, some)
+            pipelined(target.submit_lines, some)
         with writer(folder / "single", stream) as target:
             for record in records(stream, SINGLES):
                 target.append([record])

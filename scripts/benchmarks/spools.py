@@ -1,7 +1,7 @@
 """Spools to measure on, made with the public writer."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -32,11 +32,13 @@ def groups_of(lines: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [lines[at : at + GROUP] for at in range(0, len(lines), GROUP)]
 
 
-def pipelined(target: Writer, groups: Iterable[Sequence[bytes]]) -> None:
+def pipelined(
+    submit: Callable[[Sequence[bytes]], Ticket], groups: Iterable[Sequence[bytes]]
+) -> None:
     """Append groups with a few in flight; all are durable on return."""
     tickets: deque[Ticket] = deque()
     for group in groups:
-        tickets.append(target.submit_lines(group))
+        tickets.append(submit(group))
         if len(tickets) == IN_FLIGHT:
             tickets.popleft().wait()
     for ticket in tickets:
@@ -52,7 +54,7 @@ def fill(spool: Path, raw_size: int) -> int:
         whole = max(1, raw_size // len(STREAMS) // size)
         with writer(spool, stream) as target:
             for at in range(0, whole, len(groups)):
-                pipelined(target, list(islice(groups, whole - at)))
+                pipelined(target.submit_lines, list(islice(groups, whole - at)))
         done += whole * size
     return done
 

@@ -1,7 +1,8 @@
 """The quick judgement is never another one than the full one, whatever the line is."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spool.errors import RecordError
+from spool.judging import judged as judge_group
+from spool.layouts import Layouts
 from spool.lines import Lines
 from spool.otlp import Signal
+from spool.otlpshapes import Log, Metric, Shapes, Span
 from spool.secrets import NO_SECRETS, SecretGuard
 from spool.severity import is_warning
 from spool.streams import STREAMS, Stream
@@ -19,7 +23,7 @@ CAPTURES = Path(__file__).parents[1] / "captures"
 
 TRANSACTION = (
     b'{"id":"7c9e6679-7425-40de-944b-e07fc1f90ae7","trace_count":12,"cost":0.5,"tags":["a",-0.25],'
-    b'"status":"completed","metadata":{"model":"gpt","none":null,"nested":{"deep":[true,{}]}}}'
+    b'"status":"completed","metadata":{"model":"gpt","none":null,"flat":{},"nested":{"deep":[true,null]}}}'
 )
 ATTRIBUTES = (
     b'[{"key":"a","value":{"stringValue":"x"}},{"key":"b","value":{"intValue":"-7"}},'
@@ -99,14 +103,41 @@ HOSTILE = [
 ]
 """What is put into a good line, or in the place of a part of it."""
 
+_NAMES = {
+    "logs": ("resourceLogs", "scopeLogs", "logRecords"),
+    "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
+    "traces": ("resourceSpans", "scopeSpans", "spans"),
+}
 FULL = {
-    "logs": Signal(("resourceLogs", "scopeLogs", "logRecords"), lambda _: False, is_warning),
-    "metrics": Signal(("resourceMetrics", "scopeMetrics", "metrics"), lambda _: False),
-    "traces": Signal(("resourceSpans", "scopeSpans", "spans"), lambda _: False),
+    name: Signal(names, None, is_warning if name == "logs" else None)
+    for name, names in _NAMES.items()
 }
 """The signals, to which no body is usual."""
 
 plain = st.sampled_from([STREAMS[name] for name in USUAL])
+
+_RECORDS: dict[str, type[Log | Metric | Span]] = {"logs": Log, "metrics": Metric, "traces": Span}
+
+
+def _signal(name: str) -> Signal:
+    """The signal, to which nothing came before."""
+    names = _NAMES[name]
+    return Signal(names, Shapes(names, _RECORDS[name]), is_warning if name == "logs" else None)
+
+
+def _knowing(name: str, line: bytes) -> Callable[[Sequence[bytes], int], int]:
+    """The quick judgement of a stream to which ``line`` is the only one that came before."""
+    if name == "transactions":
+        layouts = Layouts()
+        layouts.missed(line)
+        assert layouts.fitting_until([line], 0) == 1
+        return layouts.fitting_until
+    signal = _signal(name)
+    assert signal.to_lines(line, NO_SECRETS).lines == [line]
+    return signal.plain_until
+
+
+KNOWING = {name: _knowing(name, line) for name, line in USUAL.items()}
 
 
 def judged(to_lines: Callable[[bytes, SecretGuard], Lines], data: bytes) -> Lines | str:
@@ -115,6 +146,11 @@ def judged(to_lines: Callable[[bytes, SecretGuard], Lines], data: bytes) -> Line
         return to_lines(data, NO_SECRETS)
     except RecordError as error:
         return error.id
+
+
+def is_plain(stream: Stream, data: bytes) -> bool:
+    """Whether the quick judgement takes it."""
+    return b"\n" not in data and b"\r" not in data and stream.plain_until([data], 0) == 1
 
 
 def check(stream: Stream, data: bytes) -> None:
@@ -127,14 +163,16 @@ def check(stream: Stream, data: bytes) -> None:
     if stream.name in FULL:
         assert found == judged(to_lines, data)
         assert judged(stream.to_lines, b" " + data) == full
-    if stream.is_plain(data):
-        assert isinstance(full, Lines)
-        assert (full.lines, full.dropped, full.filtered) == ([data], 0, 0)
+    unbroken = b"\n" not in data and b"\r" not in data
+    for plain_until in (stream.plain_until, KNOWING[stream.name]):
+        if unbroken and plain_until([data], 0):
+            assert isinstance(full, Lines)
+            assert (full.lines, full.dropped, full.filtered) == ([data], 0, 0)
 
 
 @pytest.mark.parametrize("name", USUAL)
 def test_a_usual_line_is_judged_quickly(name: str) -> None:
-    assert STREAMS[name].is_plain(USUAL[name])
+    assert is_plain(STREAMS[name], USUAL[name])
     check(STREAMS[name], USUAL[name])
 
 
@@ -143,7 +181,7 @@ def test_bodies_of_real_clients_are_judged_quickly() -> None:
     assert len(bodies) == 4
     for path in bodies:
         stream = STREAMS[path.name.split("-")[1]]
-        assert stream.is_plain(path.read_bytes())
+        assert is_plain(stream, path.read_bytes())
         check(stream, path.read_bytes())
 
 
@@ -193,3 +231,77 @@ def test_any_document_is_judged_as_in_full(stream: Stream, found: object, escape
     check(stream, text.encode("utf-8", "surrogatepass"))
     if stream.signal is not None:
         check(stream, stream.head + text.encode("utf-8", "surrogatepass") + stream.tail)
+
+
+ARRAYS = {
+    "logs": [
+        *(b'[{"severityNumber":13}]', b'[ {"severityNumber":17} , {"severityNumber":13}\t]', b"[]"),
+        *(b'[{"severityNumber":9}]', b'[{"severityNumber":13},{}]', b'[{"severityNumber":13},1]'),
+        *(b'[{"severityNumber":13,"severityNumber":9}]', b'[{"severityNumber":"13"}]'),
+        *(b'[{"severityNumber":9,"severity\\u004eumber":13}]', b'[{"severityNumber":13.0}]'),
+        *(b'[{"severityNumber":9,"severityNumber":13}]', b'[{"severityText":"ERROR"}]'),
+    ],
+    "metrics": [b"[{}]", b"[{},{}]", b'[{"name":"\\ud800"}]', b'[{"name":"a","name":"b"}]', b"[]"],
+    "traces": [b"[{}]", b'[{"name":"\\u0000"}]', b'[{"name":"\xed\xa0\x80"}]', b"[{}]]", b"{}"],
+}
+"""What may stand where the records do, and what may not."""
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_what_stands_in_a_known_envelope_is_judged_as_in_full(name: str) -> None:
+    stream = STREAMS[name]
+    # The resource is none that is known by its fields: only the envelope tells that it is good.
+    resource = b'{"attributes":[],"entityRefs":[{"type":"k8s"}],"deep":%b}' % (
+        b"[" * 40 + b"]" * 40
+    )
+    scopes = {"logs": b"scopeLogs", "metrics": b"scopeMetrics", "traces": b"scopeSpans"}[name]
+    records = _NAMES[name][2].encode()
+    before = stream.head + b'{"resource":%b,"%b":[{"%b":' % (resource, scopes, records)
+    after = b',"schemaUrl":"s"}]}]}'
+    signal = _signal(name)
+    for array in (ARRAYS[name][0], *ARRAYS[name], *HOSTILE, *(b"[%b]" % each for each in HOSTILE)):
+        data = before + array + after
+        full = judged(FULL[name].to_lines, data)
+        assert judged(signal.to_lines, data) == full or isinstance(full, str)
+        if b"\n" not in data and b"\r" not in data and signal.plain_until([data], 0):
+            assert full == Lines([data])
+    assert signal.plain_until([before + ARRAYS[name][0] + after], 0) == 1
+
+
+groups = st.lists(
+    st.tuples(st.integers(0, 5), st.sampled_from(HOSTILE), st.integers(0, 400)), max_size=6
+)
+
+
+@settings(max_examples=150)
+@given(plain, groups)
+def test_a_group_is_judged_as_its_records_are_alone(
+    stream: Stream, changes: list[tuple[int, bytes, int]]
+) -> None:
+    some = [USUAL[stream.name]] * 6
+    for at, hostile, place in changes:
+        place = min(place, len(some[at]))  # noqa: PLW2901 - within the record
+        some[at] = some[at][:place] + hostile + some[at][place:]
+    try:
+        found: list[bytes] | None = judge_group(stream, some, NO_SECRETS)
+    except RecordError:
+        found = None
+    alone = [judged(stream.to_lines, each) for each in some]
+    if any(isinstance(each, str) for each in alone):
+        assert found is None
+    else:
+        assert found == [line for each in alone if isinstance(each, Lines) for line in each.lines]
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_guarded_value_is_found_in_each_place_of_a_group(name: str) -> None:
+    guard, line = SecretGuard(["GUARDED-VALUE"]), USUAL[name]
+    assert judge_group(STREAMS[name], [line] * 300, guard) == [line] * 300
+    marked = re.sub(rb'"(x|completed|m|n)"', b'"a GUARDED-VALUE"', line)
+    assert judge_group(STREAMS[name], [marked], NO_SECRETS) == [marked]
+    for at in (0, 127, 128, 299):
+        some = [line] * 300
+        some[at] = marked
+        with pytest.raises(RecordError) as caught:
+            judge_group(STREAMS[name], some, guard)
+        assert caught.value.id == "record.secret"

@@ -7,7 +7,8 @@ import pytest
 
 from spool.errors import RecordError
 from spool.lines import LINE_MAX, Lines
-from spool.otlp import ENVELOPE_MAX, LOGS, METRICS, SPLIT_ABOVE, TRACES, Signal
+from spool.otlp import LOGS, METRICS, SPLIT_ABOVE, TRACES, Signal
+from spool.otlpcuts import ENVELOPE_MAX
 from spool.secrets import NO_SECRETS, SecretGuard
 
 CAPTURES = Path(__file__).parents[2] / "captures"

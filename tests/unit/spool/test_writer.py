@@ -67,6 +67,47 @@ def test_what_a_large_append_compressed_itself_would_survive_too(tmp_path: Path)
     assert lines(_lane(tmp_path), KEY) == made
 
 
+def test_a_large_append_stores_what_its_records_become_not_what_they_were(tmp_path: Path) -> None:
+    made = records(3000, filler=700)
+    odd = list(made)
+    odd[10] = b"\n" + made[10] + b" "
+    odd[2999] = made[2999].replace(b'":', b'":\r\n', 1)
+    with _writer(tmp_path) as writer:
+        assert writer.append(made) == 3000
+        assert writer.submit(odd).lines == 3000
+    expected = [*made, *made]
+    expected[-1] = odd[2999].replace(b"\r\n", b" ")
+    assert lines(_lane(tmp_path), KEY) == expected
+
+
+def test_a_large_append_with_one_bad_record_stores_none_and_the_next_is_stored(
+    tmp_path: Path,
+) -> None:
+    made = records(3000, filler=700)
+    guard = SecretGuard(["EXAMPLE-NOT-A-KEY"])
+    with Writer(tmp_path, "transactions", node="n", signer=KEY, disk=FAST, guard=guard) as writer:
+        for bad in (b'{"id":"1","id":"2"}', b'{"id":"EXAMPLE-NOT-A-KEY"}', b'{"id":""}'):
+            with pytest.raises(RecordError):
+                writer.append([*made, bad])
+        assert writer.append(made[:200]) == 200
+    assert lines(_lane(tmp_path), KEY) == made[:200]
+
+
+def test_several_large_appends_at_once_are_stored_whole(tmp_path: Path) -> None:
+    async def all_at_once(writer: Writer, groups: list[list[bytes]]) -> list[int]:
+        return await asyncio.gather(*(writer.append_async(group) for group in groups))
+
+    groups = [records(500, f"g{number}", filler=700) for number in range(6)]
+    with _writer(tmp_path) as writer:
+        tickets = [writer.submit(group) for group in groups]
+        for ticket in tickets:
+            ticket.wait()
+        assert asyncio.run(all_at_once(writer, groups)) == [500] * 6
+    found = lines(_lane(tmp_path), KEY)
+    assert found[:3000] == [line for group in groups for line in group]
+    assert sorted(found[3000:]) == sorted(found[:3000])
+
+
 def test_eight_threads_store_every_record_once_and_in_each_threads_order(tmp_path: Path) -> None:
     def produce(name: str) -> None:
         for record in records(150, name):

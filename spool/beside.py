@@ -1,0 +1,85 @@
+"""Lines are compressed by a thread of their own while their caller judges them.
+
+Nearly all records are their own lines, so what will be stored is known before it is known whether it
+may be. Judging holds the interpreter's lock and compressing does not: side by side they take as long as
+the longer of the two. What is refused was compressed for nothing.
+"""
+
+import threading
+from queue import SimpleQueue
+
+from spool.frames import FrameEncoder
+
+
+class Compressing:
+    """Lines that are being compressed."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self.raw_size = len(raw)
+        # Locks serve as events: held until it is so.
+        self._begun = threading.Lock()
+        self._begun.acquire()
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._outcome: bytes | Exception | None = None
+
+    def work(self, encoder: FrameEncoder) -> None:
+        """Do it. Never raises."""
+        self._begun.release()
+        try:
+            self._outcome = encoder.encode(self._raw)
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            self._outcome = error
+        self._raw = b""
+        self._done.release()
+
+    def wait_begun(self) -> None:
+        """Wait until the thread has it: it needs the interpreter's lock to begin, and not to go on."""
+        with self._begun:
+            pass
+
+    def encoded(self) -> bytes:
+        """The frame that holds them, when it is there; raises what kept it from being made."""
+        with self._done:
+            pass
+        outcome = self._outcome
+        if isinstance(outcome, bytes):
+            return outcome
+        assert outcome is not None  # noqa: S101 - it is done
+        raise outcome
+
+
+class Compressor:
+    """One thread that compresses, begun with the first lines; any number of threads hand lines over."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Compressing | None] = SimpleQueue()
+        self._changing = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, raw: bytes) -> Compressing:
+        """Compress ``raw``: whole lines, at most what a frame holds. Returns once it has begun."""
+        work = Compressing(raw)
+        with self._changing:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="compressor", daemon=True)
+                self._thread.start()
+            self._queue.put(work)
+        work.wait_begun()
+        return work
+
+    def stop(self) -> None:
+        """End the thread, after what it was given; the next lines begin another one."""
+        with self._changing:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        encoder = FrameEncoder()
+        while (work := self._queue.get()) is not None:
+            work.work(encoder)
+            del work

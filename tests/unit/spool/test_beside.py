@@ -1,0 +1,65 @@
+"""Lines are compressed while they are judged, by a thread that fails nobody and holds up nobody."""
+
+import threading
+
+import pytest
+
+from spool.beside import Compressing, Compressor
+from spool.frames import Frame, FrameDecoder, FrameEncoder
+
+
+def _raw(stored: bytes, size: int) -> bytes:
+    return FrameDecoder().decode(Frame(0, stored, size)).raw
+
+
+def test_what_was_handed_over_comes_back_as_frames_in_whatever_order_it_is_asked_for() -> None:
+    compressor = Compressor()
+    given = [b'{"n":%d}\n' % n * 1000 for n in range(5)]
+    begun = [compressor.begin(raw) for raw in given]
+    for raw, each in reversed(list(zip(given, begun, strict=True))):
+        assert each.raw_size == len(raw)
+        assert _raw(each.encoded(), len(raw)) == raw
+        assert each.encoded() == each.encoded()
+    compressor.stop()
+
+
+def test_many_threads_share_one_that_compresses() -> None:
+    compressor = Compressor()
+    found: list[bool] = []
+
+    def use(number: int) -> None:
+        raw = b'{"n":%d}\n' % number * 5000
+        found.append(_raw(compressor.begin(raw).encoded(), len(raw)) == raw)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 8
+    assert sum(each.name == "compressor" for each in threading.enumerate()) == 1
+    compressor.stop()
+    assert not any(each.name == "compressor" for each in threading.enumerate())
+
+
+def test_after_a_stop_the_next_lines_begin_another_thread() -> None:
+    compressor = Compressor()
+    compressor.stop()
+    raw = b"{}\n"
+    for _ in range(2):
+        assert _raw(compressor.begin(raw).encoded(), len(raw)) == raw
+        compressor.stop()
+        compressor.stop()
+
+
+def test_what_kept_a_frame_from_being_made_is_told_to_each_who_asks() -> None:
+    class Broken(FrameEncoder):
+        def encode(self, raw: bytes) -> bytes:
+            raise MemoryError(len(raw))
+
+    work = Compressing(b"{}\n")
+    work.work(Broken())
+    work.wait_begun()
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            work.encoded()
