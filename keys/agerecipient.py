@@ -12,29 +12,41 @@ _PREFIX = "age"
 _LENGTH = 62
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _KEY_BITS = 256
+_CHECKSUM = 6
+"""Characters at the end."""
 
 
 def check_recipient(text: str) -> str:
     """``text``, if it is a recipient; else :class:`VerificationError` ``recipient.form``."""
-    if not (len(text) == _LENGTH and text.startswith(f"{_PREFIX}1") and _is_bech32(text)):
-        raise VerificationError(
-            "recipient.form",
-            "A recipient is not age1 followed by 58 lower-case characters with a right checksum.",
-            "Copy it whole from `bridge keys show` on the machine that is to read the bundle.",
-        )
+    key_of(text)
     return text
 
 
-def _is_bech32(text: str) -> bool:
+def key_of(text: str) -> bytes:
+    """The X25519 public key, 32 bytes, that ``text`` spells; raises as :func:`check_recipient`."""
+    if len(text) != _LENGTH or not text.startswith(f"{_PREFIX}1"):
+        raise bad_recipient()
     data = [_CHARSET.find(mark) for mark in text[len(_PREFIX) + 1 :]]
-    if min(data) < 0:
-        return False
     head = [ord(mark) >> 5 for mark in _PREFIX] + [0] + [ord(mark) & 31 for mark in _PREFIX]
-    if _polymod(head + data) != 1:
-        return False
+    if min(data) < 0 or _polymod(head + data) != 1:
+        raise bad_recipient()
     # 256 bits in groups of five: what is left over must be zero.
-    rest = 5 * (len(data) - 6) - _KEY_BITS
-    return rest >= 0 and data[-7] & ((1 << rest) - 1) == 0
+    value = 0
+    for group in data[:-_CHECKSUM]:
+        value = value << 5 | group
+    rest = 5 * (len(data) - _CHECKSUM) - _KEY_BITS
+    if value & ((1 << rest) - 1):
+        raise bad_recipient()
+    return (value >> rest).to_bytes(_KEY_BITS // 8)
+
+
+def bad_recipient() -> VerificationError:
+    """The error for what is no recipient."""
+    return VerificationError(
+        "recipient.form",
+        "A recipient is not age1 followed by 58 lower-case characters with a right checksum.",
+        "Copy it whole from `bridge keys show` on the machine that is to read the bundle.",
+    )
 
 
 def _polymod(values: list[int]) -> int:

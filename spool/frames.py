@@ -9,7 +9,7 @@ decompressing, then cut out and decompressed one by one.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import NamedTuple
 
 import zstandard
@@ -218,6 +218,7 @@ class FrameDecoder:
 
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_MAX)
+        self._room = BytesIO()
 
     def decode(self, frame: Frame) -> RawFrame:
         """The lines of ``frame``.
@@ -231,10 +232,40 @@ class FrameDecoder:
             )
         except zstandard.ZstdError as error:
             raise _bad("content", "does not decompress to what it states", frame.offset) from error
-        if len(raw) != frame.raw_size:
-            raise _bad("content", "does not hold as many bytes as it states", frame.offset)
-        # One pass that counts, too; to look for two line ends in a row takes five times as long.
-        sizes = list(map(len, BytesIO(raw)))
-        if not raw.endswith(b"\n") or 1 in sizes:
-            raise _bad("lines", "does not hold whole, non-empty lines", frame.offset)
-        return RawFrame(raw, len(sizes))
+        return RawFrame(raw, _count(BytesIO(raw), len(raw), frame))
+
+    def count(self, frame: Frame) -> int:
+        """How many lines ``frame`` holds; judged and refused as by :meth:`decode`.
+
+        Takes two thirds of the time: where nobody wants the lines, their memory is used again.
+        """
+        self._make_room(frame.raw_size)
+        try:
+            # The room is as large as the frame says, so the library takes it in one step.
+            with (
+                self._room.getbuffer() as room,
+                self._decompressor.stream_reader(frame.stored) as reader,
+            ):
+                held = reader.readinto(room)
+        except zstandard.ZstdError as error:
+            raise _bad("content", "does not decompress to what it states", frame.offset) from error
+        self._room.seek(0)
+        return _count(self._room, held, frame)
+
+    def _make_room(self, size: int) -> None:
+        self._room.truncate(size)
+        if self._room.seek(0, SEEK_END) < size:
+            self._room.seek(size - 1)
+            self._room.write(b"\0")
+
+
+def _count(lines: BytesIO, held: int, frame: Frame) -> int:
+    """How many ``lines`` there are, in ``held`` bytes; raises unless that is what ``frame`` states."""
+    if held != frame.raw_size:
+        raise _bad("content", "does not hold as many bytes as it states", frame.offset)
+    # One pass that counts, too; to look for two line ends in a row takes five times as long.
+    sizes = list(map(len, lines))
+    lines.seek(-1, SEEK_END)
+    if lines.read() != b"\n" or 1 in sizes:
+        raise _bad("lines", "does not hold whole, non-empty lines", frame.offset)
+    return len(sizes)

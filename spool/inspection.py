@@ -87,10 +87,11 @@ class Inspector:
         return known
 
     def _check_frames(self, segment: Segment) -> None:
+        if not self._records:
+            segment.check_frames(self._decoder)
+            return
         line = 0
         for raw, _ in segment.raw_frames(self._decoder):
-            if not self._records:
-                continue
             for record in BytesIO(raw):
                 line += 1
                 _check_record(record, line)

@@ -154,16 +154,30 @@ class Segment:
         After the last one, raises ``segment.count`` unless all of them hold just as many records
         and bytes as was signed; raises ``frame.*`` at the frame that is wrong.
         """
-        records = raw_size = 0
-        for frame in self.stored_frames():
-            raw_size += frame.raw_size
-            if raw_size > self.statement.raw_size:
-                raise _bad("count", "it holds more bytes than were sealed")
+        records = 0
+        for frame in self._bounded_frames():
             found = decoder.decode(frame)
             records += found.lines
             yield found
             del found  # whoever took it decides how long it is held
-        if (records, raw_size) != (self.statement.records, self.statement.raw_size):
+        self._check_records(records)
+
+    def check_frames(self, decoder: FrameDecoder) -> None:
+        """Raise as :meth:`raw_frames` does; for whoever does not want the lines, and quicker."""
+        self._check_records(sum(map(decoder.count, self._bounded_frames())))
+
+    def _bounded_frames(self) -> Iterator[Frame]:
+        raw_size = 0
+        for frame in self.stored_frames():
+            raw_size += frame.raw_size
+            if raw_size > self.statement.raw_size:
+                raise _bad("count", "it holds more bytes than were sealed")
+            yield frame
+        if raw_size != self.statement.raw_size:
+            raise _bad("count", "it does not hold as many bytes as were sealed")
+
+    def _check_records(self, found: int) -> None:
+        if found != self.statement.records:
             raise _bad("count", "it does not hold as many records as were sealed")
 
 

@@ -124,13 +124,13 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
 
     told = found.manifest
     held: dict[tuple[str, str], list[Statement]] = {}
+    decoder = FrameDecoder()
     for packed in told.members:
         try:
             with found.segment(packed) as segment:
                 segment.check_digest()
                 segment.check_signature(keys("node", packed.node, found.rotations))
-                for _ in segment.raw_frames(FrameDecoder()):
-                    pass
+                segment.check_frames(decoder)
                 held.setdefault(packed.lane, []).append(segment.statement)
         except VerificationError as error:
             judged.problems.append(error)

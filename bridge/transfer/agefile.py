@@ -1,4 +1,4 @@
-"""Encryption of bundles with age, to X25519 recipients alone; the one place that knows ``pyrage``.
+"""Opening of age files to X25519 recipients, and no others; the one place that knows ``pyrage``.
 
 A file's header is judged by us before any work is done: a passphrase file with a work factor that takes
 an hour, a plugin or an unknown stanza is refused at once. Format: https://c2sp.org/age.
@@ -9,10 +9,9 @@ import re
 from pathlib import Path
 from typing import IO
 
-from pyrage import DecryptError, IdentityError, decrypt_io, encrypt_io
-from pyrage.x25519 import Identity, Recipient
+from pyrage import DecryptError, IdentityError, decrypt_io
+from pyrage.x25519 import Identity
 
-from keys.agerecipient import check_recipient
 from keys.errors import ConfigError, VerificationError, shown
 from keys.keyfile import KEY_FILE_MAX, create_file
 from spool.safefile import read_whole
@@ -58,15 +57,6 @@ def check_header(start: bytes) -> None:
         "It is encrypted in another way than to X25519 recipients of age.",
         "Have it encrypted with: bridge export --to DIR --recipient age1…",
     )
-
-
-def encrypt(source: IO[bytes], target: IO[bytes], recipients: list[str]) -> None:
-    """Write what ``source`` holds to ``target``, for each of ``recipients``.
-
-    Raises :class:`VerificationError` ``recipient.form``, or :class:`OSError`.
-    """
-    keys = [Recipient.from_str(check_recipient(each)) for each in recipients]
-    encrypt_io(source, target, keys)
 
 
 def decrypt(source: IO[bytes], target: IO[bytes], identity: Identity) -> None:

@@ -1,12 +1,13 @@
 """Work on pieces of a large file in a second thread, in order, with few of them waiting."""
 
+import mmap
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
-WAITING_MAX = 4
+WAITING_MAX = 2
 """Pieces that wait: enough to keep both threads at work, few enough to bound memory."""
 
 
@@ -35,11 +36,18 @@ class Beside:
 
     def do(self, work: Callable[..., object], *arguments: Any) -> None:  # noqa: ANN401 - of ``work``
         """Have ``work`` done; waits while too much of it is waiting."""
-        while len(self._waiting) >= WAITING_MAX:
-            self._waiting.popleft().result()
+        self.finish(WAITING_MAX - 1)
         self._waiting.append(self._thread.submit(work, *arguments))
 
-    def finish(self) -> None:
-        """Wait until all of it is done."""
-        while self._waiting:
+    def finish(self, left: int = 0) -> None:
+        """Wait until all of it is done, or all but ``left``."""
+        while len(self._waiting) > left:
             self._waiting.popleft().result()
+
+
+def rooms_of(size: int) -> list[memoryview]:
+    """Rooms for pieces, to be used in turn: one is filled while the others wait for their work.
+
+    They begin where pages do, as reads past the page cache ask for.
+    """
+    return [memoryview(mmap.mmap(-1, size)) for _ in range(WAITING_MAX + 1)]

@@ -48,17 +48,22 @@ class Bundle:
         member = self.members[packed.name]
         segment = Segment.within(self.fd, member.offset, member.size)
         try:
-            segment.check_place(packed.node, packed.stream, packed.seq)
-            if segment.digest != packed.digest:
-                raise VerificationError(
-                    "bundle.digest",
-                    f"{packed.name} is not the segment that the manifest names.",
-                    "Take the bundle from its source again.",
-                )
+            check_named(segment, packed)
         except BaseException:
             segment.close()
             raise
         return segment
+
+
+def check_named(segment: Segment, packed: Packed) -> None:
+    """Raise ``segment.place`` or ``bundle.digest`` unless it is the one that the manifest names."""
+    segment.check_place(packed.node, packed.stream, packed.seq)
+    if segment.digest != packed.digest:
+        raise VerificationError(
+            "bundle.digest",
+            f"{packed.name} is not the segment that the manifest names.",
+            "Take the bundle from its source again.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,72 +1,19 @@
 """The container of a bundle on its way through age: read, judged, encrypted, hashed, written.
 
 Nobody here can open what was encrypted to somebody else, so each segment is judged by its seal before
-it goes in, and what comes out is hashed on its way to the disk.
+it goes in, and what comes out is hashed on its way to the disk. That, and writing, is the work of a
+second thread.
 """
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, cast
+from itertools import cycle
 
-from bridge.transfer import agefile
-from bridge.transfer.beside import Beside
+from bridge.transfer.agewriting import AgeWriter, sealed_size
+from bridge.transfer.beside import Beside, rooms_of
+from bridge.transfer.pouring import pour
 from bridge.transfer.sources import PIECE, DamagedSourceError, Source, Stored, layout, open_source
-
-
-class _Clear(io.RawIOBase):
-    """The container, to be read; ``failed`` is what ended it early."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._piece = memoryview(b"")
-        self.failed: BaseException | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, room: memoryview) -> int:  # type: ignore[override]
-        try:
-            while not self._piece:
-                piece = next(self._pieces, None)
-                if piece is None:
-                    return 0
-                self._piece = memoryview(piece)
-        except BaseException as error:
-            self.failed = error
-            raise
-        count = min(len(room), len(self._piece))
-        room[:count] = self._piece[:count]
-        self._piece = self._piece[count:]
-        return count
-
-
-class _Enciphered(io.RawIOBase):
-    """Where the encrypted file goes."""
-
-    def __init__(self, put: Callable[[bytes], None]) -> None:
-        self._put = put
-        self._held = bytearray()
-        self.failed: BaseException | None = None
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._held += data
-        if len(self._held) >= PIECE:
-            self.flush()
-        return len(data)
-
-    def flush(self) -> None:
-        if self._held:
-            try:
-                self._put(bytes(self._held))
-            except BaseException as error:
-                self.failed = error
-                raise
-            self._held.clear()
 
 
 def encipher(
@@ -74,65 +21,90 @@ def encipher(
 ) -> str:
     """Write the container of ``sources`` to ``fd``, encrypted; the SHA-256 of what was written.
 
-    Raises :class:`DamagedSourceError`, :class:`VerificationError` ``recipient.form``, :class:`OSError`,
-    or what ``progress`` raises.
+    ``progress`` is told of bytes that go in. Raises :class:`DamagedSourceError`,
+    :class:`VerificationError` ``recipient.form``, :class:`OSError`, or what ``progress`` raises.
     """
+    writer = AgeWriter(recipients)
     digest = hashlib.sha256()
 
-    def put(data: bytes) -> None:
+    def put(data: bytes | memoryview) -> None:
+        pour(fd, data)
         digest.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
 
+    # One is filled while those before it are written.
+    rooms = cycle(rooms_of(sealed_size(PIECE)))
     with Beside() as beside:
-        clear = _Clear(_pieces(sources, beside, progress))
-        target = _Enciphered(lambda data: beside.do(put, data))
-        try:
-            # The library asks for 8 KiB at a time.
-            source = io.BufferedReader(clear, 1 << 20)
-            agefile.encrypt(source, cast("IO[bytes]", target), list(recipients))
-            target.flush()
-            beside.finish()
-        except BaseException:
-            # What comes out of age's library has lost its kind.
-            for failed in (clear.failed, target.failed):
-                if failed is not None:
-                    raise failed from None
-            raise
+
+        def seal(piece: memoryview, *, last: bool = False) -> None:
+            sealed = next(rooms)
+            beside.do(put, sealed[: writer.seal(piece, sealed, last=last)])
+
+        beside.do(put, writer.start)
+        room = _Room()
+        for part in layout(sources):
+            for count in _filled(room, part):
+                progress(count)
+                if room.full:
+                    seal(room.taken())
+        seal(room.taken(), last=True)
+        beside.finish()
     return digest.hexdigest()
 
 
-def _pieces(
-    sources: Sequence[Source], beside: Beside, progress: Callable[[int], None]
-) -> Iterator[bytes]:
-    for part in layout(sources):
-        if isinstance(part, bytes):
-            yield part
-            continue
+class _Room:
+    """A piece that is being filled, and filled anew."""
+
+    def __init__(self) -> None:
+        self._view = memoryview(bytearray(PIECE))
+        self._used = 0
+
+    @property
+    def full(self) -> bool:
+        return self._used == PIECE
+
+    def free(self, most: int) -> memoryview:
+        """Where the next bytes go; at most so many."""
+        return self._view[self._used : self._used + most]
+
+    def take(self, count: int) -> None:
+        """So many bytes were put there."""
+        self._used += count
+
+    def taken(self) -> memoryview:
+        """What was put there, until more is."""
+        held, self._used = self._view[: self._used], 0
+        return held
+
+
+def _filled(room: _Room, part: bytes | Source) -> Iterator[int]:
+    """Put ``part`` into ``room``; how many bytes, each time that it may be full."""
+    if not isinstance(part, bytes):
         stored = part.data
         assert not isinstance(stored, bytes)  # noqa: S101 - by layout
-        yield from _judged(part, stored, beside, progress)
+        yield from _judged(room, part, stored)
+        return
+    left = memoryview(part)
+    while left:
+        free = room.free(len(left))
+        free[:] = left[: len(free)]
+        room.take(len(free))
+        left = left[len(free) :]
+        yield len(free)
 
 
-def _judged(
-    source: Source, stored: Stored, beside: Beside, progress: Callable[[int], None]
-) -> Iterator[bytes]:
-    """The segment's bytes; raises at their end unless they are the ones that were sealed."""
+def _judged(room: _Room, source: Source, stored: Stored) -> Iterator[int]:
+    """Put the segment into ``room``; raises at its end unless its bytes are those that were sealed."""
     digest = hashlib.sha256()
-
-    def judge() -> None:
-        if digest.hexdigest() != stored.sha256:
-            raise DamagedSourceError(source.name)
-
     with os.fdopen(open_source(source, stored), "rb", buffering=0) as file:
         done = 0
         while done < source.size:
-            piece = file.read(min(PIECE, source.size - done))
-            if not piece:
+            free = room.free(source.size - done)
+            count = file.readinto(free)
+            if not count:
                 raise DamagedSourceError(source.name)
-            beside.do(digest.update, memoryview(piece)[: max(stored.sealed - done, 0)])
-            done += len(piece)
-            progress(len(piece))
-            yield piece
-    beside.do(judge)
+            digest.update(free[: min(count, max(stored.sealed - done, 0))])
+            room.take(count)
+            done += count
+            yield count
+    if digest.hexdigest() != stored.sha256:
+        raise DamagedSourceError(source.name)

@@ -1,4 +1,4 @@
-"""Takes bundles in: each segment is verified in the bundle, copied, verified again, and then counted.
+"""Takes bundles in: each segment is copied, the copy verified, made durable, and then counted.
 
 The ledger alone decides what is new: it remembers the digest of every number that ever came, also when
 its file is gone. A crash leaves at most files that the next import replaces. One import at a time.
@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
-from bridge.transfer.judging import Judge, side_by_side
+from bridge.transfer.gaps import gaps_of
+from bridge.transfer.judging import Judge, check_stream, side_by_side
 from bridge.transfer.manifest import Manifest, Packed, unlike
 from bridge.transfer.storing import MediumError, Store, of_the_medium
 from bridge.transfer.vouching import vouched_for
 from keys.errors import BridgeError, VerificationError, shown
 from keys.truststore import TrustStore
-from spool.chain import NEW_CHAIN_STEP
-from spool.discovery import said_by
 from spool.durable import Disk, explained
 from spool.lane import Lane
-from spool.ledger import Arrival, Ledger, State, Taken
-from spool.ranges import Range, join_ranges, without
+from spool.ledger import Arrival, Ledger, Taken
+from spool.ranges import Range
 from spool.statement import Statement
 
 GROUP = 64
@@ -68,14 +68,7 @@ class _Good:
 
 Known = Mapping[tuple[str, str], Mapping[int, AbstractSet[str]]]
 """The digests of all that came before, by lane and number."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """Who judges a bundle's segments, and who stores them."""
-
-    judge: Judge
-    store: Store
+_Judged = tuple[Packed, _Good | VerificationError]
 
 
 class Importer:
@@ -105,31 +98,14 @@ class Importer:
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
         try:
             with self._alone(progress):
-                known = self._known(said)
-                judge = Judge(
-                    bundle,
-                    self._trust,
-                    {
-                        one
-                        for lane in known.values()
-                        for digests in lane.values()
-                        for one in digests
-                    },
-                    vouched_for(bundle, self._trust, self._ledger, self._spool),
-                )
-                work = _Work(judge, Store(self._disk, self._spool, bundle))
-                for at in range(0, len(said.members), GROUP):
-                    group = said.members[at : at + GROUP]
-                    for each, good in self._take_group(
-                        group, known, work, progress, dry_run=dry_run
-                    ):
-                        if isinstance(good, VerificationError):
-                            outcome.refused.append(Refusal(each, good))
-                            continue
-                        held[each.lane].append(good.said)
-                        outcome.new += good.found in (Taken.NEW, Taken.AGAIN)
-                        outcome.duplicate += good.found is Taken.DUPLICATE
-                        outcome.forks += [each] * (good.found is Taken.FORK)
+                for each, good in self._taken(bundle, progress, dry_run=dry_run):
+                    if isinstance(good, VerificationError):
+                        outcome.refused.append(Refusal(each, good))
+                        continue
+                    held[each.lane].append(good.said)
+                    outcome.new += good.found in (Taken.NEW, Taken.AGAIN)
+                    outcome.duplicate += good.found is Taken.DUPLICATE
+                    outcome.forks += [each] * (good.found is Taken.FORK)
         except MediumError as error:
             raise error.why from error
         except OSError as error:
@@ -179,43 +155,37 @@ class Importer:
             for each in said.lanes
         }
 
-    def _take_group(
-        self,
-        group: Sequence[Packed],
-        known: Known,
-        work: _Work,
-        progress: Callable[[int], None],
-        *,
-        dry_run: bool,
-    ) -> list[tuple[Packed, _Good | VerificationError]]:
-        """Verify and copy some, then give all of them their names, then enter them."""
+    def _taken(
+        self, bundle: Bundle, progress: Callable[[int], None], *, dry_run: bool
+    ) -> Iterator[_Judged]:
+        """Each segment of ``bundle``, once its fate is durable; some at a time.
+
+        While some are given their names and entered, the next are copied and verified.
+        """
+        known = self._known(bundle.manifest)
+        came = {one for lane in known.values() for digests in lane.values() for one in digests}
+        vouched = vouched_for(bundle, self._trust, self._ledger, self._spool)
+        judge = Judge(self._trust, came, vouched)
+        store = Store(self._disk, self._spool, bundle)
 
         def prepare(packed: Packed) -> _Good:
-            with of_the_medium():
-                said = work.judge.check(packed)
+            check_stream(packed)
             found = self._found(known, packed)
             if found is Taken.DUPLICATE or dry_run:
-                return _Good(said, found, None)
-            return _Good(said, found, work.store.copy(packed, self._place(packed, found)))
+                with of_the_medium(), bundle.segment(packed) as segment:
+                    return _Good(judge.check(packed, segment), found, None)
+            copy = store.copy(packed, lambda copied: judge.check(packed, copied))
+            return _Good(copy.said, found, copy.path)
 
-        done = []
-        copies: list[Path] = []
-        try:
-            with closing(side_by_side(prepare, group)) as judged:
-                for packed, good in judged:
-                    done.append((packed, good))
-                    if isinstance(good, _Good) and good.copy is not None:
-                        copies.append(good.copy)
-                    progress(packed.size)
-            self._enter(done, work.store)
-        finally:
-            for copy in copies:
-                copy.unlink(missing_ok=True)
-        return done
+        with (
+            closing(store),
+            closing(side_by_side(prepare, bundle.manifest.members, ahead=GROUP)) as judged,
+        ):
+            while done := _some(judged, progress):
+                self._enter(done, store)
+                yield from done
 
-    def _enter(
-        self, done: Sequence[tuple[Packed, _Good | VerificationError]], store: Store
-    ) -> None:
+    def _enter(self, done: Sequence[_Judged], store: Store) -> None:
         arrivals = []
         with store.placing() as placing:
             for packed, good in done:
@@ -254,45 +224,10 @@ class Importer:
             ]
 
 
-def wanting(ledger: Ledger, lane: Lane) -> list[Range]:
-    """The numbers of an imported lane that its node is asked for: never came, or were lost here."""
-    lost = [Range(span.first, span.last) for span in ledger.spans(lane, State.LOST)]
-    return join_ranges([*gaps_of(ledger, lane), *lost])
-
-
-def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:
-    """The numbers of an imported lane that never came, before and between those that did.
-
-    Where chains share numbers, one that came of any of them is no gap: the rest are forks.
-    """
-    came = [Range(span.first, span.last) for span in ledger.spans(lane)]
-    came += [Range(seq, seq) for seq, _ in ledger.forks(lane)]
-    yield from without(_gaps_by_chain(ledger, lane), came)
-
-
-def _gaps_by_chain(ledger: Ledger, lane: Lane) -> Iterator[Range]:
-    """What lacks of each chain by itself.
-
-    A chain begins at 1 or a multiple of a million: what lies before that is no gap. How far the chain
-    before it went, its first segment says, as long as that is held.
-    """
-    last: dict[str, int] = {}
-    for span in ledger.spans(lane):
-        if span.chain in last:
-            begin = last[span.chain] + 1
-        else:
-            begin = max(span.first - span.first % NEW_CHAIN_STEP, 1)
-            if span.first == begin:
-                yield from _tail_before(lane, begin, last)
-        if begin < span.first:
-            yield Range(begin, span.first - 1)
-        last[span.chain] = span.last
-
-
-def _tail_before(lane: Lane, first: int, last: Mapping[str, int]) -> Iterator[Range]:
-    """What never came of the chain that the one beginning at ``first`` follows; ``last`` ones did."""
-    said = said_by(lane, first)
-    if said is not None and said.follows is not None and said.follows.chain in last:
-        known = last[said.follows.chain]
-        if known < said.follows.seq:
-            yield Range(known + 1, said.follows.seq)
+def _some(judged: Iterator[_Judged], progress: Callable[[int], None]) -> list[_Judged]:
+    """The next of them, at most :data:`GROUP`."""
+    done = []
+    for packed, good in islice(judged, GROUP):
+        done.append((packed, good))
+        progress(packed.size)
+    return done

@@ -1,15 +1,17 @@
 """Judges the segments of a bundle that is open, a few of them side by side: in the order of a reader.
 
-Signature, revocation, digest, frames; and once a segment's bytes were copied, that the copy is it.
+Place, digest, signature, revocation, frames.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
-from bridge.transfer.bundle import Bundle
+from bridge.transfer.bundle import check_named
 from bridge.transfer.manifest import Packed
 from keys.ed25519 import PublicKey
 from keys.errors import VerificationError, shown
@@ -21,22 +23,22 @@ from spool.streams import STREAMS
 
 AT_ONCE = 2
 """Segments that are judged side by side; each holds a frame of at most 8 MiB in memory."""
+_THREADS = 2 * AT_ONCE
+"""While some are judged, as many are copied, or wait for the disk."""
 
 
 class Judge:
-    """Judges the segments of ``bundle`` by the keys in ``trust``; from any thread.
+    """Judges segments by the keys in ``trust``; from any thread.
 
     ``known`` are digests that were imported, ``vouched`` those to which segments of good keys link.
     """
 
     def __init__(
         self,
-        bundle: Bundle,
         trust: TrustStore,
         known: AbstractSet[str],
         vouched: AbstractSet[str],
     ) -> None:
-        self._bundle = bundle
         self._known = known
         self._trust = trust
         self._vouched = vouched
@@ -44,22 +46,18 @@ class Judge:
         for _ in range(AT_ONCE):
             self._decoders.put(FrameDecoder())
 
-    def check(self, packed: Packed) -> Statement:
-        """What the segment's seal says, if all of it is good; else :class:`VerificationError`."""
-        if packed.stream not in STREAMS:
-            raise VerificationError(
-                "stream.unknown",
-                f"There is no stream {shown(packed.stream)} here.",
-                "The node may run a newer version; update this one, and import again.",
-            )
+    def check(self, packed: Packed, segment: Segment) -> Statement:
+        """What the seal of ``segment`` says, if it is the one that was ``packed``, and good.
+
+        Else :class:`VerificationError`.
+        """
         decoder = self._decoders.get()
         try:
-            with self._bundle.segment(packed) as segment:
-                segment.check_digest()
-                self._check_signer(segment, packed)
-                for _ in segment.raw_frames(decoder):
-                    pass
-                return segment.statement
+            check_named(segment, packed)
+            segment.check_digest()
+            self._check_signer(segment, packed)
+            segment.check_frames(decoder)
+            return segment.statement
         finally:
             self._decoders.put(decoder)
 
@@ -83,25 +81,42 @@ class Judge:
             )
 
 
+def check_stream(packed: Packed) -> None:
+    """Raise :class:`VerificationError` ``stream.unknown`` for a segment of a stream not known here."""
+    if packed.stream not in STREAMS:
+        raise VerificationError(
+            "stream.unknown",
+            f"There is no stream {shown(packed.stream)} here.",
+            "The node may run a newer version; update this one, and import again.",
+        )
+
+
 def keys_of(trust: TrustStore, node: str) -> Mapping[str, PublicKey]:
     """The keys that ever spoke for ``node``, by id; revocation is judged by number."""
     return {key.public.id: key.public for key in trust.named("node", node)}
 
 
 def side_by_side(
-    work: Callable[[Packed], Any], members: Sequence[Packed]
+    work: Callable[[Packed], Any], members: Sequence[Packed], *, ahead: int
 ) -> Generator[tuple[Packed, Any]]:
     """What ``work`` makes of each of ``members``, in order: its answer or the error it raised.
 
-    Only a :class:`VerificationError` is an answer; anything else ends it, with nothing still running.
+    It works on at most ``ahead`` more than were taken. Only a :class:`VerificationError` is an answer;
+    anything else ends it, with nothing still running.
     """
-    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="judge") as pool:
-        waiting = [(each, pool.submit(work, each)) for each in members]
+    with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="judge") as pool:
+        waiting: deque[tuple[Packed, Future[Any]]] = deque()
+        left = iter(members)
         try:
-            for packed, future in waiting:
+            for each in islice(left, ahead):
+                waiting.append((each, pool.submit(work, each)))
+            while waiting:
+                packed, future = waiting.popleft()
                 try:
-                    yield packed, future.result()
+                    answer = future.result()
                 except VerificationError as error:
-                    yield packed, error
+                    answer = error
+                yield packed, answer
+                waiting.extend((each, pool.submit(work, each)) for each in islice(left, 1))
         finally:
             pool.shutdown(cancel_futures=True)

@@ -6,13 +6,13 @@ encrypted cannot be opened here: it is compared with the digest of what was writ
 
 import errno
 import hashlib
-import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
-from bridge.transfer.beside import Beside
+from bridge.transfer.beside import Beside, rooms_of
 from bridge.transfer.sources import PIECE, Source, Stored, check_source, layout, read_seal
 from spool.errors import SpoolError
 
@@ -20,27 +20,25 @@ Take = Callable[[memoryview], None]
 """Gets the pieces of a file in order."""
 
 
-def reread(path: Path, take: Take, progress: Callable[[int], None]) -> tuple[str, bool]:
-    """Give ``take`` what the medium has at ``path``; its SHA-256, and whether no cache stood between.
+def reread(path: Path, take: Take | None, progress: Callable[[int], None]) -> tuple[str, bool]:
+    """The SHA-256 of what the medium has at ``path``, and whether no cache stood between.
 
-    The page cache is told to forget the file, and passed by where the file system allows it. Raises
-    what ``take`` raises, or :class:`OSError`.
+    Its pieces are given to ``take``, if there is one. The page cache is told to forget the file, and
+    passed by where the file system allows it. Raises what ``take`` raises, or :class:`OSError`.
     """
     fd, direct = _open_past_the_cache(path)
     digest = hashlib.sha256()
-    # Aligned as such reads ask for; two, so that one is read while the other is judged.
-    rooms = [mmap.mmap(-1, PIECE), mmap.mmap(-1, PIECE)]
+    rooms = cycle(rooms_of(PIECE))
     try:
-        with Beside() as beside:
-            turn = 0
-            while count := os.readv(fd, [rooms[turn]]):
-                beside.finish()  # the other one is free now
-                piece = memoryview(rooms[turn])[:count]
-                beside.do(take, piece)
-                digest.update(piece)
+        with Beside() as hashing, Beside() as judging:
+            while count := os.readv(fd, [room := next(rooms)]):
+                piece = room[:count]
+                hashing.do(digest.update, piece)
+                if take is not None:
+                    judging.do(take, piece)
                 progress(count)
-                turn = 1 - turn
-            beside.finish()
+            hashing.finish()
+            judging.finish()
     finally:
         os.close(fd)
     return digest.hexdigest(), direct

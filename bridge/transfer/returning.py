@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.transfer.bundle import MANIFEST_NAME
 from bridge.transfer.enclosing import Enclosed, rotation_members
-from bridge.transfer.importing import wanting
+from bridge.transfer.gaps import wanting
 from bridge.transfer.receipt import (
     FORKS_MAX,
     FORMATS,

@@ -14,7 +14,7 @@ from bridge.transfer import ustar
 from spool.errors import SpoolError
 from spool.safefile import open_regular
 
-PIECE = 4 << 20
+PIECE = 1 << 20
 """Bytes that are read, hashed or written at once."""
 
 

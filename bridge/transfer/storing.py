@@ -1,24 +1,35 @@
-"""Puts segments of a bundle in their places: copied under another name, synced, verified, renamed.
+"""Puts segments of a bundle in their places: copied under another name, verified, synced, renamed.
 
 Many of them at a time, so that a folder is synced once for all its new names. Whoever stores holds the
-import lock of the spool, so names that a crash left are nobody's, and go.
+import lock of the spool, so copies that a crash left are nobody's, and go.
 """
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
 from bridge.transfer.manifest import Packed
-from keys.errors import VerificationError
+from bridge.transfer.ustar import Member
 from spool.durable import Disk, make_folders
 from spool.lane import Lane
 from spool.segment import Segment
+from spool.statement import Statement
 
+COPIES = ".importing"
+"""Folder of the spool for copies that have no name yet; no node can be called so."""
 _PIECE = 1 << 20
-_ENDING = ".import"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy that is good and durable, and what its seal says."""
+
+    path: Path
+    said: Statement
 
 
 class MediumError(Exception):
@@ -46,77 +57,85 @@ class Store:
         self._disk = disk
         self._spool = spool
         self._bundle = bundle
-        self._folders: set[Path] = set()
+        self._copies = spool / COPIES
+        self._ready = False
         self._making = threading.Lock()
 
-    def copy(self, packed: Packed, place: Path) -> Path:
-        """The segment's bytes, durable and verified, under a name beside ``place``; from any thread.
+    def copy(self, packed: Packed, judge: Callable[[Segment], Statement]) -> "Copy":
+        """The segment's bytes, first judged and then durable, under another name; from any thread.
 
-        Raises :class:`VerificationError` ``bundle.digest`` or ``segment.*``, or :class:`OSError`.
+        ``judge`` gets the copy, not what the medium has. Raises what it raises,
+        :class:`VerificationError` ``segment.*``, :class:`MediumError`, or :class:`OSError`; then
+        there is no copy.
         """
         with self._making:
-            self._make(place)
-        temporary = place.with_name(f".{packed.seq:012d}-{packed.digest[:16]}{_ENDING}")
-        member = self._bundle.members[packed.name]
+            self._make()
+        temporary = self._copies / f"{packed.seq:012d}-{packed.digest[:16]}"
         fd = self._disk.create(temporary)
         try:
-            for at in range(0, member.size, _PIECE):
-                count = min(_PIECE, member.size - at)
-                with of_the_medium():
-                    piece = os.pread(self._bundle.fd, count, member.offset + at)
-                self._disk.write(fd, [piece], at)
+            self._fill(fd, self._bundle.members[packed.name])
+            with Segment.open(temporary) as copied:
+                said = judge(copied)
             self._disk.sync(fd)
-            with Segment.open(temporary) as copied:  # the copy is what will be sent
-                copied.check_digest()
-                if copied.digest != packed.digest:
-                    raise VerificationError(
-                        "bundle.digest",
-                        f"{packed.name} changed while it was read.",
-                        "The medium is bad, or somebody writes to it; copy it first.",
-                    )
         except BaseException:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
         finally:
             self._disk.close(fd)
-        return temporary
+        return Copy(temporary, said)
+
+    def _fill(self, fd: int, member: Member) -> None:
+        for at in range(0, member.size, _PIECE):
+            count = min(_PIECE, member.size - at)
+            with of_the_medium():
+                piece = os.pread(self._bundle.fd, count, member.offset + at)
+            self._disk.write(fd, [piece], at)
 
     @contextmanager
     def placing(self) -> Iterator["Placing"]:
         """To be given copies; at the end all of them have their names, durable."""
-        placing = Placing(self._disk)
+        placing = Placing(self._disk, self._spool)
         yield placing
         placing.finish()
 
-    def _make(self, place: Path) -> None:
-        """Make the folder of ``place``, once; what a crash left in it of copies goes."""
-        folder = place.parent
-        if folder in self._folders:
-            return
+    def close(self) -> None:
+        """Take away the copies that got no name."""
+        if self._ready:
+            for left in self._copies.iterdir():
+                left.unlink()
+
+    def _make(self) -> None:
+        """Make the folder of copies, once; what a crash left in it goes."""
+        if not self._ready:
+            make_folders(self._disk, self._spool, self._copies)
+            self._ready = True
+            self.close()
+
+
+class Placing:
+    """Gives copies their names."""
+
+    def __init__(self, disk: Disk, spool: Path) -> None:
+        self._disk = disk
+        self._spool = spool
+        self._folders: set[Path] = set()
+
+    def put(self, copy: Path, place: Path) -> None:
+        """Give a copy its name. Raises :class:`OSError`."""
+        if place.parent not in self._folders:
+            self._make(place.parent)
+        self._disk.rename(copy, place)
+        self._folders.add(place.parent)
+
+    def _make(self, folder: Path) -> None:
         make_folders(self._disk, self._spool, folder)
-        for left in folder.glob(f".*{_ENDING}"):
-            left.unlink(missing_ok=True)
         lane = Lane(self._spool, *folder.relative_to(self._spool).parts[:2])
         if lane.imported.exists():
             os.utime(lane.imported)  # its time is when something new came
         else:  # it has no head here, and is never sealed
             self._disk.close(self._disk.create(lane.imported))
         self._disk.sync_dir(lane.folder)  # also for whoever made it and failed to
-        self._folders.add(folder)
-
-
-class Placing:
-    """Gives copies their names."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self._folders: set[Path] = set()
-
-    def put(self, temporary: Path, place: Path) -> None:
-        """Give a copy its name. Raises :class:`OSError`."""
-        self._disk.rename(temporary, place)
-        self._folders.add(place.parent)
 
     def finish(self) -> None:
         """Make the names durable. Raises :class:`OSError`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.transfer.enciphering import encipher
+from bridge.transfer.pouring import pour
 from bridge.transfer.rereading import Comparison, changed, reread
 from bridge.transfer.sources import DamagedSourceError, Source, Stored, layout, open_source
 from spool.errors import SpoolError
@@ -56,15 +57,15 @@ def write(
         )
     fd = _begin(part)
     try:
+        written = None
         if recipients:
             written = encipher(fd, sources, recipients, progress)
         else:
-            written = None
             _plain(fd, sources, progress)
         os.fsync(fd)
         size = os.fstat(fd).st_size
         comparison = Comparison(path.name, sources)
-        take = comparison.take if written is None else _nothing
+        take = comparison.take if written is None else None
         found, past_the_cache = reread(part, take, progress)
         if written is None:
             comparison.finish()
@@ -123,9 +124,7 @@ def _begin(part: Path) -> int:
 def _plain(fd: int, sources: Sequence[Source], progress: Callable[[int], None]) -> None:
     for part in layout(sources):
         if isinstance(part, bytes):
-            view = memoryview(part)
-            while view:
-                view = view[os.write(fd, view) :]
+            pour(fd, part)
             progress(len(part))
             continue
         stored = part.data
@@ -155,10 +154,6 @@ def _moved(source: int, target: int, count: int, at: int) -> int:
         if error.errno not in _NO_COPY:
             raise
         return os.sendfile(target, source, at, count)
-
-
-def _nothing(_: memoryview) -> None:
-    """Of what is encrypted nothing can be judged but the digest of the whole."""
 
 
 def _sync_folder(folder: Path) -> None:

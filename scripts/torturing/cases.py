@@ -96,7 +96,7 @@ def _import(trial: Trial, _: Ended) -> str:
         return f"{sum(trial.held().values())} of {RECORDS} are held"
     if (pending := trial.status("pending")) != RECORDS:
         return f"{pending} of {RECORDS} are pending"
-    if left := [path.name for path in trial.spool.rglob("*.import")]:
+    if left := [path.name for path in trial.spool.glob(".importing/*")]:
         return f"left behind: {left}"
     return trial.wrong_spool()
 

@@ -1,13 +1,13 @@
 """Encryption (97 to 104): opened by the one identity, authenticated before anything is believed."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pyrage.x25519 import Identity
 
-from bridge.transfer.agefile import encrypt, read_identity, recipient_of
+from bridge.transfer.agefile import read_identity, recipient_of
+from bridge.transfer.agewriting import AgeWriter, sealed_size
 from tests.support import crossings
 from tests.support.attacks import Arena, Attack, Command, Home, each
 from tests.support.crossings import golden_bundle
@@ -23,9 +23,9 @@ def recipient(home: Home) -> str:
 
 
 def sealed(data: bytes, *recipients: str) -> bytes:
-    target = io.BytesIO()
-    encrypt(io.BytesIO(data), target, list(recipients))
-    return target.getvalue()
+    writer = AgeWriter(recipients)
+    room = memoryview(bytearray(sealed_size(len(data))))
+    return writer.start + bytes(room[: writer.seal(memoryview(data), room, last=True)])
 
 
 def importing(change: Callable[[bytes], bytes], data: bytes = GOOD) -> Callable[[Home], Command]:

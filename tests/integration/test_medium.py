@@ -123,8 +123,8 @@ def test_a_medium_that_changes_a_bit_of_what_was_encrypted_is_caught(
 
     def change(count: int) -> None:
         nonlocal left
-        left -= count
-        if left == 0:
+        before, left = left, left - count
+        if left <= 0 < before:
             (part,) = stick.iterdir()
             while part.stat().st_size <= 1 << 20:  # another thread writes it
                 time.sleep(0.01)

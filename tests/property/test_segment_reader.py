@@ -15,7 +15,7 @@ from spool.frames import FRAME_RAW_MAX, MAGIC, FrameDecoder, frames
 from spool.rewriting import examine, good_lines
 from spool.segment import SEAL_MAGIC, Segment
 from spool.totals import NOTHING
-from tests.support.spools import KEY, new_lane, raw_of, records, seal_one, unit
+from tests.support.spools import KEY, lines_of, new_lane, raw_in, raw_of, records, seal_one, unit
 
 KEYS = {KEY.public.id: KEY.public}
 FRAME = unit(records(3)).data
@@ -41,7 +41,7 @@ def _read(data: bytes) -> list[bytes] | None:
             segment.check_place("n", "transactions", 1)
             segment.check_digest()
             segment.check_signature(KEYS)
-            return b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder())).splitlines()
+            return lines_of(segment).splitlines()
     except VerificationError:
         return None
 
@@ -105,7 +105,7 @@ def test_any_bytes_are_frames_of_whole_lines_or_refused(data: bytes) -> None:
     read = b""
     try:
         for frame in frames(lambda at, size: data[at : at + size], len(data)):
-            raw = decoder.decode(frame).raw
+            raw = raw_in(frame, decoder)
             assert 0 < len(raw) <= FRAME_RAW_MAX
             assert raw.endswith(b"\n")
             read += frame.stored

@@ -1,7 +1,8 @@
 """Small spools: a key, a clock to be set by hand, records, and what is needed to seal some."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from keys.errors import VerificationError
 from spool.chain import begin_lane
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import Disk
-from spool.frames import Frame, FrameEncoder
+from spool.frames import Frame, FrameDecoder, FrameEncoder
 from spool.group import Framed
 from spool.head import read_head
 from spool.lane import Lane
@@ -123,3 +124,45 @@ def wait_until(true: Callable[[], bool], seconds: float = 30, every_s: float = 0
         assert time.monotonic() < give_up
         time.sleep(max(every_s, time.monotonic() - looked_at))
         looked_at = time.monotonic()
+
+
+def lines_of(segment: Segment) -> bytes:
+    """All lines of ``segment``; whoever only counts them has to come to the same verdict."""
+    verdict = _verdict(lambda: segment.check_frames(FrameDecoder()))
+    with _agreeing(verdict):
+        return b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
+
+
+def raw_in(frame: Frame, decoder: FrameDecoder) -> bytes:
+    """The lines of ``frame``, with the same demand."""
+    counted = 0
+
+    def count() -> None:
+        nonlocal counted
+        counted = decoder.count(frame)
+
+    with _agreeing(_verdict(count)):
+        raw, lines = decoder.decode(frame)
+        assert lines == counted
+        return raw
+
+
+def _verdict(work: Callable[[], None]) -> str:
+    try:
+        work()
+    except VerificationError as error:
+        return f"{error.id}: {error.message}"
+    return ""
+
+
+@contextmanager
+def _agreeing(verdict: str) -> Iterator[None]:
+    """What is done within is refused just as ``verdict`` says, or not at all."""
+    found = ""
+    try:
+        yield
+    except VerificationError as error:
+        found = f"{error.id}: {error.message}"
+        raise
+    finally:
+        assert found == verdict

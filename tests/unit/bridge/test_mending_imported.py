@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bridge.egress.mending import Mender
-from bridge.transfer.importing import wanting
+from bridge.transfer.gaps import wanting
 from spool.durable import OS_DISK
 from spool.ledger import State
 from spool.ranges import Range

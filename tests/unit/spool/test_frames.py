@@ -21,7 +21,7 @@ from spool.frames import (
     FrameWalker,
     frames,
 )
-from tests.support.spools import raw_of, records
+from tests.support.spools import raw_in, raw_of, records
 
 RAW = raw_of(records(3))
 GIB = 1024 * MIB
@@ -31,7 +31,7 @@ def _decoded(data: bytes) -> bytes:
     """All lines of ``data``, read as a reader of segments does."""
     decoder = FrameDecoder()
     found = frames(lambda at, size: data[at : at + size], len(data))
-    return b"".join(decoder.decode(frame).raw for frame in found)
+    return b"".join(raw_in(frame, decoder) for frame in found)
 
 
 def _refusal(data: bytes) -> str:

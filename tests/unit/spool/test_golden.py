@@ -11,13 +11,13 @@ import pytest
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import VerificationError
 from spool import statement as statements
-from spool.frames import FrameDecoder
 from spool.lane import lanes
 from spool.secrets import NO_SECRETS
 from spool.segment import Segment, check_link, make_seal
 from spool.statement import Statement
 from spool.streams import STREAMS, stream_named
 from tests.golden import generate
+from tests.support.spools import lines_of
 
 GOLDEN = Path(generate.__file__).parent
 GOOD: list[dict[str, Any]] = json.loads((GOLDEN / "good.json").read_bytes())
@@ -36,8 +36,7 @@ def _read(path: Path) -> tuple[Statement, str, bytes]:
     with Segment.open(path) as segment:
         segment.check_digest()
         segment.check_signature(KEYS)
-        lines = b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
-        return segment.statement, segment.digest, lines
+        return segment.statement, segment.digest, lines_of(segment)
 
 
 def _read_spool(spool: Path) -> None:

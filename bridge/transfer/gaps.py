@@ -1,0 +1,53 @@
+"""What of an imported lane never came, and what of it was lost here: its node is asked for both."""
+
+from collections.abc import Iterator, Mapping
+
+from spool.chain import NEW_CHAIN_STEP
+from spool.discovery import said_by
+from spool.lane import Lane
+from spool.ledger import Ledger, State
+from spool.ranges import Range, join_ranges, without
+
+
+def wanting(ledger: Ledger, lane: Lane) -> list[Range]:
+    """The numbers of an imported lane that its node is asked for: never came, or were lost here."""
+    lost = [Range(span.first, span.last) for span in ledger.spans(lane, State.LOST)]
+    return join_ranges([*gaps_of(ledger, lane), *lost])
+
+
+def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+    """The numbers of an imported lane that never came, before and between those that did.
+
+    Where chains share numbers, one that came of any of them is no gap: the rest are forks.
+    """
+    came = [Range(span.first, span.last) for span in ledger.spans(lane)]
+    came += [Range(seq, seq) for seq, _ in ledger.forks(lane)]
+    yield from without(_gaps_by_chain(ledger, lane), came)
+
+
+def _gaps_by_chain(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+    """What lacks of each chain by itself.
+
+    A chain begins at 1 or a multiple of a million: what lies before that is no gap. How far the chain
+    before it went, its first segment says, as long as that is held.
+    """
+    last: dict[str, int] = {}
+    for span in ledger.spans(lane):
+        if span.chain in last:
+            begin = last[span.chain] + 1
+        else:
+            begin = max(span.first - span.first % NEW_CHAIN_STEP, 1)
+            if span.first == begin:
+                yield from _tail_before(lane, begin, last)
+        if begin < span.first:
+            yield Range(begin, span.first - 1)
+        last[span.chain] = span.last
+
+
+def _tail_before(lane: Lane, first: int, last: Mapping[str, int]) -> Iterator[Range]:
+    """What never came of the chain that the one beginning at ``first`` follows; ``last`` ones did."""
+    said = said_by(lane, first)
+    if said is not None and said.follows is not None and said.follows.chain in last:
+        known = last[said.follows.chain]
+        if known < said.follows.seq:
+            yield Range(known + 1, said.follows.seq)
