@@ -14,6 +14,7 @@ from keys.errors import ConfigError
 from keys.keyfile import (
     PRIVATE_NAME,
     PUBLIC_NAME,
+    create_file,
     create_pair,
     read_public_key,
     read_signing_key,
@@ -222,3 +223,12 @@ def test_statements_that_do_not_lead_to_the_key_are_refused(tmp_path: Path) -> N
         with pytest.raises(ConfigError) as refused:
             read_own_key(tmp_path)
         assert refused.value.id == "key.rotations"
+
+
+def test_a_second_rotation_that_got_no_further_than_its_new_key_is_finished(tmp_path: Path) -> None:
+    create_pair(tmp_path)
+    first = rotate(tmp_path, "prod-1", AT)
+    create_file(tmp_path / NEXT_NAME, NEW.pem(), 0o600)
+    done = rotate(tmp_path, "prod-1", AT)
+    assert (done.number, done.old, done.new) == (2, first.new, NEW.public)
+    assert read_own_key(tmp_path).public == NEW.public

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keys.errors import VerificationError
-from keys.tokens import TOKEN_MAX, Standing, Verdict, claims_of, judge
+from keys.tokens import TIME_MAX, TIME_MIN, TOKEN_MAX, Standing, Verdict, claims_of, judge
 from tests.support.tokens import (
     AUDIENCE,
     DAY_S,
@@ -312,3 +312,40 @@ def test_claims_can_be_shown_and_what_is_no_token_says_so() -> None:
     with pytest.raises(VerificationError) as caught:
         claims_of(b"none")
     assert caught.value.id == "token.form"
+
+
+def test_times_are_taken_up_to_both_bounds_and_not_beyond() -> None:
+    # A token that lives for all of them lives too long: the next thing that is looked at.
+    for more in ({"exp": TIME_MAX}, {"iat": TIME_MIN}):
+        _is(_judge(ED.sign(None, claims(**more))), Standing.TAMPERED, "life")
+    for name, beyond in (("exp", TIME_MAX + 1), ("iat", TIME_MIN - 1)):
+        _is(_judge(ED.sign(None, claims(**{name: beyond}))), Standing.TAMPERED, name)
+
+
+def test_a_life_of_a_second_is_one() -> None:
+    assert _judge(ED.sign(None, claims(exp=NOW_S + 1))).standing is Standing.VALID
+
+
+def test_without_an_issue_time_life_counts_from_the_begin_and_without_any_from_now() -> None:
+    short = expected(max_life_s=10)
+    begins = claims(iat=None, nbf=NOW_S, exp=NOW_S + 11)
+    _is(_judge(ED.sign(None, begins), NOW_S + 5, short), Standing.TAMPERED, "life")
+    timeless = ED.sign(None, claims(iat=None, exp=NOW_S + 10))
+    _is(_judge(timeless, NOW_S, short), Standing.UNVERIFIABLE, "unpinned")
+    _is(_judge(timeless, NOW_S - 1, short), Standing.TAMPERED, "life")
+
+
+def test_a_verdict_tells_when_the_token_begins() -> None:
+    assert _judge(ED.sign(None, claims(nbf=NOW_S + 7))).begins_at == NOW_S + 7
+
+
+def test_a_name_that_is_no_text_is_tampering_also_where_nobody_expects_one() -> None:
+    anybody = expected(ED, issuer=None, audience=None)
+    for more, reason in (
+        ({"iss": 7}, "issuer"),
+        ({"aud": 7}, "audience"),
+        ({"aud": []}, "audience"),
+        ({"aud": ["x", 7]}, "audience"),
+        ({"jti": 7}, "claims"),
+    ):
+        _is(_judge(ED.sign(None, claims(**more)), what=anybody), Standing.TAMPERED, reason)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from keys.ed25519 import SigningKey
+from keys.errors import VerificationError
 from spool.chain import Chain
 from spool.clock import SYSTEM_CLOCK
 from spool.frontier import write_frontier
-from spool.head import Head, folder_mark, read_head, write_head
+from spool.head import Head, decode, folder_mark, read_head, write_head
 from spool.lane import Lane
 from spool.ranges import ChainRanges, Range
 from spool.sealing import Sealer
@@ -332,3 +333,15 @@ def test_a_head_below_what_the_ledger_knows_begins_a_new_chain_above_it(
     # Whoever knows nothing of the ledger goes on from there.
     assert seal_one(lane, records(1)).seq == MILLION + 1
     assert ours.settle_head(5) is None
+
+
+def test_a_head_of_another_version_counts_as_lost_and_says_that_it_is_no_head(
+    tmp_path: Path,
+) -> None:
+    lane = new_lane(tmp_path)
+    seal_one(lane, records(1))
+    data = lane.head.read_bytes()
+    assert decode(data).seq == 1
+    with pytest.raises(VerificationError, match="head") as caught:
+        decode(data.replace(b'"v":1', b'"v":2'))
+    assert caught.value.id == "document.field"

@@ -16,10 +16,13 @@ from spool.frames import (
     MAGIC,
     MIB,
     CutShortError,
+    Frame,
     FrameDecoder,
     FrameEncoder,
     FrameWalker,
+    block_headers,
     frames,
+    lines_in,
 )
 from tests.support.spools import raw_in, raw_of, records
 
@@ -197,3 +200,116 @@ def test_frames_are_found_wherever_they_lie_among_the_pieces_that_are_read() -> 
     raws = [rng.randbytes(rng.randrange(1, 200_000)).hex().encode() + b"\n" for _ in range(30)]
     data = b"".join(map(_encoded, raws))
     assert _decoded(data) == b"".join(raws)
+
+
+def test_what_is_refused_says_at_which_byte_the_frame_begins() -> None:
+    first = _encoded(RAW)
+    good = bytearray(_encoded(RAW))
+    good[-1] ^= 1
+    unsized = zstandard.ZstdCompressor(write_checksum=True, write_content_size=False)
+    blocks = (_block(0, 100, last=False) + bytes(100)) * (FRAME_STORED_MAX // 103 + 10)
+    for data, problem in (
+        (b"x" * 40, "magic"),
+        (MAGIC + b"\x2c" + bytes(20), "header"),
+        (_header(1, flags=0x05)[:9] + bytes(30), "dictionary"),
+        (zstandard.ZstdCompressor().compress(RAW), "no_checksum"),
+        (unsized.compress(RAW), "no_size"),
+        (_header(FRAME_RAW_MAX + 1) + bytes(30), "too_large"),
+        (_header(1000, window=0x68) + blocks, "too_large"),
+        (_encoded(b""), "empty"),
+        (_header(1, window=0x69) + bytes(30), "window"),
+        (_header(10) + _block(3, 10, last=True) + bytes(30), "block"),
+        (bytes(good), "content"),
+        (_encoded(b"a"), "lines"),
+        (_encoded(RAW)[:4], "truncated"),
+        (_encoded(RAW)[:-1], "truncated"),
+    ):
+        with pytest.raises(VerificationError) as caught:
+            _decoded(first + data)
+        assert caught.value.id == f"frame.{problem}"
+        assert f"byte {len(first)} " in caught.value.message, problem
+
+
+def test_the_longest_header_there_is_is_read_whole() -> None:
+    header = MAGIC + bytes([0xC0 | 0x04 | 0x03, 0x68]) + b"dict" + (10).to_bytes(8, "little")
+    assert len(header) == 18
+    assert _refusal(header) == "frame.dictionary"
+
+
+def test_bytes_behind_what_was_cut_out_for_a_frame_are_refused() -> None:
+    stored = _encoded(RAW)
+    for frame in (Frame(0, stored + b"x", len(RAW)), Frame(0, stored * 2, len(RAW))):
+        with pytest.raises(VerificationError) as caught:
+            FrameDecoder().decode(frame)
+        assert caught.value.id == "frame.content"
+
+
+def test_a_frame_that_holds_less_than_was_claimed_for_it_is_refused() -> None:
+    with pytest.raises(VerificationError) as caught:
+        FrameDecoder().decode(Frame(7, _encoded(RAW), len(RAW) + 1))
+    assert caught.value.id == "frame.content"
+    assert "byte 7 " in caught.value.message
+
+
+def test_small_frames_behind_a_large_one_are_no_part_of_its_size() -> None:
+    large = Random(3).randbytes(FRAME_RAW_MAX - 1).replace(b"\n", b"x") + b"\n"
+    assert _decoded(_encoded(large) + _encoded(RAW) * 3) == large + RAW * 3
+
+
+def _walked(data: bytes) -> int:
+    """Where its first frame ends; nothing is decompressed."""
+    return FrameWalker(lambda at, size: data[at : at + size], len(data)).frame_at(0).end
+
+
+def test_a_frame_may_be_as_large_as_its_limit_before_its_last_block() -> None:
+    def blocks(size: int) -> bytes:
+        full, rest = divmod(size, BLOCK_MAX + 3)
+        many = (_block(0, BLOCK_MAX, last=False) + bytes(BLOCK_MAX)) * full
+        return many + _block(0, rest - 3, last=False) + bytes(rest - 3)
+
+    header = _header(1000, window=0x68)
+    end = _block(0, 1, last=True) + b"x" + bytes(4)
+    for more, taken in ((0, True), (1, False)):
+        data = header + blocks(FRAME_STORED_MAX - len(header) + more) + end
+        if taken:
+            assert _walked(data) == len(data)
+        else:
+            with pytest.raises(VerificationError, match="stored in more than"):
+                _walked(data)
+
+
+def test_small_frames_are_read_many_at_a_time_and_nothing_behind_the_end_is() -> None:
+    data = _encoded(RAW) * 100
+    asked: list[tuple[int, int]] = []
+
+    def read(at: int, size: int) -> bytes:
+        asked.append((at, size))
+        return (data + b"a seal")[at : at + size]
+
+    assert len(list(frames(read, len(data)))) == 100
+    assert asked == [(0, len(data))]
+    asked.clear()
+    with pytest.raises(CutShortError):
+        list(frames(read, len(data) - 1))
+    assert max(at + size for at, size in asked) == len(data) - 1
+
+
+def test_headers_of_blocks_are_found_up_to_the_last_one_or_the_first_bad_one() -> None:
+    raw, rle = _block(0, 10, last=False) + bytes(10), _block(1, 9, last=False) + b"x"
+    largest = _block(0, BLOCK_MAX, last=False) + bytes(BLOCK_MAX)
+    last = _block(0, 2, last=True) + bytes(2)
+    header = _header(100)
+    begin = len(header)
+    starts = [begin, begin + 13, begin + 17, begin + 20 + BLOCK_MAX]
+    whole = header + raw + rle + largest + last
+    assert list(block_headers(whole + raw)) == starts
+    assert list(block_headers(whole[: starts[3] + 3])) == starts
+    assert list(block_headers(whole[: starts[3] + 2])) == starts[:3]
+    for bad in (_block(3, 1, last=False), _block(0, BLOCK_MAX + 1, last=False)):
+        assert list(block_headers(header + raw + bad + rle)) == starts[:2]
+    assert list(block_headers(MAGIC)) == []
+
+
+def test_lines_are_counted_by_their_ends() -> None:
+    for raw, count in ((b"", 0), (b"a\n", 1), (b"a\nb\n", 2), (b"a\nb", 1)):
+        assert lines_in(raw) == count

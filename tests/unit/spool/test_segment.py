@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -204,3 +205,57 @@ def test_statements_link_only_to_their_own_successor(tmp_path: Path) -> None:
         with pytest.raises(VerificationError) as caught:
             check_link(*previous, later[0])
         assert caught.value.id == "chain.broken"
+
+
+def test_a_segment_within_a_file_is_read_to_its_own_end_and_leaves_the_file_open(
+    path: Path, tmp_path: Path
+) -> None:
+    stored = path.read_bytes()
+    carrier = tmp_path / "carrier"
+    carrier.write_bytes(b"before" + stored + stored)
+    fd = os.open(carrier, os.O_RDONLY)
+    try:
+        for base in (len(b"before"), len(b"before") + len(stored)):
+            with Segment.within(fd, base, len(stored)) as segment:
+                assert segment.stored_size == len(stored)
+                segment.check_digest()
+                segment.check_signature(KEYS)
+                lines = b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
+            assert len(lines.splitlines()) == 4
+        for size in (len(stored) - 1, len(stored) + 1):
+            with pytest.raises(VerificationError):
+                Segment.within(fd, len(b"before"), size)
+        os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def test_a_segment_of_many_pieces_has_the_digest_of_all_its_bytes(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    rng = Random(5)
+    made = [b'{"x":"%s"}' % rng.randbytes(50_000).hex().encode() for _ in range(12)]
+    seal_one(lane, made)
+    assert lane.segment(1).stat().st_size > 2 * 256 * 1024
+    assert _read(lane.segment(1)) == made
+
+
+def test_a_file_at_the_limit_is_not_too_large_and_one_of_text_is_not_blank(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(0)
+        file.truncate(SEGMENT_STORED_MAX)
+    assert _refusal(path) == "segment.blank"
+    path.write_bytes(b"X" * 100)
+    assert _refusal(path) == "segment.no_seal"
+
+
+def test_a_seal_without_an_envelope_is_one_and_its_envelope_is_refused(path: Path) -> None:
+    path.write_bytes(SEAL_MAGIC + (4).to_bytes(4, "little") + (12).to_bytes(4, "little"))
+    assert _refusal(path) == "json.form"
+
+
+def test_statements_that_do_not_link_are_named_with_their_chain(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    first, second, third = (seal_one(lane, records(1, f"n{n}")) for n in range(3))
+    with Segment.open(lane.segment(1)) as segment, pytest.raises(VerificationError) as caught:
+        check_link(first, segment.digest, third)
+    assert all(each in caught.value.message for each in ("segment 1", "Segment 3", second.chain))
