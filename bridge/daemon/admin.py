@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer
 from typing import Any
 
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.operate.metrics import CONTENT_TYPE, exposition
 from bridge.operate.status import Status
 from keys.errors import BridgeError

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bridge.config import Config
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.tls import IntakeTls, PairStat
 from bridge.operate.certificate import WARN_MS
 from keys.errors import ConfigError

@@ -6,7 +6,7 @@ A write that fails costs the status its news and nothing else; it is said once a
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.counts import IntakeCounts
 from spool.clock import Clock
 from spool.durable import Disk, explained

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from keys.ed25519 import SigningKey
 from spool.chain import begin_lane
 from spool.clock import Clock

@@ -10,7 +10,7 @@ from pathlib import Path
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
 from bridge.daemon.receiving import Receiver
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.transfer.agefile import IDENTITY_NAME, read_identity
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError

@@ -17,7 +17,7 @@ import orjson
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.daemon.tokens import OK, ask, take
 from bridge.egress.client import BeaconClient
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.passing import Passed, Verify
 from bridge.license.judgement import Judgement, Licensed
 from bridge.license.keeping import LicenseKeeper

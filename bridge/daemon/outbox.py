@@ -12,7 +12,7 @@ from pathlib import Path
 from bridge.config import Config
 from bridge.daemon.packing import Packer, order_for
 from bridge.daemon.sealingall import seal_all
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.egress.selection import Wanted, choose, send_again
 from bridge.transfer.exporting import Exported
 from bridge.transfer.peer import peer_for

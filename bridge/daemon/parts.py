@@ -23,7 +23,8 @@ from bridge.daemon.supervision import STALLED_S, Supervision
 from bridge.daemon.telling import tell
 from bridge.daemon.tokens import keeper_for
 from bridge.egress.client import BeaconClient
-from bridge.egress.engine import Engine, Event
+from bridge.egress.engine import Engine
+from bridge.egress.event import Event
 from bridge.egress.limits import Pace
 from bridge.egress.watcher import HeadWatcher
 from bridge.egress.windows import Window

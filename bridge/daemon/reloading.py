@@ -15,7 +15,7 @@ from bridge.config.keys import KEYS
 from bridge.config.licensekeys import LicenseKeys
 from bridge.config.model import Tls
 from bridge.daemon.serving import Serving
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.tls import IntakeTls
 from keys.errors import BridgeError
 from spool.durable import explained

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.config.model import ONE_WAY, Config
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.room import Room
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError

@@ -20,7 +20,8 @@ from bridge.daemon.roomwatch import room_watch_for
 from bridge.daemon.serving import start_intake
 from bridge.daemon.telling import tell
 from bridge.egress.circuits import Stuck
-from bridge.egress.engine import Engine, Event
+from bridge.egress.engine import Engine
+from bridge.egress.event import Event
 from bridge.egress.limits import Pace
 from bridge.intake.switches import switched_off
 from keys.ed25519 import SigningKey

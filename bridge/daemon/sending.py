@@ -11,7 +11,8 @@ from bridge.egress.cargo import Hold
 from bridge.egress.circuits import Circuits
 from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import Opener
-from bridge.egress.engine import Engine, Event
+from bridge.egress.engine import Engine
+from bridge.egress.event import Event
 from bridge.egress.itself import Itself
 from bridge.egress.limits import AT_FULL_SPEED, Limit, Pace, Rate, RecordRate, request_max
 from bridge.egress.memory import keep_memory

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.operate.silence import silence, silent_since
 from spool.clock import MS, Clock
 from spool.durable import explained

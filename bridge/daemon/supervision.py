@@ -7,7 +7,7 @@ then started anew by whoever watches it. A manager that cannot be told costs one
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.operate.notify import ServiceManager
 from bridge.terminal import counted
 from spool.beat import BEAT_S

@@ -2,7 +2,7 @@
 
 import logging
 
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.operate.logs import log
 
 _LEVELS = {

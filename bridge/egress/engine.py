@@ -5,26 +5,25 @@ periodic look at the durable heads finds what nobody told. What the spool, the l
 say of one lane never stops the others.
 """
 
-import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.egress.announcing import EgressTeller
 from bridge.egress.circuits import Circuits, Stuck
+from bridge.egress.event import Event
 from bridge.egress.lanes import Lanes, LaneState
 from bridge.egress.limits import Limit
+from bridge.egress.news import News
 from bridge.egress.ramp import Ramp
 from bridge.egress.sender import Sender, Step
 from bridge.egress.windows import Windows
-from keys.errors import BridgeError, VerificationError
+from keys.errors import BridgeError
 from spool.beat import BEAT_S, until_beat
 from spool.clock import Clock
 from spool.delivered import note_delivered
-from spool.discovery import discover
 from spool.durable import Disk, explained
-from spool.egressfile import LaneFailure, write_egress_state
-from spool.lane import Lane, lanes
+from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.streams import STREAMS
 from spool.waking import asked_at
@@ -37,21 +36,10 @@ QUIET_EVERY_S = BEAT_S
 """Seconds between two looks while nothing is: news wakes the engine, and what did not is found so."""
 RETRY_S = 5.0
 """Seconds until a lane is tried again whose spool or ledger failed."""
-IDLE_AFTER_S = 60.0
-"""Seconds without anything to send before egress is called idle: a trickle is no change."""
 STOP_S = 4.0
 """Seconds that requests in flight get when the engine stops; all of it shall take less than ten."""
 GIVE_UP_AFTER = 3
 """Failed probes after which a drain stops waiting for the beacon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something a person may want to know; ``name`` is stable."""
-
-    name: str
-    message: str
-    fields: dict[str, object] = field(default_factory=dict)
 
 
 class Engine:
@@ -86,18 +74,17 @@ class Engine:
         self._held = held
         self._lanes = Lanes(circuits, Ramp(clock.monotonic), (windows, *limits), clock.monotonic)
         self._known: dict[Lane, LaneState] = {}
-        self._seen: dict[Lane, tuple[int, int] | None] = {}
         self._changed = threading.Condition()
+        self._teller = EgressTeller(
+            spool, self._lanes, circuits, windows, self._changed, disk=disk, clock=clock, tell=tell
+        )
+        self._news = News(spool, ledger)
         self._looking = threading.Lock()
         self._asked_at = asked_at(spool)
         self._woken = threading.Event()
         self._stopping = False
         self._dirty: set[Lane] = set()
         self._threads: list[threading.Thread] = []
-        self._said = ""
-        self._said_all: object = None
-        self._since = clock.wall_ms()
-        self._busy_at = clock.monotonic()
         self._looked_at = clock.monotonic()
         self._stepping: dict[Lane, float] = {}
         self.broken: BaseException | None = None
@@ -169,7 +156,7 @@ class Engine:
                     self._changed.wait_for(self._ended, LOOK_EVERY_S)
                     continue
             with self._looking:
-                self._say_state()  # nobody looks again, and the status has to tell of it
+                self._teller.say()  # nobody looks again, and the status has to tell of it
             return stuck
 
     def _ended(self) -> bool:
@@ -177,28 +164,7 @@ class Engine:
         return self.broken is not None or self._lanes.all_idle() or self._stuck() is not None
 
     def _stuck(self) -> Stuck | None:
-        """Why no lane moves any more; None while one does, or may soon."""
-        closed = self._windows.closed
-        if closed is not None and not any(state.busy for state in self._lanes.states):
-            return Stuck(closed, needs_person=False)
-        reasons: list[Stuck] = []
-        for state in self._lanes.states:
-            if state.busy:
-                return None
-            if state.idle:
-                continue
-            reason = self._circuits.hopeless(state.sender.scopes, GIVE_UP_AFTER)
-            if state.blocked is not None:
-                reason = Stuck(state.blocked, needs_person=True)
-            elif state.failed is not None and (
-                # What is not trusted now is not trusted a second later.
-                state.failures >= GIVE_UP_AFTER or isinstance(state.failed, VerificationError)
-            ):
-                reason = Stuck(state.failed.message, needs_person=True, error=state.failed)
-            if reason is None:
-                return None
-            reasons.append(reason)
-        return min(reasons, key=_urgency, default=None)
+        return self._lanes.stuck(self._windows.closed, GIVE_UP_AFTER)
 
     def _guarded(self, job: Callable[[], None]) -> None:
         try:
@@ -280,24 +246,22 @@ class Engine:
         with self._looking:
             self._find_news()
             self._write_frontiers()
-            self._say_state()
+            self._teller.say()
             self._looked_at = self._clock.monotonic()
 
     def _find_news(self) -> None:
         news = []
-        for lane in (*lanes(self._spool), *self._ledger.fork_lanes(self._spool)):
+        for lane in self._news.lanes():
             if lane not in self._known and lane.stream in STREAMS:
                 state = LaneState(self._new_sender(lane), STREAMS[lane.stream].rank)
                 with self._changed:
                     self._known[lane] = state
                     self._lanes.states.append(state)
-            mark = None if lane.fork else _mark(lane.head)
-            if mark is not None and self._seen.get(lane) == mark:
+            if not self._news.may_be_in(lane):
                 continue
             try:
-                if not lane.fork and discover(self._ledger, lane):
+                if self._news.look(lane):
                     news.append(lane)
-                self._seen[lane] = mark
                 failure = None
             except (BridgeError, OSError) as error:
                 failure = error
@@ -342,68 +306,6 @@ class Engine:
             except OSError as error:
                 # It only saves duplicates on the day the ledger is lost; the next one is written.
                 self._tell(Event("lane.frontier", str(error), _names(lane)))
-
-    def _say_state(self) -> None:
-        """Tell the writers, and people once, whether anything leaves."""
-        with self._changed:
-            closed = self._windows.closed
-            state = "paused" if closed else self._circuits.state or self._quiet()
-            reasons = [closed] if closed else sorted(set(self._circuits.reasons.values()))
-            failed = [
-                LaneFailure.of(each.sender.lane, each.failed)
-                for each in self._lanes.states
-                if each.failed is not None
-            ]
-            waiting = [
-                each.sender.lane
-                for each in self._lanes.states
-                if closed or each.keyless or each.failed or self._circuits.hold(each.sender.scopes)
-            ]
-        because = "; ".join(reasons)
-        said = (state, because, failed, waiting)
-        if said == self._said_all:
-            return
-        before, self._said, self._said_all = self._said, state, said
-        if state != before:
-            self._since = self._clock.wall_ms()
-        try:
-            write_egress_state(
-                self._disk,
-                self._spool,
-                state,
-                self._since,
-                because,
-                failed=failed,
-                waiting=waiting,
-            )
-        except OSError as error:
-            self._tell(Event("egress.state", str(error)))
-        if state != before and {before, state} != {"up", "idle"}:
-            name = f"egress.{state}" if closed is None else "egress.window"
-            message = f"Egress is {state}" + (f": {because}." if because else ".")
-            self._tell(Event(name, message))
-
-    def _quiet(self) -> str:
-        """``up``, or ``idle`` when there has been nothing to send for a while."""
-        now = self._clock.monotonic()
-        if not self._lanes.all_idle():
-            self._busy_at = now
-        return "idle" if now - self._busy_at > IDLE_AFTER_S else "up"
-
-
-def _mark(head: Path) -> tuple[int, int] | None:
-    """What changes whenever a durable head does, which is never written to; None without one."""
-    try:
-        found = os.lstat(head)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
-def _urgency(stuck: Stuck) -> tuple[bool, bool, bool]:
-    """Least for what has to be said first: what cannot be trusted, then the disk, then the beacon."""
-    verification = isinstance(stuck.error, VerificationError)
-    return not verification, stuck.error is None, not stuck.needs_person
 
 
 def _names(lane: Lane) -> dict[str, object]:

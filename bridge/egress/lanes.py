@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.egress.circuits import EVERYTHING, Circuits, Scope
+from bridge.egress.circuits import EVERYTHING, Circuits, Scope, Stuck
 from bridge.egress.limits import Limit
 from bridge.egress.ramp import Ramp
 from bridge.egress.sender import Sender, Step
-from keys.errors import BridgeError
+from keys.errors import BridgeError, VerificationError
 
 BACKLOG_SHARE = 4
 """Every so many turns of a rank is one for the backlog, where there is one."""
@@ -114,6 +114,33 @@ class Lanes:
         """Whether nothing is left to send, and nothing is being sent."""
         return all(state.idle and not state.busy for state in self.states)
 
+    def stuck(self, closed: str | None, give_up_after: int) -> Stuck | None:
+        """Why no lane moves any more; None while one does, or may soon.
+
+        ``closed`` is why nothing is sent at this time of the day. What has failed ``give_up_after``
+        times is not waited for.
+        """
+        if closed is not None and not any(state.busy for state in self.states):
+            return Stuck(closed, needs_person=False)
+        reasons: list[Stuck] = []
+        for state in self.states:
+            if state.busy:
+                return None
+            if state.idle:
+                continue
+            reason = self._circuits.hopeless(state.sender.scopes, give_up_after)
+            if state.blocked is not None:
+                reason = Stuck(state.blocked, needs_person=True)
+            elif state.failed is not None and (
+                # What is not trusted now is not trusted a second later.
+                state.failures >= give_up_after or isinstance(state.failed, VerificationError)
+            ):
+                reason = Stuck(state.failed.message, needs_person=True, error=state.failed)
+            if reason is None:
+                return None
+            reasons.append(reason)
+        return min(reasons, key=_urgency, default=None)
+
     def _first(self, ready: Sequence[LaneState]) -> LaneState:
         """The lowest rank, then fresh before backlog but for its share, then each in turn."""
         rank = min(state.rank for state in ready)
@@ -132,3 +159,9 @@ class Lanes:
             return None
         wait = self._circuits.wait(state.sender.scopes)
         return None if wait is None else max(wait, state.retry_at - self._monotonic(), 0.0)
+
+
+def _urgency(stuck: Stuck) -> tuple[bool, bool, bool]:
+    """Least for what has to be said first: what cannot be trusted, then the disk, then the beacon."""
+    verification = isinstance(stuck.error, VerificationError)
+    return not verification, stuck.error is None, not stuck.needs_person

@@ -11,7 +11,8 @@ import pytest
 from bridge.daemon.sending import Outside, make_engine
 from bridge.egress.circuits import Stuck
 from bridge.egress.client import BeaconClient
-from bridge.egress.engine import Engine, Event
+from bridge.egress.engine import Engine
+from bridge.egress.event import Event
 from keys.ed25519 import SigningKey
 from spool.chain import begin_lane
 from spool.clock import SYSTEM_CLOCK

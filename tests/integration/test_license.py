@@ -15,7 +15,7 @@ from bridge.config.licensekeys import LicenseKey, LicenseKeys
 from bridge.daemon.licensing import Licensing
 from bridge.demo.clients import LICENSE
 from bridge.egress.client import BeaconClient
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from tests.support.beacon import running_beacon
 from tests.support.bridges import node_for
 from tests.support.disks import FastDisk

@@ -12,7 +12,8 @@ import pytest
 
 from bridge.daemon.sending import Outside, make_engine
 from bridge.egress.client import BeaconClient
-from bridge.egress.engine import Engine, Event
+from bridge.egress.engine import Engine
+from bridge.egress.event import Event
 from spool.clock import SystemClock
 from spool.ledger import Ledger
 from spool.writer import Writer

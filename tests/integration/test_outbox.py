@@ -11,7 +11,7 @@ from bridge.config.load import load
 from bridge.daemon.courier import Courier, StoppedWork
 from bridge.daemon.inbox import Inbox
 from bridge.daemon.outbox import Outbox
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from keys.ed25519 import SigningKey
 from keys.keyfile import create_pair
 from keys.truststore import TRUST_NAME, TrustStore

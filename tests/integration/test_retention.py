@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.daemon.retaining import Retaining, Rules
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.room import Room
 from spool.ageclock import STEP_MAX_MS, read_look
 from spool.clock import SYSTEM_CLOCK

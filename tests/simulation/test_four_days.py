@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bridge.daemon.housekeeping import Housekeeping
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from spool.errors import SpoolError
 from spool.ledger import Ledger, State
 from spool.ledger_file import NAME as LEDGER

@@ -10,7 +10,8 @@ from bridge.daemon.sending import Outside, make_engine
 from bridge.egress.cargo import Hold
 from bridge.egress.client import BeaconClient
 from bridge.egress.cursor import Opener
-from bridge.egress.engine import Engine, Event
+from bridge.egress.engine import Engine
+from bridge.egress.event import Event
 from bridge.egress.limits import Pace
 from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from bridge.daemon.certwatch import LOOK_EVERY_S, WARN_EVERY_MS, CertificateWatch
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.certificates import Authority, Leaf, find_authority, new_authority
 from bridge.intake.pairs import read_pair
 from bridge.intake.tls import IntakeTls

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 from bridge.daemon.counting import TELL_EVERY_S, IntakeTeller
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.intake.counts import IDS_MAX, IntakeCounts, RecentIds
 from spool.durable import OsDisk
 from spool.intakefile import IntakeSums, read_intake

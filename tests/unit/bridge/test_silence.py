@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bridge.daemon.silent import LOOK_EVERY_S, SilenceWatch
-from bridge.egress.engine import Event
+from bridge.egress.event import Event
 from bridge.operate.silence import SILENT_MS, silence, silent_since
 from spool.chain import begin_lane
 from spool.clock import SYSTEM_CLOCK
