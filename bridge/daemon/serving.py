@@ -86,7 +86,6 @@ def _gate(config: Config, signer: SigningKey, licenses: LicenseKeys) -> Gate:
     if licenses.known(config.node):
         return Gate(
             lambda key: licenses.accepts(config.node, key),
-            configured=True,
             open_otlp=open_otlp,
             data_plane=data_plane,
         )
@@ -95,7 +94,7 @@ def _gate(config: Config, signer: SigningKey, licenses: LicenseKeys) -> Gate:
         pin = Pin(OS_DISK, config.spool.path, signer.sign(_PIN_PURPOSE))
     except OSError as error:
         raise explained(error, "read the pinned license key") from error
-    return Gate(pin.accepts, configured=False, open_otlp=open_otlp, data_plane=data_plane)
+    return Gate(pin, open_otlp=open_otlp, data_plane=data_plane)
 
 
 def _verify_of(client: BeaconClient | None, held: ExitStack) -> Callable[[str | None], Verify]:

@@ -8,7 +8,8 @@ is ever stored.
 
 import hmac
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -24,6 +25,9 @@ from spool.secrets import NO_SECRETS, SECRET_MIN, SecretGuard
 KEY_MAX = 4096
 """Characters of a license key."""
 _FILE_MAX = 1024
+
+
+_Accepts = Callable[[str], bool]
 
 
 def _pin_path(spool: Path) -> Path:
@@ -66,22 +70,23 @@ class Pin:
 
     def accepts(self, presented: str) -> bool:
         """Whether it is the pinned key; the first one is pinned. Raises :class:`SpoolError`."""
-        mark = hmac.digest(self._secret, presented.encode(), "sha256").hex()
-        try:
+        mark = self._mark_of(presented)
+        with _told():
             self._look()
             if self._mark is None:
                 make_folders(self._disk, self._spool, self._path.parent)
                 replace_file(self._disk, self._path, orjson.dumps({"v": 1, "hmac_sha256": mark}))
                 self._look()
-        except OSError as error:
-            raise explained(error, "pin the license key") from error
-        except VerificationError as error:
-            raise SpoolError(
-                "license.pin",
-                f"The pinned license key cannot be read: {error.message}",
-                "Run `bridge license accept`, and send again.",
-            ) from error
         return self._mark is not None and hmac.compare_digest(mark, self._mark)
+
+    def would_accept(self, presented: str) -> bool:
+        """What :meth:`accepts` would say now; nothing is pinned. Raises :class:`SpoolError`."""
+        with _told():
+            self._look()
+        return self._mark is None or hmac.compare_digest(self._mark_of(presented), self._mark)
+
+    def _mark_of(self, presented: str) -> str:
+        return hmac.digest(self._secret, presented.encode(), "sha256").hex()
 
     def _look(self) -> None:
         """Read the file if it is another one than it was."""
@@ -103,24 +108,39 @@ class Pin:
         return mark
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """What fails with the pin, as the intake's errors say it."""
+    try:
+        yield
+    except OSError as error:
+        raise explained(error, "pin the license key") from error
+    except VerificationError as error:
+        raise SpoolError(
+            "license.pin",
+            f"The pinned license key cannot be read: {error.message}",
+            "Run `bridge license accept`, and send again.",
+        ) from error
+
+
 class Gate:
     """Judges the license keys of each request.
 
-    ``accepts`` tells whether a key is the node's; ``configured`` whether those were configured;
-    ``open_otlp`` whether OTLP without a key is taken; ``data_plane`` is the credential of a hosted
-    data plane, None where there is none.
+    ``accepts`` tells whether a key is the configured one of the node. Where none is configured it is
+    a :class:`Pin`. ``open_otlp`` says whether OTLP without a key is taken; ``data_plane`` is the
+    credential of a hosted data plane, None where there is none.
     """
 
     def __init__(
         self,
-        accepts: Callable[[str], bool],
+        accepts: _Accepts | Pin,
         *,
-        configured: bool,
         open_otlp: bool,
         data_plane: str | None = None,
     ) -> None:
-        self._accepts = accepts
-        self._configured = configured
+        self._configured = not isinstance(accepts, Pin)
+        self._accepts: _Accepts = accepts.accepts if isinstance(accepts, Pin) else accepts
+        self._would_accept: _Accepts = accepts.would_accept if isinstance(accepts, Pin) else accepts
         self._open_otlp = open_otlp
         self._data_plane = None if data_plane is None else data_plane.encode()
         self._seen: list[str] = []
@@ -144,9 +164,7 @@ class Gate:
                 "The request carries no license key.",
                 "Send it as LangSmith does, or in X-Langchain-License-Key.",
             )
-        # Where none is configured, one request must not have its key pinned by another that is wrong.
-        agree = self._configured or all(key == found[0] for key in found)
-        if not (agree and all(_formed(key) and self._accepts(str(key)) for key in found)):
+        if not self._all_good(found, self._accepts):
             raise self._refusal()
         if not self._configured and (key := str(found[0])) not in self._seen:
             self._seen.append(key)
@@ -157,10 +175,15 @@ class Gate:
 
         Nothing is pinned: what the body holds has a say in that.
         """
-        if self._configured and not all(_formed(key) and self._accepts(key) for key in presented):
+        if not self._all_good(presented, self._would_accept):
             raise self._refusal()
         if otlp and not presented:
             self.check((), otlp=True, vouched=vouched)
+
+    def _all_good(self, found: Sequence[object], good: _Accepts) -> bool:
+        # Where none is configured, one request must not have its key pinned by another that is wrong.
+        agree = self._configured or all(key == found[0] for key in found)
+        return agree and all(_formed(key) and good(str(key)) for key in found)
 
     def _refusal(self) -> RefusalError:
         if self._configured:

@@ -36,7 +36,7 @@ class Running:
     def __init__(self, spool: Path, held: ExitStack) -> None:
         self.spool = spool
         writers = {name: held.enter_context(Writer(spool, name, node="n")) for name in STREAMS}
-        gate = Gate(lambda key: key == KEY, configured=True, open_otlp=True)
+        gate = Gate(lambda key: key == KEY, open_otlp=True)
         intake = Intake(writers, gate, SecretGuard([KEY]), lambda _: True, Random(1))
         self.server = IntakeServer(intake, "127.0.0.1", 0)
         self.server.start()

@@ -3,6 +3,7 @@
 import http.client
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -213,6 +214,33 @@ def test_a_wrong_key_in_a_header_is_refused_before_the_body_comes(
         connection.sendall(head.encode() + body)
         assert _answered(connection)[0] == 200
     assert intake.counts.refused == {"license.wrong": 1}
+
+
+@pytest.mark.parametrize("path", [INGEST, SUBMIT, LOGS, "/v1/beacon/verify"])
+def test_another_key_than_the_pinned_one_is_refused_before_the_body_comes(
+    tmp_path: Path, path: str
+) -> None:
+    waiting = "Content-Length: 9"
+    with intake_with(tmp_path) as intake:
+        # As long as none is pinned, those that cannot be, or do not agree, are refused so.
+        for wrong in ([f"{HEADER}: short"], [f"{HEADER}: {LICENSE}", f"{HEADER}: {WRONG}"]):
+            with _begun(intake, path, *wrong, waiting) as connection:
+                assert error_of(_answered(connection)[1]) == "license.changed"
+        assert intake.send(INGEST, transactions(license=LICENSE))[0] == 200
+        with _begun(intake, path, f"{HEADER}: {WRONG}", waiting) as connection:
+            status, said = _answered(connection)
+        assert (status, error_of(said)) == (403, "license.changed")
+        assert intake.counts.refused == {"license.changed": 3}
+        assert intake.send(INGEST, transactions(), {HEADER: LICENSE})[0] == 200
+
+
+def test_a_header_that_came_before_its_body_pins_nothing(tmp_path: Path) -> None:
+    with intake_with(tmp_path) as intake:
+        with _begun(intake, INGEST, f"{HEADER}: {WRONG}", "Content-Length: 9"):
+            while not intake.counts.requests[INGEST]:
+                time.sleep(0.01)
+        assert not (intake.spool / "license" / "pinned").exists()
+        assert intake.send(INGEST, transactions(license=LICENSE))[0] == 200
 
 
 def test_otlp_that_needs_a_key_and_has_none_is_refused_before_the_body_comes(

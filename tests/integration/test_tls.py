@@ -137,7 +137,7 @@ def test_a_hundred_certificates_under_load_fail_no_request(tmp_path: Path) -> No
     context = ssl.create_default_context(cafile=place / "ca.pem")
     with ExitStack() as held:
         writers = {n: held.enter_context(Writer(tmp_path / "spool", n, node="n")) for n in STREAMS}
-        gate = Gate(lambda key: key == SECRET, configured=True, open_otlp=True)
+        gate = Gate(lambda key: key == SECRET, open_otlp=True)
         intake = Intake(writers, gate, SecretGuard([SECRET]), lambda _: True, Random(1))
         server = IntakeServer(intake, "127.0.0.1", 0, tls.context)
         server.start()

@@ -53,13 +53,13 @@ class Bench:
         self.disk = BrokenDisk()
         self.ready: bool | OSError = True
         guard = SecretGuard([KEY]) if configured else NO_SECRETS
-        accepts = (lambda key: key == KEY) if configured else Pin(OS_DISK, spool, b"secret").accepts
+        accepts = (lambda key: key == KEY) if configured else Pin(OS_DISK, spool, b"secret")
         self.intake = Intake(
             {
                 name: held.enter_context(Writer(spool, name, node="n", disk=self.disk))
                 for name in STREAMS
             },
-            Gate(accepts, configured=configured, open_otlp=True),
+            Gate(accepts, open_otlp=True),
             guard,
             self._has_room,
             Random(1),

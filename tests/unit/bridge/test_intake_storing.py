@@ -27,7 +27,7 @@ from tests.support.otlpmessages import many_attributes
 from tests.support.spools import wait_until
 from tests.support.stored import open_lines
 
-RULES = Rules(Gate(lambda _: True, configured=True, open_otlp=True), NO_SECRETS, (), nobody)
+RULES = Rules(Gate(lambda _: True, open_otlp=True), NO_SECRETS, (), nobody)
 TYPE = (b"content-type", b"application/json")
 
 
