@@ -9,13 +9,11 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from spool.abandoning import checkpoint
+from spool.escapes import without_escapes
 
 SECRET_MIN = 8
 """Bytes that a value has at least; a shorter one would stand in innocent records by chance."""
 
-_ESCAPES = re.compile(rb"((?:\\u[0-9a-fA-F]{4})++)|\\(.)", re.DOTALL)
-_SHORT_ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _NEEDS_SHORT_ESCAPE = re.compile(rb'["\\\x00-\x1f]')
 _RAREST = b"QXZJKVWYBGHFPUqzjkwLMNDORCAIES"
 """Letters that telemetry has few of, the rarest first: looking for one costs a tenth."""
@@ -27,13 +25,14 @@ _UNTOUCHED_FROM = (0, 2, 3)
 class SecretGuard:
     """Knows values that must never be stored. Safe for any number of threads."""
 
-    __slots__ = ("_needles", "_short_escapes")
+    __slots__ = ("_longest", "_needles", "_short_escapes")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Guard ``values``; those under :data:`SECRET_MIN` bytes are not looked for."""
         known = [raw for value in values if len(raw := value.encode()) >= SECRET_MIN]
         forms = dict.fromkeys(form for raw in known for form in _forms(raw))
         self._needles = tuple((_rarest(form), form) for form in forms)
+        self._longest = max(map(len, forms), default=0)
         self._short_escapes = any(_NEEDS_SHORT_ESCAPE.search(raw) for raw in known)
 
     def found_in(self, data: bytes) -> bool:
@@ -46,7 +45,12 @@ class SecretGuard:
             return False
         if not (self._short_escapes or b"\\u" in data or b"\\/" in data):
             return False
-        return self._plainly_in(_without_escapes(data))
+        before = b""
+        for piece in without_escapes(data):
+            if self._plainly_in(found := before + piece):
+                return True
+            before = found[-self._longest :]
+        return False
 
     def first_in(self, some: Sequence[bytes], begin: int, end: int) -> int:
         """Which of ``some``, from ``begin`` on and before ``end``, is the first to hold a value.
@@ -59,7 +63,7 @@ class SecretGuard:
                     return at
         return end
 
-    def _plainly_in(self, data: bytes | bytearray) -> bool:
+    def _plainly_in(self, data: bytes) -> bool:
         for rare, needle in self._needles:  # noqa: SIM110 - any() takes twice as long
             if rare in data and needle in data:
                 return True
@@ -82,27 +86,3 @@ def _forms(raw: bytes) -> Iterator[bytes]:
 
 def _rarest(form: bytes) -> int:
     return min(form, key=lambda byte: _RAREST.find(byte) % 256)
-
-
-def _without_escapes(data: bytes) -> bytearray:
-    """``data`` with each escape as what it stands for; never in the pieces between them all at once.
-
-    A hostile body has an escape in each second byte: a list of them takes forty times its size.
-    """
-    found = bytearray()
-    at = 0
-    for match in _ESCAPES.finditer(data):
-        checkpoint()
-        found += data[at : match.start()]
-        found += _unescaped(match)
-        at = match.end()
-    found += data[at:]
-    return found
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    units: bytes | None = match[1]
-    if units is None:
-        return _SHORT_ESCAPES.get(match[2], match[2])
-    code = bytes.fromhex(units.replace(b"\\u", b"").decode())
-    return code.decode("utf-16-be", "surrogatepass").encode("utf-8", "surrogatepass")
