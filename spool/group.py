@@ -157,6 +157,7 @@ class Group:
         """
         if self._told is None:
             self._told = "durable" if error is None else error
+            self.units = []  # the writer keeps the group until the next
         error = None if self._told == "durable" else self._told
         for loop, waiters in self._waiters.items():
             # One call for all that wait in one loop: waking it costs more than a future. A loop

@@ -10,7 +10,8 @@ tells of repeated keys.
 import codecs
 import json
 import re
-from contextlib import suppress
+import threading
+from typing import Any
 
 import msgspec
 import orjson
@@ -25,6 +26,10 @@ ELEMENTS_MAX = 1_000_000
 """Elements of an array that is taken apart; the largest body holds fewer records worth sending, and
 each element costs memory many times its bytes."""
 
+VALUES_MAX = 512 * 1024
+"""Values, about, of a text that is parsed in full: 20,000 data points with five attributes each. They
+take up to 60 MiB, and other threads wait while they are parsed."""
+
 SPACE = b" \t\r\n"
 """What JSON allows between tokens."""
 
@@ -37,6 +42,8 @@ _COUNTED = 1024
 _LF, _CR = b"\n\r"
 _UNIFORM = bytes.maketrans(b"[]{}", b"()()")
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
+_VALUES = bytes(set(range(256)) - set(b'[{,"'))
+"""What is taken away so that what begins or parts values is left, and strings."""
 _STRING = re.compile(rb'"[^"]*+"')
 _MEMBER_NAME = re.compile(rb'[\s,]*+"(?:[^"\\]|\\.)*+"\s*+:\s*+', re.DOTALL)
 
@@ -63,9 +70,10 @@ def value_of(data: bytes) -> object:
 
     It is for judging only: integers of 2**64 and more lose digits. Raises :class:`RecordError`
     ``record.json`` for bad UTF-8, a byte order mark, NUL, numbers that no double holds, lone
-    surrogates, bytes after the value; ``record.depth``.
+    surrogates, bytes after the value; ``record.depth``, ``record.too_large``.
     """
     check_depth(data)
+    check_values(data)
     try:
         return orjson.loads(data)
     except _BROKEN as error:
@@ -100,12 +108,11 @@ def check_depth(data: bytes) -> None:
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     # Two strings side by side may become one here: what stands within and outside stays so.
-    marks = data.translate(_UNIFORM, _OTHERS)
+    marks: bytes | bytearray = data.translate(_UNIFORM, _OTHERS)
     if marks.count(b"(") <= DEPTH_MAX:
         return
     marks = marks.replace(b'""', b"")
-    if b'"' in marks:
-        marks = _STRING.sub(b"", marks)
+    marks = _without_strings(marks)
     for _ in range(DEPTH_MAX):  # each round takes the innermost level away
         checkpoint()
         rest = marks.replace(b"()", b"")
@@ -113,6 +120,40 @@ def check_depth(data: bytes) -> None:
             return
         marks = rest
     raise _too_deep()
+
+
+def _without_strings(marks: bytes | bytearray) -> bytes | bytearray:
+    """``marks`` without what stands in quotes; never in the pieces between them all at once."""
+    if b'"' not in marks:
+        return marks
+    found = bytearray()
+    at = 0
+    for match in _STRING.finditer(marks):
+        checkpoint()
+        found += marks[at : match.start()]
+        at = match.end()
+    found += marks[at:]
+    return found
+
+
+def check_values(data: bytes) -> None:
+    """Raise :class:`RecordError` ``record.too_large`` if JSON holds more than :data:`VALUES_MAX`.
+
+    Brackets that open, and commas, are what is counted.
+    """
+    if len(data) <= VALUES_MAX or sum(map(data.count, (b",", b"[", b"{"))) <= VALUES_MAX:
+        return
+    # Some stand in strings.
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    checkpoint()
+    marks = data.translate(None, _VALUES).replace(b'""', b"")
+    if len(_without_strings(marks)) > VALUES_MAX:
+        raise RecordError(
+            "record.too_large",
+            f"A record, or what it shares with others, holds more than {VALUES_MAX} values.",
+            "Send it in several records.",
+        )
 
 
 def check_names(data: bytes) -> None:
@@ -135,7 +176,7 @@ def members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     """
     # Members of one byte have four with what stands around them.
     if len(data) > 4 * ELEMENTS_MAX and bytes(data).count(b":") > ELEMENTS_MAX:
-        _check_count(data, dict[_Element, msgspec.Raw])
+        _check_count(data, _MEMBERS)
     try:
         pairs = _OBJECT.decode(data)
     except msgspec.ValidationError:
@@ -158,7 +199,7 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     """
     # Taken apart, each element takes memory many times its bytes: so they are counted before.
     if len(data) > 2 * ELEMENTS_MAX and bytes(data).count(b",") >= ELEMENTS_MAX:
-        _check_count(data)
+        _check_count(data, _ELEMENTS)
     try:
         found = _ARRAY.decode(data)
     except msgspec.ValidationError:
@@ -172,29 +213,53 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     raise too_many()
 
 
-class _Element:
-    """Stands for each element, or each member's name, while they are counted."""
+class _Element(msgspec.Struct, gc=False):
+    """Stands for each element, an object whose members nobody looks at, while they are counted."""
+
+    def __post_init__(self) -> None:
+        _count_one()
 
 
-_ELEMENT = _Element()
+class _Member:
+    """Stands for each member's name while they are counted."""
 
 
-def _check_count(data: bytes | msgspec.Raw, kind: object = list[_Element]) -> None:
-    """Raise ``record.too_large`` where there are too many of ``kind``, none of which is kept."""
-    seen = 0
+_MEMBER = _Member()
+_ELEMENTS = msgspec.json.Decoder(list[_Element])
+_counting = threading.local()
 
-    def see(_type: type, _value: object) -> _Element:
-        nonlocal seen
-        checkpoint()
-        seen += 1
-        if seen > ELEMENTS_MAX:
-            raise ValueError
-        return _ELEMENT
 
-    with suppress(*_BROKEN):  # what is no list or object is told by whoever takes it apart
-        msgspec.json.Decoder(kind, dec_hook=see).decode(data)
-    if seen > ELEMENTS_MAX:
+def _count_one() -> None:
+    checkpoint()
+    _counting.seen += 1
+    if _counting.seen > ELEMENTS_MAX:
         raise too_many()
+
+
+def _see(_type: type, _value: object) -> _Member:
+    _count_one()
+    return _MEMBER
+
+
+_MEMBERS = msgspec.json.Decoder(dict[_Member, msgspec.Raw], dec_hook=_see)
+
+
+def _check_count(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any]) -> None:
+    """Raise ``record.too_large`` where there are too many of what ``decoder`` counts and forgets.
+
+    Raises ``record.form`` for a list of something else than objects, which may have still more.
+    """
+    _counting.seen = 0
+    try:
+        decoder.decode(data)
+    except msgspec.ValidationError:
+        raise RecordError(
+            "record.form",
+            "So long a text has to be an object, or a list of objects.",
+            "Send it as the specification of its type has it.",
+        ) from None
+    except _BROKEN as error:
+        raise _not_json(error) from None
 
 
 def cut_at(data: bytes, name: str) -> tuple[bytes, msgspec.Raw, bytes] | None:

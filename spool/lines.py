@@ -17,6 +17,7 @@ from spool.errors import RecordError
 from spool.jsonbytes import (
     DEPTH_MAX,
     SPACE,
+    VALUES_MAX,
     check_names,
     check_utf8,
     members,
@@ -74,7 +75,7 @@ def _plain_id(data: bytes) -> str | None:
 
     Whatever comes out of a dict again as it came in had no repeated name and no line break.
     """
-    if len(data) > LINE_MAX:
+    if len(data) > VALUES_MAX:
         return None
     known = _layouts.id_of(data)
     if known is not None:

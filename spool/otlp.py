@@ -14,7 +14,7 @@ from typing import Any
 from spool.abandoning import checkpoint
 from spool.envelopes import Envelope, envelope_of, envelopes
 from spool.errors import RecordError
-from spool.jsonbytes import check_utf8, elements, members, on_one_line, value_of
+from spool.jsonbytes import check_utf8, check_values, elements, members, on_one_line, value_of
 from spool.lines import Lines, check_license_fields, check_size
 from spool.otlpcuts import Wanted, count, only_wanted, packed, pieces, without_secrets
 from spool.otlpshapes import SHAPELESS, Log, Metric, Shapes, Span
@@ -86,6 +86,8 @@ class Signal:
         for part in parts:
             checkpoint()
             check_size(len(part))
+            if len(part) > SPLIT_ABOVE:  # it is one record
+                check_values(part)
             if self._is_usual(part):
                 lines.append(on_one_line(part))
                 continue

@@ -14,7 +14,7 @@ from starlette.types import Receive
 from bridge.intake.encodings import check_codings
 from bridge.intake.growing import Growing, too_large
 from bridge.intake.head import Head
-from bridge.intake.memory import BODY_MAX, LARGE, MIB, Budget
+from bridge.intake.memory import BODY_MAX, MIB, UNCOUNTED, Budget
 from bridge.intake.refusals import RefusalError
 from spool.abandoning import checkpoint, while_wanted
 
@@ -24,9 +24,6 @@ BODY_S = 5.0
 """Seconds for a body to come, and one more for each :data:`RATE` bytes of it."""
 RATE = 2 * MIB
 """Bytes a second that a long body comes with at least: the slowest link in a cluster has 12 MB/s."""
-COUNTED_ONCE = MIB
-JUDGING_FACTOR = 5
-"""A body above a MiB is taken apart to be split: 64 MiB were seen to take 370 MiB at the peak."""
 
 _T = TypeVar("_T")
 
@@ -42,7 +39,8 @@ class BodyReader:
     """Reads one body; its memory counts until the ``with`` block and what it began have ended."""
 
     __slots__ = (
-        "_body", "_budget", "_ended", "_head", "_kept", "_receive", "_slot", "_taken", "whole",
+        "_body", "_budget", "_ended", "_failed", "_head", "_judged", "_kept", "_receive", "_taken",
+        "whole_at",
     )  # fmt: skip
 
     def __init__(self, budget: Budget, head: Head, receive: Receive) -> None:
@@ -50,12 +48,13 @@ class BodyReader:
         self._head = head
         self._receive = receive
         self._taken = 0
-        self._slot = False
+        self._judged = 0
         self._ended = False
+        self._failed: list[Exception] = []
         self._kept: asyncio.Future[Any] | None = None
         self._body: Growing | None = None
-        self.whole = False
-        """Whether the body has come."""
+        self.whole_at: float | None = None
+        """When the body had come, of the loop's time; None until then."""
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -84,32 +83,42 @@ class BodyReader:
         piece, more = await self._next(0)
         if not more and coding is None:
             self._take(len(piece))
-            await self._make_room(len(piece), limit)
+            self.whole_at = asyncio.get_running_loop().time()
+            await self.make_room(len(piece), limit)
             return piece
-        body = self._body = Growing(coding, self._hold)
+        body = self._body = Growing(coding, self.hold)
         await self._rest(body, piece, limit, more=more)
-        await self._make_room(body.size, limit)
-        return await self.aside(body.content) if self._slot else body.content()
+        self.whole_at = asyncio.get_running_loop().time()
+        await self.make_room(body.size, limit)
+        return await self.aside(body.content) if body.size > UNCOUNTED else body.content()
 
-    async def _make_room(self, size: int, limit: Limit) -> None:
-        """Room for judging a body of ``size`` bytes, which has come."""
-        self.whole = True
-        if size > LARGE:
+    async def make_room(self, size: int, limit: Limit) -> None:
+        """Room to judge ``size`` bytes of JSON, instead of what was made room for before."""
+        self._give_back_judged()
+        if size > UNCOUNTED:
             limit.reschedule(None)  # the wait has a bound of its own
-            await self._budget.take_slot()
-            self._slot = True
-        elif size > COUNTED_ONCE:
-            self._take(size * (JUDGING_FACTOR - 1))
+            self._judged = await self._budget.take_to_judge(size)
 
     async def aside(self, work: Callable[..., _T], *arguments: object) -> _T:
         """What becomes of ``work``, which is done beside the loop.
 
         Once the request has ended, in time or not, it ends at its next checkpoint.
         """
-        loop = asyncio.get_running_loop()
-        return await self.finish(
-            loop.run_in_executor(None, while_wanted, self._is_ended, work, *arguments)
-        )
+        # A thread's future is in a ring with what wakes the loop. What it gives, or the frames that it
+        # raises through, would be kept until somebody looks for rings, and the body with them.
+        made: list[_T] = []
+        failed = self._failed
+
+        def do() -> None:
+            try:
+                made.append(while_wanted(self._is_ended, work, *arguments))
+            except Exception as error:  # noqa: BLE001 - raised below, if somebody still waits
+                failed.append(error)
+
+        await self.finish(asyncio.get_running_loop().run_in_executor(None, do))
+        if failed:
+            raise failed.pop()
+        return made.pop()
 
     def _is_ended(self) -> bool:
         return self._ended
@@ -158,7 +167,7 @@ class BodyReader:
             raise too_large()
         return piece, message.get("more_body", False)
 
-    def _hold(self, size: int) -> None:
+    def hold(self, size: int) -> None:
         """Count ``size`` further bytes; what works on behind a request that ended is stopped here."""
         checkpoint()
         self._take(size)
@@ -174,11 +183,16 @@ class BodyReader:
         self._give_back()
 
     def _give_back(self) -> None:
+        self._failed.clear()
         if self._body is not None:
             self._body.forget()
         self._budget.give_back(self._taken)
-        if self._slot:
-            self._budget.give_slot_back()
+        self._give_back_judged()
+
+    def _give_back_judged(self) -> None:
+        if self._judged:
+            self._budget.give_back_judged(self._judged)
+            self._judged = 0
 
 
 def _check_length(head: Head) -> None:

@@ -1,11 +1,8 @@
 """The memory that bodies in work share, and who may judge a large one.
 
-Bodies, decompressed, share :data:`SHARED_MAX`; beyond it a request is asked to come again. Judging
-takes several times a body's size for a moment: up to :data:`LARGE` that counts as well, and larger
-ones are judged one at a time.
-
-Measured on a whole process, which takes 41 MiB at rest: 373 MiB at the peak with one JSON body of
-62 MiB, 433 with three at once, 443 with 64 at once (most of which are asked to come again).
+Bodies, decompressed, and the JSON that protobuf becomes share :data:`SHARED_MAX`; beyond it a request
+is asked to come again. What judging takes beside them is :data:`JUDGED_MAX` together, for which bodies
+wait in line: so large ones are judged one at a time.
 """
 
 import asyncio
@@ -19,10 +16,15 @@ BODY_MAX = 64 * MIB
 """Bytes of one body, the limit that OpenTelemetry's receivers have, compressed and not."""
 SHARED_MAX = 2 * BODY_MAX
 """Bytes that all bodies in work may take: one of the largest is judged while another comes in."""
-LARGE = 8 * MIB
-"""Bytes from which bodies are judged one at a time: clients' batches have less."""
-SLOT_S = 3.0
-"""Seconds that a large body waits for the one before it: with reading less than a client's 10."""
+JUDGED_MAX = BODY_MAX
+"""Bytes that judging all bodies in work may take beside them, with the lines that they become."""
+JUDGING_FACTOR = 24
+"""How many times its bytes judging a body takes at the worst, where it holds little but brackets. More
+than all of :data:`JUDGED_MAX` is counted for nobody; a record's values have a bound of their own."""
+UNCOUNTED = 256 * 1024
+"""Bytes of a body up to which judging it is not counted: it is done at once, one after the other."""
+WAIT_S = 3.0
+"""Seconds that a large body waits for those before it: with the rest less than a client's 10."""
 
 _M_MMAP_THRESHOLD = -3
 _MAPPED_FROM = MIB
@@ -41,12 +43,14 @@ def give_large_blocks_back() -> None:
 
 
 class Budget:
-    """What is free of :data:`SHARED_MAX`; any thread may take. The slot is for one event loop."""
+    """What is free of :data:`SHARED_MAX`, for any thread, and of :data:`JUDGED_MAX`, for one loop."""
 
     def __init__(self) -> None:
         self._free = SHARED_MAX
         self._lock = threading.Lock()
-        self._slot = asyncio.Lock()
+        self._to_judge = JUDGED_MAX
+        self._first = asyncio.Lock()
+        self._given_back = asyncio.Event()
 
     def take(self, size: int) -> None:
         """Set ``size`` bytes aside. Raises :class:`RefusalError` 503 where they are not free."""
@@ -60,17 +64,26 @@ class Budget:
         with self._lock:
             self._free += size
 
-    async def take_slot(self) -> None:
-        """Wait until no other large body is judged; :class:`RefusalError` 503 if that is long."""
+    async def take_to_judge(self, size: int) -> int:
+        """Wait, in line, until a body of ``size`` bytes can be judged; how much was set aside for that.
+
+        Raises :class:`RefusalError` 503 if that is long.
+        """
+        size = min(JUDGING_FACTOR * size, JUDGED_MAX)
         try:
-            async with asyncio.timeout(SLOT_S):
-                await self._slot.acquire()
+            async with asyncio.timeout(WAIT_S), self._first:
+                while size > self._to_judge:
+                    self._given_back.clear()
+                    await self._given_back.wait()
+                self._to_judge -= size
         except TimeoutError:
             raise busy() from None
+        return size
 
-    def give_slot_back(self) -> None:
-        """The end of what :meth:`take_slot` began."""
-        self._slot.release()
+    def give_back_judged(self, size: int) -> None:
+        """The end of what :meth:`take_to_judge` began."""
+        self._to_judge += size
+        self._given_back.set()
 
 
 def busy() -> RefusalError:

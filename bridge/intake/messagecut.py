@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from spool.abandoning import checkpoint
 from spool.jsonbytes import ELEMENTS_MAX, too_many
 
-_VARINT, _FIXED64, _LENGTH, _GROUP, _GROUP_END, _FIXED32 = range(6)
+_VARINT, _FIXED64, LENGTH, _GROUP, _GROUP_END, _FIXED32 = range(6)
 _MORE = 0x80
 """The bit of a varint's byte that says that another follows."""
 _VARINT_BYTES = 10
@@ -37,7 +37,7 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
     ``record.too_large`` for more than :data:`ELEMENTS_MAX` entries: each takes memory many times its
     bytes, of which there may be two.
     """
-    wanted = number << 3 | _LENGTH
+    wanted = number << 3 | LENGTH
     runs: list[tuple[int, int | None, int]] = []
     rest: list[bytes] = []
     open_at = content = closed_at = begin
@@ -54,13 +54,13 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
             inner = at + 2
             at = inner + data[at + 1]
         else:
-            tag, at = _varint(data, at, end)
+            tag, at = varint(data, at, end)
             if tag != wanted:
                 checkpoint()
-                at = _after(data, tag, at, end)
+                at = after(data, tag, at, end)
                 rest.append(data[start:at])
                 continue
-            size, inner = _varint(data, at, end)
+            size, inner = varint(data, at, end)
             at = inner + size
         if at > end:
             raise DecodeError
@@ -77,7 +77,7 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
     return Cut(runs, b"".join(rest))
 
 
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """The number that begins at ``at``, and where it ends."""
     value = shift = 0
     for place in range(at, min(end, at + _VARINT_BYTES)):
@@ -89,15 +89,15 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     raise DecodeError
 
 
-def _after(data: bytes, tag: int, at: int, end: int) -> int:
+def after(data: bytes, tag: int, at: int, end: int) -> int:
     """Where the entry ends whose ``tag`` ends at ``at``; a group ends with its last."""
     depth = 0
     while True:
         kind = tag & 7
         if kind == _VARINT:
-            _, at = _varint(data, at, end)
-        elif kind == _LENGTH:
-            size, at = _varint(data, at, end)
+            _, at = varint(data, at, end)
+        elif kind == LENGTH:
+            size, at = varint(data, at, end)
             at += size
         elif kind == _FIXED64:
             at += 8
@@ -113,4 +113,4 @@ def _after(data: bytes, tag: int, at: int, end: int) -> int:
             raise DecodeError
         if not depth:
             return at
-        tag, at = _varint(data, at, end)
+        tag, at = varint(data, at, end)

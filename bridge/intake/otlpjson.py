@@ -5,7 +5,8 @@ takes up to a hundred times its bytes. What a newer sender said in fields that t
 definitions does not have cannot be carried over; it is counted.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from bridge.intake.messagecount import check_count
 from bridge.intake.messagecut import cut
 from bridge.intake.messagewalk import Walk, walk_of
 from spool.abandoning import checkpoint
@@ -32,6 +34,20 @@ PIECE = 4 * 1024
 """Bytes of a message that are parsed and walked at once. What becomes of them stays in the processor's
 cache: pieces of 64 KiB take a fifth more time. A larger record is a piece by itself."""
 
+ALONE_ABOVE = 64 * 1024
+"""Bytes of a record that is parsed and walked while no other such one is: threads take turns anyhow,
+and what they hold meanwhile is many times as large. Smaller bodies come from the event loop itself."""
+_alone = threading.Lock()
+JSON_MAX = 96 * 1024 * 1024
+"""Bytes of JSON that a body may become; usual ones become two and a half times as large, at most."""
+
+Hold = Callable[[int], None]
+"""Is told of so many further bytes; what it raises ends the work."""
+
+
+def nobody_counts(_size: int) -> None:
+    """For whoever converts what is small."""
+
 
 @dataclass(frozen=True, slots=True)
 class Converted:
@@ -41,14 +57,15 @@ class Converted:
     unknown: int
 
 
-def to_json(signal: str, body: bytes) -> Converted:
+def to_json(signal: str, body: bytes, hold: Hold = nobody_counts) -> Converted:
     """The JSON of an export request of ``signal``: ``logs``, ``metrics`` or ``traces``.
 
-    Raises :class:`RecordError` ``record.protobuf`` for bytes that are no such request,
-    ``record.depth`` for values nested deeper than protobuf's parser goes (100 messages), and
-    ``record.too_large`` for a record, or what it shares with others, beyond a line's size.
+    ``hold`` is told of its bytes before they are kept. Raises :class:`RecordError`
+    ``record.protobuf`` for bytes that are no such request, ``record.depth`` for values nested deeper
+    than protobuf's parser goes (100 messages), ``record.too_large`` for a record, or what it shares
+    with others, beyond a line's size or of too many values, and for JSON beyond :data:`JSON_MAX`.
     """
-    made = _Making(body)
+    made = _Making(body, hold)
     try:
         made.add(_LEVELS[signal], 0, len(body))
     except DecodeError:
@@ -61,16 +78,17 @@ def to_json(signal: str, body: bytes) -> Converted:
         raise RecordError(
             "record.depth", "A value is nested too deeply.", "Send it flatter."
         ) from None
-    return Converted(made.json.getvalue(), made.unknown)
+    return Converted(made.content(), made.unknown)
 
 
 class _Level:
     """A message of which a body has many others within, in the one field ``within``."""
 
-    __slots__ = ("below", "head", "kind", "name", "number", "walk")
+    __slots__ = ("below", "descriptor", "head", "kind", "name", "number", "walk")
 
     def __init__(self, descriptor: Descriptor, *within: str) -> None:
         field: FieldDescriptor = descriptor.fields_by_name[within[0]]
+        self.descriptor = descriptor
         self.kind = GetMessageClass(descriptor)
         self.walk: Walk = walk_of(descriptor)
         self.name = field.json_name
@@ -99,33 +117,56 @@ _LEVELS: Mapping[str, _Level] = MappingProxyType(
 class _Making:
     """The JSON of one body while it is made."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, hold: Hold) -> None:
         self._body = body
-        self.json = BytesIO()
+        self._hold = hold
+        self._json = BytesIO()
         self.unknown = 0
+
+    def content(self) -> bytes:
+        """What was made."""
+        return self._json.getvalue()
 
     def add(self, level: _Level, begin: int, end: int) -> None:
         """Add the object of the message in ``body[begin:end]``."""
         if end - begin <= PIECE:
-            self.json.write(orjson.dumps(self._walked(level, self._body[begin:end])))
+            self._write(orjson.dumps(self._walked(level, self._body[begin:end])))
             return
         found = cut(self._body, begin, end, level.number, PIECE)
         around = orjson.dumps(self._walked(level, _checked(found.rest)))
         if not found.runs:
-            self.json.write(around)
+            self._write(around)
             return
-        self.json.write(around[:-1] + b"," * (len(around) > len(b"{}")) + level.head)
+        self._write(around[:-1] + b"," * (len(around) > len(b"{}")) + level.head)
         for number, (start, content, stop) in enumerate(found.runs):
             checkpoint()
-            self.json.write(b"," * bool(number))
+            self._write(b"," * bool(number))
             if level.below is not None and content is not None and stop - content > PIECE:
                 self.add(level.below, content, stop)
             else:
                 piece = self._walked(level, _checked(self._body[start:stop]))
-                self.json.write(orjson.dumps(piece[level.name])[1:-1])
-        self.json.write(b"]}")
+                self._write(orjson.dumps(piece[level.name])[1:-1])
+        self._write(b"]}")
+
+    def _write(self, some: bytes) -> None:
+        if self._json.tell() + len(some) > JSON_MAX:
+            raise RecordError(
+                "record.too_large",
+                f"In JSON, which is what is stored, the body has more than {JSON_MAX} bytes.",
+                "Send it in smaller parts.",
+            )
+        self._hold(len(some))
+        self._json.write(some)
 
     def _walked(self, level: _Level, data: bytes) -> dict[str, object]:
+        if len(data) > PIECE:
+            check_count(data, level.descriptor)
+        if len(data) <= ALONE_ABOVE:
+            return self._parsed(level, data)
+        with _alone:
+            return self._parsed(level, data)
+
+    def _parsed(self, level: _Level, data: bytes) -> dict[str, object]:
         message = level.kind.FromString(data)
         found = level.walk(message)
         size = message.ByteSize()

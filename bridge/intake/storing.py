@@ -6,9 +6,9 @@ waits for the disk among the lines of its writer, of which there is a bounded nu
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from starlette.types import Message, Receive, Scope
 
@@ -17,6 +17,7 @@ from bridge.intake.counts import IntakeCounts
 from bridge.intake.deadlines import Deadlines
 from bridge.intake.head import LICENSE, Head
 from bridge.intake.memory import MIB, Budget, busy
+from bridge.intake.otlpjson import Converted, Hold, nobody_counts, to_json
 from bridge.intake.refusals import JSON, RefusalError
 from bridge.intake.rules import Rules
 from bridge.intake.taking import Row, Taken
@@ -33,15 +34,17 @@ and with all streams less than what :class:`Budget` has."""
 IN_A_THREAD = 256 * 1024
 """Bytes of a body that are judged beside the loop: it would stand still for milliseconds."""
 IN_A_THREAD_PROTOBUF = 64 * 1024
-"""The same of protobuf, which is smaller and takes longer."""
+"""The same of protobuf, which is smaller and takes longer. Not more than :data:`ALONE_ABOVE`."""
 ANSWER_S = 8.0
 """Seconds for a request that came at once to become durable, or for its body to begin; clients give
 up after 10. What becomes durable later was not acknowledged, and comes twice."""
-JUDGE_S = 15.0
-"""Seconds to judge a large body."""
-APPEND_S = 3.0
-"""Seconds to become durable that a request has at least, however long it took to come."""
+JUDGE_S = 6.0
+"""Seconds from when a large body has come until it is judged; one of 64 MiB was seen to take 3."""
+APPEND_S = 2.0
+"""Seconds to become durable that a request has at least, however long it took to come and be judged."""
 _NOTHING = Lines([])
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,9 @@ class Post:
     rules: Rules
     vouched: bool
 
-    def take(self, body: bytes) -> Taken:
-        """See :class:`Row`."""
-        return self.row.take(body) if self.form == JSON else self.row.take_protobuf(body)
+    def as_json(self, body: bytes, hold: Hold) -> Converted:
+        """The JSON of a body in protobuf. See :func:`to_json`."""
+        return to_json(self.row.stream.name, body, hold)
 
     def check_license(self, taken: Taken) -> None:
         """Raises :class:`RefusalError` 403."""
@@ -80,7 +83,8 @@ class Post:
 class Storing:
     """Takes bodies for ``writers``, by stream; counts what is off.
 
-    ``answer_s`` seconds after a small body came, its sender is told that the disk is slow.
+    ``answer_s`` seconds after a small body came, its sender is told that the disk is slow;
+    ``judge_s`` after a large one, that judging it takes too long.
     """
 
     def __init__(
@@ -89,11 +93,13 @@ class Storing:
         budget: Budget,
         counts: IntakeCounts,
         answer_s: float = ANSWER_S,
+        judge_s: float = JUDGE_S,
     ) -> None:
         self._writers = writers
         self._budget = budget
         self._counts = counts
         self._deadlines = Deadlines(answer_s)
+        self._judge_s = judge_s
 
     async def store(self, post: Post, scope: Scope, receive: Receive) -> tuple[Lines, int]:
         """What became lines, durable now, and how many unknown fields did not.
@@ -124,38 +130,50 @@ class Storing:
     async def _store_any(self, post: Post, receive: Receive) -> tuple[Lines, int]:
         post.check_head()
         reader = BodyReader(self._budget, post.head, receive)
+        judged = False
         try:
             with reader:
                 async with asyncio.timeout(ANSWER_S) as limit:
-                    return await self._store_within(post, reader, limit)
+                    due = limit.when()
+                    lines, unknown = await self._judge(post, reader, limit)
+                    judged = True
+                    if lines.lines:
+                        if limit.when() != due:  # it is large, or came slowly
+                            soon = asyncio.get_running_loop().time() + APPEND_S
+                            limit.reschedule(max(soon, due or soon))
+                        writer = self._writers[post.row.stream.name]
+                        await reader.finish(writer.submit_lines_async(lines.lines))
+                    return lines, unknown
         except TimeoutError:
-            raise too_slow(whole=reader.whole) from None
+            if reader.whole_at is None or judged:
+                raise too_slow(whole=judged) from None
+            raise _too_heavy() from None
 
-    async def _store_within(
+    async def _judge(
         self, post: Post, reader: BodyReader, limit: asyncio.Timeout
     ) -> tuple[Lines, int]:
-        due = limit.when()
         body = await reader.read(limit)
         aside = len(body) > (IN_A_THREAD if post.form == JSON else IN_A_THREAD_PROTOBUF)
+        judged_by = (reader.whole_at or 0.0) + self._judge_s
         if aside:
-            limit.reschedule(asyncio.get_running_loop().time() + JUDGE_S)
-        taken = await reader.aside(post.take, body) if aside else post.take(body)
+            limit.reschedule(judged_by)
+        unknown = 0
+        if post.form != JSON:
+            made = await _done(post.as_json, body, reader.hold, by=reader if aside else None)
+            body, unknown = made.body, made.unknown
+            del made
+            await reader.make_room(len(body), limit)
+            if aside:
+                limit.reschedule(judged_by)
+        taken = await _done(post.row.take, body, by=reader if aside else None)
         del body
         post.check_license(taken)
         if post.is_off:
             self._count_off(post)
             return _NOTHING, 0
-        judge, guard, unknown = taken.to_lines, post.rules.guard, taken.unknown
+        judge, guard = taken.to_lines, post.rules.guard
         del taken  # it holds the body, and so does what it was judged with
-        lines = await reader.aside(judge, guard) if aside else judge(guard)
-        del judge
-        if lines.lines:
-            if limit.when() != due:  # it is large, or came slowly
-                soon = asyncio.get_running_loop().time() + APPEND_S
-                limit.reschedule(max(soon, due or soon))
-            writer = self._writers[post.row.stream.name]
-            await reader.finish(writer.submit_lines_async(lines.lines))
-        return lines, unknown
+        return await _done(judge, guard, by=reader if aside else None), unknown
 
     def _count_off(self, post: Post) -> None:
         self._counts.switched_off[post.row.stream.name] += 1
@@ -176,12 +194,30 @@ class _Made:
         """Judge the body, and forget it."""
         post, body = self._post, self._body
         self._body = b""
-        taken = post.take(body)
+        unknown = 0
+        if post.form != JSON:
+            made = post.as_json(body, nobody_counts)
+            body, unknown = made.body, made.unknown
+        taken = post.row.take(body)
         post.check_license(taken)
         if post.is_off:
             return ()
-        self.lines, self.unknown = taken.to_lines(post.rules.guard), taken.unknown
+        self.lines, self.unknown = taken.to_lines(post.rules.guard), unknown
         return self.lines.lines
+
+
+async def _done(work: Callable[..., _T], *arguments: object, by: BodyReader | None) -> _T:
+    """What becomes of ``work``: beside the loop, ``by`` the reader of the body, or at once."""
+    return work(*arguments) if by is None else await by.aside(work, *arguments)
+
+
+def _too_heavy() -> RefusalError:
+    return RefusalError(
+        503,
+        "intake.heavy",
+        "It takes too long to judge the request.",
+        "Send it in smaller parts; if it is not large, the machine is too busy.",
+    )
 
 
 def too_slow(*, whole: bool) -> RefusalError:

@@ -10,7 +10,6 @@ from types import MappingProxyType
 import msgspec
 import orjson
 
-from bridge.intake.otlpjson import to_json
 from spool.errors import RecordError
 from spool.jsonbytes import elements
 from spool.lines import LICENSE_FIELDS, Lines, put_together, take_apart
@@ -24,8 +23,6 @@ class Taken:
 
     license_keys: tuple[object, ...]
     to_lines: Callable[[SecretGuard], Lines]
-    unknown: int = 0
-    """Fields of a protobuf body that nobody here knows; they are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,6 @@ class Row:
     stream: Stream
     take: Callable[[bytes], Taken]
     answer: Callable[[Lines], tuple[int, bytes]]
-
-    def take_protobuf(self, body: bytes) -> Taken:
-        """:attr:`take` of an OTLP path, for the same body in protobuf."""
-        converted = to_json(self.stream.name, body)
-        taken = self.take(converted.body)
-        return Taken(taken.license_keys, taken.to_lines, converted.unknown)
 
     @property
     def otlp(self) -> bool:

@@ -10,11 +10,20 @@ import pytest
 import zstandard
 from starlette.types import Message, Receive
 
-from bridge.intake.bodies import BODY_S, COUNTED_ONCE, JUDGING_FACTOR, BodyReader
+from bridge.intake.bodies import BODY_S, BodyReader
 from bridge.intake.head import Head
-from bridge.intake.memory import BODY_MAX, LARGE, MIB, SHARED_MAX, Budget
+from bridge.intake.memory import (
+    BODY_MAX,
+    JUDGED_MAX,
+    JUDGING_FACTOR,
+    MIB,
+    SHARED_MAX,
+    UNCOUNTED,
+    Budget,
+)
 from bridge.intake.refusals import RefusalError
 
+LARGE = 8 * MIB
 COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
@@ -119,20 +128,43 @@ def test_bodies_beyond_the_shared_memory_are_asked_to_come_again() -> None:
     asyncio.run(all_three())
 
 
-def test_small_bodies_count_once_and_larger_ones_with_what_judging_takes() -> None:
-    async def how_many(size: int) -> int:
-        budget = Budget()
-        held: list[BodyReader] = []
-        while True:
-            reader = reading(budget, source([bytes(size)]))
-            try:
+async def how_many(size: int) -> int:
+    """How many bodies can be read and are not given back, until one has to wait or is refused."""
+    budget = Budget()
+    held: list[BodyReader] = []
+    while True:
+        reader = reading(budget, source([bytes(size)]))
+        try:
+            async with asyncio.timeout(0.1):
                 await reader.read(NO_LIMIT)
-            except RefusalError:
-                return len(held)
-            held.append(reader)
+        except (RefusalError, TimeoutError):
+            return len(held)
+        held.append(reader)
 
-    assert asyncio.run(how_many(COUNTED_ONCE)) == SHARED_MAX // COUNTED_ONCE
-    assert asyncio.run(how_many(4 * MIB)) == SHARED_MAX // (JUDGING_FACTOR * 4 * MIB)
+
+def test_small_bodies_are_counted_and_of_larger_ones_what_judging_takes_too() -> None:
+    assert asyncio.run(how_many(UNCOUNTED)) == SHARED_MAX // UNCOUNTED
+    assert asyncio.run(how_many(MIB)) == JUDGED_MAX // (JUDGING_FACTOR * MIB) == 2
+    assert asyncio.run(how_many(4 * MIB)) == asyncio.run(how_many(BODY_MAX)) == 1
+
+
+def test_bodies_are_judged_in_the_order_in_which_they_came() -> None:
+    async def run() -> list[int]:
+        budget = Budget()
+        ended: list[int] = []
+
+        async def one(number: int, size: int) -> None:
+            with reading(budget, source([bytes(size)])) as reader:
+                await reader.read(NO_LIMIT)
+                await asyncio.sleep(0.01)
+                ended.append(number)
+
+        sizes = [BODY_MAX // 4, BODY_MAX // 4, MIB, BODY_MAX // 4, UNCOUNTED + 1]
+        await asyncio.gather(*(one(*each) for each in enumerate(sizes)))
+        assert_all_is_free(budget)
+        return ended
+
+    assert asyncio.run(run()) == [0, 1, 2, 3, 4]
 
 
 def test_a_large_body_waits_for_the_one_before_it() -> None:

@@ -1,9 +1,11 @@
 """A disk that hangs: who sends is told in time, and what waits for it is bounded and not lost."""
 
 import asyncio
+import gc
 import threading
+import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -19,7 +21,9 @@ from bridge.intake.refusals import JSON, PROTOBUF, RefusalError
 from bridge.intake.rules import Rules
 from bridge.intake.storing import SMALL, WAITING_MAX, WHOLE, Post, Storing
 from bridge.intake.taking import ROWS
+from spool import frames
 from spool.durable import OsDisk
+from spool.errors import RecordError
 from spool.frames import FRAME_RAW_MAX
 from spool.secrets import NO_SECRETS
 from spool.writer import Writer
@@ -27,6 +31,7 @@ from tests.support.otlpmessages import many_attributes
 from tests.support.spools import wait_until
 from tests.support.stored import open_lines
 
+FRAMES = frames.__file__
 RULES = Rules(Gate(lambda _: True, open_otlp=True), NO_SECRETS, (), nobody)
 TYPE = (b"content-type", b"application/json")
 
@@ -66,7 +71,8 @@ async def answer(storing: Storing, body: bytes, form: str = JSON, *, whole: bool
 
     try:
         await storing.store(post, {"state": {WHOLE: True} if whole else {}}, receive)
-    except RefusalError as refusal:
+    except (RefusalError, RecordError) as refusal:
+        refusal.__context__ = refusal.__cause__ = None
         return refusal.id
     return "taken"
 
@@ -125,3 +131,48 @@ def test_small_bodies_whose_lines_are_large_are_kept_in_frames_that_are_not(
         (line,) = set(kept := open_lines(tmp_path, "logs"))
         assert len(kept) == many
         assert many * len(line) > FRAME_RAW_MAX
+
+
+def heavy() -> bytes:
+    """A body that takes a while to judge, and does not compress to nothing."""
+    record = b'{"severityNumber":17,"body":{"stringValue":"%b"}}' % (b"x" * 100)
+    return b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%b]}]}]}' % b",".join([record] * 40_000)
+
+
+def broken() -> bytes:
+    return heavy()[:-8] + b",1e999]}]}]}"
+
+
+@pytest.mark.parametrize(
+    ("body", "judge_s", "said"),
+    [
+        (heavy, 60.0, "taken"),
+        (heavy, 0.01, "intake.heavy"),
+        (broken, 60.0, "record.json"),
+    ],
+)
+def test_nothing_of_a_large_body_is_kept_once_it_was_answered(
+    tmp_path: Path, disk: HangingDisk, body: Callable[[], bytes], judge_s: float, said: str
+) -> None:
+    disk.goes_on.set()
+
+    async def run(storing: Storing) -> int:
+        gc.collect()
+        gc.disable()  # what only a collector finds may stay for minutes
+        tracemalloc.start()
+        try:
+            assert await answer(storing, body()) == said
+            await asyncio.sleep(0.5)  # work that nobody waits for ends at its next step
+            found = tracemalloc.take_snapshot()
+            # What the compressor made smaller stays in these books as large as it was.
+            found = found.filter_traces(
+                [tracemalloc.Filter(inclusive=False, filename_pattern=FRAMES)]
+            )
+            return sum(each.size for each in found.statistics("filename"))
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+
+    with Writer(tmp_path, "logs", node="n", disk=disk) as writer:
+        storing = Storing({"logs": writer}, Budget(), IntakeCounts(), judge_s=judge_s)
+        assert asyncio.run(run(storing)) < len(heavy()) // 8

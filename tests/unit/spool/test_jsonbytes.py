@@ -1,3 +1,4 @@
+import re
 import tracemalloc
 
 import pytest
@@ -6,6 +7,7 @@ from spool.errors import RecordError
 from spool.jsonbytes import (
     DEPTH_MAX,
     ELEMENTS_MAX,
+    VALUES_MAX,
     check_depth,
     check_utf8,
     cut_at,
@@ -86,9 +88,9 @@ def test_elements_keep_their_bytes() -> None:
 
 
 def test_a_list_beyond_the_limit_is_refused() -> None:
-    assert len(elements(b"[0%b]" % (b",0" * (ELEMENTS_MAX - 1)))) == ELEMENTS_MAX
+    assert len(elements(b"[{}%b]" % (b",{}" * (ELEMENTS_MAX - 1)))) == ELEMENTS_MAX
     with pytest.raises(RecordError) as caught:
-        elements(b"[0%b]" % (b",0" * ELEMENTS_MAX))
+        elements(b"[{}%b]" % (b",{}" * ELEMENTS_MAX))
     assert caught.value.id == "record.too_large"
 
 
@@ -123,12 +125,22 @@ def test_each_line_break_becomes_one_space() -> None:
     assert on_one_line(b'{\r\n"a":\r1,\n\n"b":2}') == b'{ "a": 1,  "b":2}'
 
 
-@pytest.mark.parametrize("element", [b"{}", b'{"a":",,"}', b"[[],7]"])
-def test_a_list_is_refused_before_its_elements_take_memory(element: bytes) -> None:
+@pytest.mark.parametrize(
+    ("element", "said"),
+    [
+        (b"{}", "record.too_large"),
+        (b'{"a":",,"}', "record.too_large"),
+        (b'{"a":[[],7]}', "record.too_large"),
+        (b"[[],7]", "record.form"),
+        (b"7", "record.form"),
+    ],
+)
+def test_a_list_is_refused_before_its_elements_take_memory(element: bytes, said: str) -> None:
     """Neither what stands in strings nor what stands deeper is counted."""
-    most = b"[%b]" % b",".join([element] * ELEMENTS_MAX)
-    assert len(elements(most)) == ELEMENTS_MAX
-    more = b"[%b]" % b",".join([element] * 5 * ELEMENTS_MAX)
+    if said == "record.too_large":
+        most = b"[%b]" % b",".join([element] * ELEMENTS_MAX)
+        assert len(elements(most)) == ELEMENTS_MAX
+    more = b"[%b]" % b",".join([element] * 3 * ELEMENTS_MAX)
     tracemalloc.start()
     try:
         with pytest.raises(RecordError) as refused:
@@ -136,8 +148,27 @@ def test_a_list_is_refused_before_its_elements_take_memory(element: bytes) -> No
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert refused.value.id == said
+    assert peak < 100 * ELEMENTS_MAX  # all of them would take more than twice as much
+
+
+@pytest.mark.parametrize("unit", [b"[]", b"{}", b'{"a":1}', b"1", b'",{["'])
+def test_a_text_of_too_many_values_is_refused_before_they_take_memory(unit: bytes) -> None:
+    def text(marks: int) -> bytes:
+        each = 1 + len(re.sub(rb'"[^"]*"|[^\[{,]', b"", unit))
+        return b"[%b]" % b",".join([unit] * (marks // each))
+
+    value_of(text(VALUES_MAX))
+    more = text(2 * VALUES_MAX)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError) as refused:
+            value_of(more)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert refused.value.id == "record.too_large"
-    assert peak < 100 * ELEMENTS_MAX  # all of them would take four times as much
+    assert peak < 4 * len(more)  # parsed they take 28 times as much
 
 
 def test_an_object_of_too_many_members_is_refused_before_they_take_memory() -> None:
