@@ -14,12 +14,13 @@ from spool.lane import Lane
 from spool.openfile import begin_file
 from spool.totals import Totals
 
-LAID_MIN, LAID_MAX = 64 * 1024, 1024 * 1024
+LAID_MIN, LAID_MAX = 64 * 1024, 256 * 1024
 """Zeros that are made ready behind small commits: to write over them lengthens no file, and such a
 sync takes two thirds of the time of one that does. Recovery knows them for what they are. Within
-these bounds they are three times what the file has: the sync that waits for new ones takes ten times
-as long, so under load it must be less than one in a hundred, and where little is written few zeros
-are to be left over."""
+these bounds they are three times what the file has: where little is written few are to be left over.
+To lay many at once takes longer than to lay few, and somebody may wait for it."""
+LAID_AGAIN = 4
+"""Commits of the last one's size for which zeros are left when new ones are laid ahead of need."""
 SMALL = 16 * 1024
 """Stored bytes of a commit for which zeros are laid ahead; what is larger waits for its own bytes."""
 HASHED_AT_ONCE = 512 * 1024
@@ -42,6 +43,7 @@ class Tail:
         self.size = 0
         self.raw_size = 0
         self._laid = 0
+        self._last_size = 0
         self._records = 0
         self.begun = clock.monotonic()
         self._frames = 0
@@ -61,7 +63,8 @@ class Tail:
         Raises :class:`OSError`; the file must not be written again then.
         """
         pieces = [frame.data for frame in frames]
-        self._lay_zeros(sum(map(len, pieces)))
+        wanted = sum(map(len, pieces))
+        self._lay_zeros(wanted)
         self._disk.write(self.fd, pieces, self.size)
         self._disk.sync(self.fd)
         for frame in frames:
@@ -69,6 +72,7 @@ class Tail:
             self._unhashed_size += len(frame.data)
             self.size += len(frame.data)
             self.raw_size += frame.raw_size
+        self._last_size = wanted
         if self._unhashed_size >= HASHED_AT_ONCE:
             self._hash()
         self._records += records
@@ -77,8 +81,20 @@ class Tail:
 
     def _lay_zeros(self, wanted: int) -> None:
         """See to it that small commits, after the file's first one, are written over zeros."""
-        if self.size + wanted <= self._laid or wanted > SMALL or self.size == 0:
-            return
+        if self.size + wanted > self._laid and wanted <= SMALL and self.size:
+            self._lay()
+
+    def lay_ahead(self) -> None:
+        """Lay the zeros of the next small commits, if there are few left, while nobody waits for it.
+
+        Raises :class:`OSError`; the file must not be written again then.
+        """
+        left = self._laid - self.size
+        if self._laid and self._last_size <= SMALL and left < LAID_AGAIN * self._last_size:
+            self._lay()
+            self._disk.sync(self.fd)
+
+    def _lay(self) -> None:
         ahead = min(max(LAID_MIN, 3 * self.size), LAID_MAX)
         try:
             self._disk.write(self.fd, [bytes(ahead)], self.size)

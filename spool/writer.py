@@ -19,31 +19,27 @@ from typing import Self
 from keys.ed25519 import SigningKey
 from spool.beside import Compressor
 from spool.chain import begin_lane
-from spool.clock import MS, SYSTEM_CLOCK, Clock
+from spool.clock import SYSTEM_CLOCK, Clock
+from spool.committing import Committer
+from spool.currentfile import CurrentFile
 from spool.durable import OS_DISK, Disk, explained
 from spool.errors import SpoolError
 from spool.frames import MIB, FrameEncoder
 from spool.gathering import Gathering, Make, Waiter
 from spool.group import (
     LARGE,
-    PART_MAX,
-    Framed,
-    Group,
     Ticket,
     Unit,
-    frames_of,
     joined,
-    parts_of,
     pieces_of,
     raw_of,
     units_of,
 )
 from spool.judging import judged
-from spool.keeper import Complete, Keeper
+from spool.keeper import Keeper
 from spool.lane import Lane, check_node
 from spool.secrets import NO_SECRETS, SecretGuard
 from spool.streams import stream_named
-from spool.tail import Tail
 
 SEAL_SIZE = 32 * MIB
 """Raw bytes at which a file is sealed unless told otherwise."""
@@ -94,24 +90,19 @@ class Writer:
 
     def _begin(self) -> None:
         """What each process needs of its own: locks, threads, a file."""
-        self._tail: Tail | None = None
-        self._group = Group()
-        self._committing: Group | None = None
         self._gathering: Gathering | None = None
-        # Held for moments: what is appended goes into the group of the next commit.
-        self._queue_lock = threading.Lock()
-        self._work = threading.Condition(self._queue_lock)
-        # Held while a group is committed or the file is changed for the next.
-        self._commit_lock = threading.Lock()
         self._closing = threading.Lock()
         self._finished = False
-        self._committer: threading.Thread | None = None
-        self._commit_encoder = FrameEncoder()
         self._compressor = Compressor()
         self._caller = threading.local()
         self._keeper = Keeper(
             self.lane, self._signer, self._seal_age_ms, self._disk, self._clock, self._roll_if_older
         )
+        file = CurrentFile(self._disk, self.lane, self._clock, self._seal_size, self._keeper)
+        self._committer = Committer(file, closed=self._closed)
+
+    def _roll_if_older(self, reason: str, age_ms: int) -> bool:
+        return self._committer.roll_if_older(reason, age_ms)
 
     def append(self, records: Iterable[bytes]) -> int:
         """Judge and append ``records``, each one JSON object; how many lines, when they are durable.
@@ -189,11 +180,7 @@ class Writer:
     def _hand_over(
         self, loop: asyncio.AbstractEventLoop, lines: list[bytes], waiters: list[Waiter]
     ) -> None:
-        units = joined(lines)
-        with self._queue_lock:
-            group = self._enqueue(units, len(lines))
-            group.add_waiters(loop, waiters)
-            self._wake()
+        self._committer.add_for(loop, joined(lines), len(lines), waiters)
 
     def submit_lines(self, lines: Sequence[bytes], *, inline: bool = False) -> Ticket:
         """Append lines that :meth:`judge` made; any number of tickets may be waited for later.
@@ -208,15 +195,7 @@ class Writer:
     def _submit_units(self, units: Sequence[Unit], records: int, *, inline: bool) -> Ticket:
         if not records:
             return Ticket(None, 0)
-        with self._queue_lock:
-            group = self._enqueue(units, records)
-            if not inline or self._commit_lock.locked():
-                self._wake()
-                return Ticket(group, records)
-        # Free a moment ago: whoever has it now takes the group, or lets go of it soon.
-        with self._commit_lock:
-            self._commit_waiting()
-        return Ticket(group, records)
+        return Ticket(self._committer.add(units, records, inline=inline), records)
 
     def close(self) -> None:
         """Commit what waits, seal the file in use (``shutdown``), stop.
@@ -225,17 +204,12 @@ class Writer:
         it could not be sealed; what was acknowledged is durable then too, and the next recovery seals
         it.
         """
-        with self._queue_lock:
-            self._closed = True
-            self._work.notify_all()
+        self._closed = True
+        self._committer.refuse()
         with self._closing:
             if self._finished:
                 return
-            if self._committer is not None:
-                self._committer.join()
-            with self._commit_lock:
-                self._commit_waiting()
-                self._roll("shutdown")
+            self._committer.finish()
             self._finished = True
             self._compressor.stop()
             self._keeper.finish()
@@ -261,9 +235,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Raw bytes of lines that were handed over and are not known to be durable yet."""
-        committing = self._committing
-        size = self._group.raw_size
-        return size if committing is None or committing.settled else size + committing.raw_size
+        return self._committer.waiting
 
     def _encoder(self) -> FrameEncoder:
         """The calling thread's own encoder."""
@@ -272,139 +244,6 @@ class Writer:
         except AttributeError:
             encoder = self._caller.encoder = FrameEncoder()
         return encoder
-
-    def _enqueue(self, units: Sequence[Unit], records: int) -> Group:
-        """Add to the group of the next commit; the caller holds the queue lock."""
-        if self._closed:
-            raise SpoolError(
-                "writer.closed", "This writer was closed.", "Open a new one for further records."
-            )
-        group = self._group
-        size = sum(len(unit) if isinstance(unit, bytes) else unit.raw_size for unit in units)
-        # No call between: an interrupt would leave lines that nobody has counted.
-        group.units += units
-        group.records += records
-        group.raw_size += size
-        return group
-
-    def _wake(self) -> None:
-        """Let the committer look at the group; the caller holds the queue lock."""
-        if self._committer is None:
-            self._committer = threading.Thread(target=self._commit_all, name="committer")
-            self._committer.daemon = True
-            self._committer.start()
-        self._work.notify()
-
-    def _commit_all(self) -> None:
-        while True:
-            with self._queue_lock:
-                while not self._group.records and not self._closed:
-                    self._work.wait()
-                if not self._group.records:
-                    return
-            with self._commit_lock:
-                self._commit_waiting()
-
-    def _commit_waiting(self) -> None:
-        """Commit the group that waits and tell its callers; the caller holds the commit lock.
-
-        A signal may interrupt it after any call: Ctrl-C must leave nobody waiting. So what is taken
-        is taken without a call between, and the end is repeated until it has come to its own.
-        """
-        taken: Group | None = None
-        interrupt: BaseException | None = None
-        fresh = Group()
-        try:
-            with self._queue_lock:
-                if self._group.records:
-                    taken, self._group = self._group, fresh
-                    self._committing = taken
-            if taken is not None:
-                self._commit(taken)
-        finally:
-            while taken is not None and not taken.settled:
-                try:
-                    taken.settle(_interrupted())
-                except BaseException as error:  # noqa: BLE001 - raised below
-                    interrupt = error
-            if interrupt is not None:
-                raise interrupt
-
-    def _commit(self, group: Group) -> None:
-        """Commit ``group`` and tell its callers; the caller holds the commit lock."""
-        try:
-            self._write(frames_of(group.units, self._commit_encoder), group.records)
-        except OSError as error:
-            group.settle(explained(error, "append records"))
-        except Exception as error:  # noqa: BLE001 - told to the callers; the committer goes on
-            group.settle(error)
-        else:
-            group.settle(None)
-
-    def _write(self, frames: list[Framed], records: int) -> None:
-        for part, count in parts_of(frames, records, PART_MAX):
-            self._write_part(part, count)
-
-    def _write_part(self, frames: list[Framed], records: int) -> None:
-        try:
-            self._write_once(frames, records)
-        except OSError:
-            # The group goes to a new file, and only then is anybody told.
-            self._write_once(frames, records)
-        tail = self._tail
-        if tail is not None and tail.raw_size >= self._seal_size:
-            self._roll("size")
-
-    def _write_once(self, frames: list[Framed], records: int) -> None:
-        if self._tail is None:
-            asked = self._keeper.request()  # who asks from here on may mean the file that comes
-            self._tail = Tail.begin(self._disk, self.lane, self._clock)
-            self._keeper.start(asked)
-        try:
-            self._tail.commit(frames, records)
-        except BaseException:
-            # The descriptor is finished: a second sync of it would say "done" of bytes that are
-            # gone, and nobody knows how much of a write that was interrupted is in the file.
-            self._give_up_tail()
-            raise
-
-    def _give_up_tail(self) -> None:
-        tail = self._tail
-        if tail is None:
-            return
-        if tail.size:
-            self._hand_over_tail((tail, "recovered", True))
-        else:
-            self._tail = None
-            tail.remove()
-
-    def _roll(self, reason: str) -> None:
-        """Hand the file in use to the keeper; the next append begins a new one first."""
-        if self._tail is not None:
-            self._hand_over_tail((self._tail, reason, False))
-
-    def _hand_over_tail(self, complete: Complete) -> None:
-        waiting = self._keeper.complete
-        # No call between: an interrupt would leave the file to nobody, or to two.
-        waiting += [complete]
-        self._tail = None
-        self._keeper.wake()
-
-    def _roll_if_older(self, reason: str, age_ms: int) -> bool:
-        """Whether a file is in use when it is done."""
-        with self._commit_lock:
-            tail = self._tail
-            if tail is not None and (self._clock.monotonic() - tail.begun) * MS >= age_ms:
-                self._roll(reason)
-            return self._tail is not None
-
-
-def _interrupted() -> SpoolError:
-    return SpoolError(
-        "writer.interrupted",
-        "The process was told to stop while records were being written.",
-        "Append them again; some of them may be there already.",
-    )
 
 
 def _after_fork() -> None:

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from statistics import median, quantiles
 
 from records import STREAMS, records
-from rivals import BareFile, Sqlite, compress, parse_all
-from rows import Row, at_least, below, beside, interleaved
+from rivals import BareFile, Overwritten, Sqlite, compress, parse_all
+from rows import Row, at_least, below, beside, interleaved, told
 from spools import GROUP, groups_of, pipelined, writer
 
 from spool.writer import Writer
@@ -19,6 +20,8 @@ SLICES = 16
 CALLERS = 64
 EACH = 50
 """Records of each caller, of each shape."""
+COMMIT = 6000
+"""Bytes that are stored of as many records."""
 GROUPS = 8
 """Groups of each shape in a round."""
 
@@ -67,8 +70,10 @@ def many(folder: Path, rounds: int) -> list[Row]:
     writers = {name: writer(folder / "many", name) for name in STREAMS}
     for stream, target in writers.items():
         target.append(records(stream, 1))
+    over = Overwritten(folder / "over64")
     waits: list[float] = []
     syncs: list[float] = []
+    overs: list[float] = []
 
     def ours() -> float:
         begin = time.perf_counter()
@@ -90,10 +95,19 @@ def many(folder: Path, rounds: int) -> list[Row]:
             syncs.append((time.perf_counter() - begin) * 1000)
         return 1.0
 
-    rates = interleaved(rounds, ours, theirs, single_syncs)
+    def overwritten() -> float:
+        for _ in range(EACH * len(STREAMS)):
+            begin = time.perf_counter()
+            over.write(random.randbytes(COMMIT))
+            overs.append((time.perf_counter() - begin) * 1000)
+        return 1.0
+
+    random = Random(0)  # noqa: S311 - bytes that no disk makes smaller
+    rates = interleaved(rounds, ours, theirs, single_syncs, overwritten)
     for target in writers.values():
         target.close()
     bare.close()
+    over.close()
     database.close()
     work = f"durable append, {CALLERS} callers, each waiting for its own record"
     rival = "SQLite WAL FULL, one a transaction"
@@ -104,6 +118,13 @@ def many(folder: Path, rounds: int) -> list[Row]:
             "the same, 99th percentile of the wait, under ten single fsyncs",
             p99,
             10 * median(syncs),
+            "ms",
+        ),
+        told(
+            "the disk alone, 99th percentile: as many syncs of as many bytes, written over others",
+            "their median",
+            quantiles(overs, n=100)[98],
+            median(overs),
             "ms",
         ),
     ]

@@ -63,6 +63,12 @@ def beside(
     return Row(work, against, figures[0], figures[1], _ratios(ours, theirs)[1], "—", None)
 
 
+def told(work: str, against: str, ours: float, theirs: float, unit: str) -> Row:
+    """One figure beside another, both of the same run."""
+    figures = [f"{side:,.2f} {unit}" for side in (ours, theirs)]
+    return Row(work, against, figures[0], figures[1], f"{ours / theirs:.2f}", "—", None)
+
+
 def at_most(
     work: str,
     against: str,

@@ -17,6 +17,7 @@ from typing import Self
 
 import pytest
 
+from spool import committing, currentfile
 from spool import group as group_module
 from spool import tail as tail_module
 from spool import writer as writer_module
@@ -29,7 +30,10 @@ from spool.segment import Segment
 from spool.writer import Writer
 from tests.support.spools import FAST, KEY, new_lane, sealer
 
-_FILES = {module.__file__ for module in (writer_module, group_module, tail_module)}
+_FILES = {
+    module.__file__
+    for module in (writer_module, committing, currentfile, group_module, tail_module)
+}
 _LOOKS = ("CALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
 
 
@@ -123,8 +127,9 @@ def _round(spool: Path, doing: str, at: int) -> bool:
         lane.spool, lane.stream, node=lane.node, signer=KEY, seal_age_ms=10**9, disk=FAST
     )
     writer.append([b'{"id":"first"}'])
-    with writer._queue_lock:  # noqa: SLF001 - as a caller who comes during a commit does
-        other = writer._enqueue([b'{"id":"other"}\n'], 1)  # noqa: SLF001
+    committer = writer._committer  # noqa: SLF001 - as a caller who comes during a commit does
+    with committer._queue_lock:  # noqa: SLF001
+        other = committer._enqueue([b'{"id":"other"}\n'], 1)  # noqa: SLF001
     was_place = _interrupted(
         at, writer.close if doing == "close" else lambda: writer.append([b'{"id":"mine"}'])
     )
