@@ -11,6 +11,7 @@ import orjson
 
 from bridge.cli.sentbundle import bundle_answer, bundle_line, segment_lines, segments_in
 from bridge.cli.sentrequest import (
+    FROM_0,
     attempt_answer,
     attempt_line,
     digest_lines,
@@ -51,7 +52,7 @@ def command(
     """List everything that left, requests and bundles: when, where to, what, digests, the answer.
 
     With --record or --segment: whether that one left (when, where to), did not leave, or is no longer
-    held.
+    held. Lines of a segment are counted from 0, in JSON too.
     """
     session.begin("audit", as_json=as_json)
     if sum(each is not None for each in (since, record, segment)) > 1:
@@ -265,7 +266,7 @@ def _show(session: Session, found: list[Fate], nowhere: str) -> None:
     for fate in found:
         place = fate.place
         where = "not sealed yet" if place.seq is None else f"segment {place.seq}"
-        where += "" if place.line is None else f", line {place.line}"
+        where += "" if place.line is None else f", line {place.line} {FROM_0}"
         session.say(f"{_WORDS[fate.word]}: {place.lane.node}/{place.lane.stream} {where}")
         if place.digest is not None:
             session.say(f"    digest {place.digest}")
@@ -279,7 +280,7 @@ def _show(session: Session, found: list[Fate], nowhere: str) -> None:
             session.say(f"    {bundle_line(bundle)}")
         for each in fate.exceptions:
             session.say(
-                f"    line {each.line} refused {rfc3339(each.at)}: {each.status} {each.text}"
+                f"    line {each.line} {FROM_0} refused {rfc3339(each.at)}: {each.status} {each.text}"
             )
     if not found:
         session.say(nowhere)

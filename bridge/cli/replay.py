@@ -188,7 +188,7 @@ def _send(session: Session, pace: "Pace | None") -> "Stuck | None":
             return None
         held.callback(daemon.close)
         held.enter_context(progress_of(session, daemon.ledger))
-        return daemon.drain(pace)
+        return daemon.drain(pace, asked=True)
 
 
 def _end(

@@ -13,6 +13,8 @@ from spool.ledger_audit import WITHDRAWN
 from spool.segment import Segment
 
 NO_ANSWER = "no answer"
+FROM_0 = "(counted from 0)"
+"""What stands after each line's number."""
 NOT_HELD = "no longer held"
 
 
@@ -92,7 +94,7 @@ def _last(bounds: Bounds) -> int:
 def _which(bounds: Bounds) -> str:
     last = _last(bounds)
     numbers = f"{bounds.first_seq}" if last == bounds.first_seq else f"{bounds.first_seq}-{last}"
-    return numbers + (f" from line {bounds.first_line}" if bounds.first_line else "")
+    return numbers + (f" from line {bounds.first_line} {FROM_0}" if bounds.first_line else "")
 
 
 def row_line(row: AuditRow) -> str:

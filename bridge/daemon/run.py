@@ -105,10 +105,11 @@ class Daemon:
         # Told to :meth:`serve` alone: it may have begun to answer, and have nothing to reload yet.
         self._told.put("reload")
 
-    def drain(self, pace: Pace | None = None) -> Stuck | None:
+    def drain(self, pace: Pace | None = None, *, asked: bool = False) -> Stuck | None:
         """Seal what is open, send what is pending; None, or why something is left.
 
-        Offline it only seals. ``pace`` None: as the configuration says. Raises :class:`SpoolError`.
+        Offline it only seals. ``pace`` None: as the configuration says. ``asked``: a person wants it
+        sent now, by :meth:`Engine.release`. Raises :class:`SpoolError`.
         """
         try:
             lanes = [sealer.lane for sealer in self.house.sealers.values()]
@@ -121,7 +122,10 @@ class Daemon:
         if self._config.egress.mode == "offline":
             return None
         with ExitStack() as held:
-            return self._parts.engine(self._parts.client(held), held, pace).drain()
+            engine = self._parts.engine(self._parts.client(held), held, pace)
+            if asked:
+                engine.release()
+            return engine.drain()
 
     def serve(self) -> None:
         """Take, seal and send until :meth:`stop`.

@@ -105,6 +105,17 @@ class Engine:
         """There is news; never waits."""
         self._woken.set()
 
+    def release(self) -> None:
+        """A person wants it sent now: nothing is waited for, and what is refused is set aside."""
+        with self._changed:
+            for state in self._lanes.states:
+                paused = state.sender.wanted()
+                if paused is not None:
+                    self._circuits.close([paused])
+                state.retry_at = 0.0
+            self._lanes.release()
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """Finish the requests in flight, within seconds, and stop.
 
@@ -232,14 +243,9 @@ class Engine:
 
     def _wake_if_asked(self) -> None:
         asked = asked_at(self._spool)
-        if asked == self._asked_at:
-            return
-        self._asked_at = asked
-        with self._changed:
-            self._lanes.release()
-            for state in self._lanes.states:
-                state.retry_at = 0.0
-            self._changed.notify_all()
+        if asked != self._asked_at:
+            self._asked_at = asked
+            self.release()
 
     def _look(self) -> None:
         """Find what is new, by the durable heads and the ledger alone."""

@@ -5,6 +5,10 @@ paused each refusal costs a step of back-off. What was refused then goes out onc
 route takes something: it was the route. A record that is refused again after that is not counted any
 more, so that a hundred bad ones side by side hold up nothing for ever.
 
+That is slow, by the pace of probes. A person who looked at the answers, and asks for sending, says that
+it is the records: of those refused next, a thousand are set aside at full speed, and what lies behind
+them gets its turn.
+
 A restart between loses nothing of that: what the ledger's answers say was refused last, with nothing
 taken after it, goes out once more when something is taken: who knows whether the route was paused. It
 does not count towards a hundred: it may have been final.
@@ -26,6 +30,9 @@ HELD_MAX = 10_000
 """Refused records of a paused route that are remembered: some days of probes. What is refused after
 that stays an exception until a person acts."""
 
+ASIDE_MAX = 1_000
+"""Refused records that one wish of a person sets aside without a pause."""
+
 _Refused = tuple[Lane, SegmentSums, int]
 
 
@@ -40,6 +47,7 @@ class Refusals:
         self._earlier = list(_refused_before(ledger, spool, stream))
         self._had_again: set[tuple[Lane, int, int]] = set()
         self._paused = False
+        self._aside = 0
 
     @property
     def paused(self) -> bool:
@@ -54,6 +62,9 @@ class Refusals:
         with self._lock:
             if (lane, segment.seq, line) in self._had_again:
                 return self._paused
+            if self._aside:
+                self._aside -= 1
+                return False
             if len(self._in_row) < HELD_MAX:
                 self._in_row.append((lane, segment, line))
             if self._paused or len(self._in_row) < REFUSED_MAX:
@@ -62,6 +73,14 @@ class Refusals:
             self._give_back(self._in_row)
             self._in_row.clear()
             return True
+
+    def wanted(self) -> bool:
+        """A person wants it sent now, whatever was refused; whether the route was paused for that."""
+        with self._lock:
+            was, self._paused = self._paused, False
+            self._in_row.clear()
+            self._aside = ASIDE_MAX
+            return was
 
     def taken(self) -> None:
         """The route took something. Raises as :meth:`refused` does."""

@@ -122,6 +122,10 @@ class Sender:
             raise
         return replace(step, backlog=backlog)
 
+    def wanted(self) -> Scope | None:
+        """A person wants it sent now; the scope that a row of refusals had paused, None if none had."""
+        return ("route", self.route.path) if self._refusals.wanted() else None
+
     def close(self) -> None:
         """Let go of the open segment."""
         self._hold.close()

@@ -160,6 +160,8 @@ def look(  # noqa: PLR0913 - one fact each
 
 
 _FLOWING = ("up", "idle")
+_IN_A_ROW = "refused in a row"
+"""In the reason, where a route refuses record after record."""
 
 
 def _moment(since: str) -> int | None:
@@ -264,7 +266,10 @@ def _of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
         yield Problem(
             "egress.paused",
             f"The beacon {said} the license or a route ({egress.reason}); nothing was dropped.",
-            f"Look at bridge audit for its answer, and at the license key; {again}.",
+            "Look at bridge audit for its answer; if the records are wrong, run bridge replay: "
+            "a thousand refused ones are set aside, and what is behind them goes."
+            if _IN_A_ROW in egress.reason
+            else f"Look at bridge audit for its answer, and at the license key; {again}.",
         )
 
 

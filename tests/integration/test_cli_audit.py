@@ -127,7 +127,8 @@ def test_a_record_left_did_not_leave_or_is_not_held(node: Node) -> None:
     said = json.loads(node.bridge("audit", "--record", "fir", "--json").stdout)
     assert (said["answer"], said["places"]) == ("not_held", [])
     assert "no longer held" in node.bridge("audit", "--record", "nobody").stdout
-    assert "left: n/transactions segment" in node.bridge("audit", "--record", "first").stdout
+    shown = node.bridge("audit", "--record", "first").stdout
+    assert re.match(r"left: n/transactions segment \d+, line 0 \(counted from 0\)\n", shown), shown
 
 
 def test_a_record_that_nobody_answered_for_is_in_doubt(node: Node, beacon: RunningBeacon) -> None:

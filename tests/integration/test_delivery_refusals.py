@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bridge.egress.refusals import REFUSED_MAX
+from bridge.egress.refusals import ASIDE_MAX, REFUSED_MAX, Refusals
 from bridge.egress.routes import ROUTES
 from bridge.egress.sender import Step
-from spool.ledger import State
+from spool.clock import SYSTEM_CLOCK
+from spool.ledger import Ledger, SegmentSums, State
+from spool.totals import NOTHING, Totals
+from spool.waking import ask_to_wake
 from tests.support.judging import Asked, judging
-from tests.support.sending import Sending, fill, sending
+from tests.support.sending import Sending, fill, running_engine, sending
+from tests.support.spools import wait_until
 
 pytestmark = pytest.mark.enable_socket
 ROUTE = ("route", ROUTES["transactions"].path)
@@ -157,3 +161,48 @@ def test_a_bad_record_that_was_refused_before_a_restart_is_sent_once_more_and_no
                 steps_until(out, lambda step: step.idle)
                 assert out.records() == {State.DELIVERED: 7, State.QUARANTINED: 1}
     assert seen.count({2}) == 2
+
+
+def test_once_a_person_wants_it_sent_bad_records_are_set_aside_without_a_pause(
+    tmp_path: Path,
+) -> None:
+    lane = fill(tmp_path, "transactions", 3, 70)
+    bad = set(range(200))
+    with refusing(lambda found: bool(found & bad)) as (url, _), sending(lane, url) as out:
+        steps_until(out, lambda step: step.trip is not None)
+        assert out.sender.wanted() == ROUTE
+        steps = steps_until(out, lambda step: step.idle)
+        assert all(step.trip is None for step in steps)
+        assert out.records() == {State.DELIVERED: 10, State.QUARANTINED: 200}
+        assert out.sender.wanted() is None  # nothing is paused any more
+
+
+def test_of_a_lane_that_a_person_wants_sent_what_lies_behind_the_bad_records_leaves_at_once(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "transactions", 3, 70)
+    bad = set(range(200))
+    with (
+        refusing(lambda found: bool(found & bad)) as (url, taken),
+        running_engine(tmp_path, url) as running,
+    ):
+        wait_until(lambda: any(event.name == "egress.paused" for event in running.events), 60)
+        assert taken == []
+        ask_to_wake(tmp_path)
+        settled = {State.DELIVERED: 10, State.QUARANTINED: 200}
+        wait_until(
+            lambda: {s: n for s, n in running.ledger.counts()[0].records.items() if n} == settled,
+            60,
+        )
+
+
+def test_a_wish_sets_aside_so_many_and_then_it_is_the_route_again(tmp_path: Path) -> None:
+    lane = fill(tmp_path, "transactions", 1, 1)
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        refusals = Refusals(ledger, tmp_path, "transactions")
+        sums = SegmentSums(1, NOTHING, Totals(ASIDE_MAX, 0))
+        assert not refusals.wanted()
+        assert not any(refusals.refused(lane, sums, line) for line in range(ASIDE_MAX))
+        row = [refusals.refused(lane, sums, ASIDE_MAX + n) for n in range(REFUSED_MAX)]
+        assert row == [False] * (REFUSED_MAX - 1) + [True]
+        assert refusals.wanted()
