@@ -1,10 +1,14 @@
 """How things stand, as the configuration says: for the command, and for the daemon's own page."""
 
+from collections.abc import Callable
+
 from bridge.config import Config
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.config.units import is_loopback
 from bridge.daemon.licensestate import license_said
 from bridge.operate.status import Status, look
+from keys.errors import BridgeError
+from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import SYSTEM_CLOCK
 from spool.ledger import Ledger
 
@@ -24,9 +28,20 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         min_free=config.spool.min_free,
         overdue=config.transfer.overdue if config.transfer.receipts == "expected" else None,
         silent_after=config.transfer.overdue,
+        expected=_expected(config),
         online_key=_online_key(config, licenses),
         tokens=license_said(config, licenses),
     )
+
+
+def _expected(config: Config) -> Callable[[str], bool]:
+    """Whether a node has a key that is not revoked; where nobody can tell, all of them are expected."""
+    try:
+        trust = TrustStore.load(config.keys.path / TRUST_NAME)
+    except (BridgeError, OSError):
+        return lambda _: True  # whoever needs the store to act says what is wrong with it
+    nodes = {key.name for key in trust.keys if key.role == "node" and key.revoked is None}
+    return nodes.__contains__
 
 
 def _online_key(config: Config, licenses: LicenseKeys) -> bool | None:

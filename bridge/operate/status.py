@@ -87,6 +87,7 @@ def look(  # noqa: PLR0913 - one fact each
     at: int,
     licensed: Callable[[Lane], bool],
     silent_after: int,
+    expected: Callable[[str], bool],
     open_at: str | None = None,
     certificate: Path | None = None,
     min_free: int = 0,
@@ -104,7 +105,7 @@ def look(  # noqa: PLR0913 - one fact each
     things stand with the license tokens: this node's, and then those of nodes whose key it holds.
 
     ``overdue`` ms after an export a receipt is missed; None: none is expected. Nothing new of another
-    node for ``silent_after`` ms is too long.
+    node for ``silent_after`` ms is too long, if it is ``expected`` to send at all.
 
     What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
     :class:`OSError`.
@@ -128,7 +129,9 @@ def look(  # noqa: PLR0913 - one fact each
         *([] if open_at is None else [_open(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
         *crossing(ledger, list(lanes(spool)), at, overdue),
-        *heartbeats_overdue(lanes(spool), at, silent_after),
+        *heartbeats_overdue(
+            [lane for lane in lanes(spool) if expected(lane.node)], at, silent_after
+        ),
         *([] if certificate is None else _certificate(certificate, read_tls(spool), at)),
     ]
     if begun is not None and mode == "online":

@@ -247,3 +247,9 @@ def test_attack_044_a_heartbeat_that_is_overdue_stands_in_the_relays_status_unti
     assert home.state() == before
     assert home.run(*importing(bundle_of(THREE, serial=8))(home)).code == 0
     assert "heartbeat.overdue" not in ids(home.run("status", "--json"))
+    # Of a node that is no more nothing is expected.
+    assert told_after(days=15) == ["heartbeat.overdue"]
+    keys = home.run("keys", "list", "--json").answer["keys"]
+    (node,) = (key["id"] for key in keys if key["name"] == "prod-1")
+    assert home.run("keys", "revoke", node).code == 0
+    assert told_after(days=15) == []
