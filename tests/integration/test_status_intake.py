@@ -72,9 +72,9 @@ def test_what_the_intake_counted_is_shown_by_another_process(
         assert intake["unrouted"] == {"'/v1/beacon/new'": 1, "other": 1}
         assert intake["repeated"] == 1
         said = node.bridge("status").stdout
-        assert "1 log records below WARN left out" in said
+        assert "1 log record below WARN left out" in said
         assert "traces is switched off (1)" in said
-        assert "3 protobuf fields that this version does not know left out" in said
+        assert "3 protobuf fields unknown to this version left out" in said
         assert "'/v1/beacon/new' 1" in said
         assert "point only beacon and OTLP traffic at the intake" in said
         assert LICENSE not in said
