@@ -82,3 +82,48 @@ def test_a_line_without_end_is_given_up_at_the_limit() -> None:
         list(chunks(endless))
     assert (caught.value.id, caught.value.number) == ("record.too_large", 1)
     assert read <= LINE_MAX + (2 << 20)
+
+
+@pytest.mark.parametrize(
+    ("data", "number", "problem"),
+    [
+        (b"\xef\xbb\xbf{}\n", 1, "record.bom"),
+        (b"{}\r\n{}\n", 1, "record.line_end"),
+        (b"{}\n{}\r", 2, "record.line_end"),
+        (b"{}\n\n", 2, "record.blank"),
+        (b"{}\n \t\n", 2, "record.blank"),
+        (b"{}\n" + b"x" * (LINE_MAX + 1), 2, "record.too_large"),
+        (b"{}\n" + b"x" * (LINE_MAX + 1) + b"\n", 2, "record.too_large"),
+    ],
+)
+def test_a_line_that_is_refused_is_named_with_what_is_wrong_and_what_to_do(
+    data: bytes, number: int, problem: str
+) -> None:
+    with pytest.raises(LineError) as caught:
+        list(chunks(reads(data)))
+    assert (caught.value.id, caught.value.number) == (problem, number)
+    assert caught.value.message.startswith(f"Line {number}: It ")
+    assert caught.value.hint
+
+
+def test_a_mark_of_byte_order_is_refused_at_the_very_beginning_alone() -> None:
+    assert taken(reads(b"{}\n\xef\xbb\xbf{}\n")) == ([b"{}", b"\xef\xbb\xbf{}"], None)
+
+
+def test_a_line_at_the_limit_may_still_get_its_end_and_one_beyond_waits_for_none() -> None:
+    line = b"x" * LINE_MAX
+    assert taken(reads(b"a\n" + line + b"\nb", 2 + LINE_MAX)) == ([b"a", line, b"b"], None)
+    asked = []
+
+    def read() -> bytes:
+        asked.append(1)
+        return b"a\n" + line + b"x" if len(asked) == 1 else b""
+
+    assert taken(read) == ([b"a"], 2)
+    assert len(asked) == 1
+
+
+def test_lines_are_handed_on_as_they_come() -> None:
+    found = [(chunk.first, chunk.lines) for chunk in chunks(reads(b"a\nb\nc", 3, 1))]
+    assert found == [(1, [b"a"]), (2, [b"b"]), (3, [b"c"])]
+    assert list(chunks(reads(b""))) == []
