@@ -36,12 +36,12 @@ def _framed(raw: bytes, encoder: FrameEncoder) -> Framed:
 
 def joined(lines: Sequence[bytes]) -> list[Unit]:
     """The units that hold ``lines``, each as large as a frame may be, none of them compressed."""
-    return [raw_of(piece) for piece in pieces_of(lines)]
+    return [raw_of(piece) for piece in pieces_of(lines, sum(map(len, lines)))]
 
 
-def pieces_of(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """``lines``, of which there is one at least, in pieces that a frame is to hold each."""
-    if sum(map(len, lines)) + len(lines) <= GROUP_FRAME:
+def pieces_of(lines: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    """``lines``, one at least and of ``size`` bytes, in pieces that a frame is to hold each."""
+    if size + len(lines) <= GROUP_FRAME:
         yield lines
         return
     begin = held = 0

@@ -35,6 +35,8 @@ def _judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[b
     at = 0
     while at < len(records):
         end = guard.first_in(records, at, row.plain_until(records, at)) if quick else at
+        if end - at == len(records):
+            return list(records)
         lines += records[at:end]
         if end < len(records):
             lines += _alone(row, records[end], guard)

@@ -24,7 +24,7 @@ NAMES_MAX = 64
 """Names in a layout; a transaction has about a dozen."""
 NESTED_MAX = 3
 """Levels of objects in a layout. It bounds how deep a record is that fits, too."""
-WRITTEN = 4096
+WRITTEN = 1024
 """Bytes that there is room for at first where a record is written again."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _WHOLE = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

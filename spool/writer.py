@@ -126,12 +126,13 @@ class Writer:
 
         Raises :class:`RecordError` as :meth:`append` does. ``inline`` as for :meth:`submit_lines`.
         """
-        some = records if isinstance(records, Sequence) else list(records)
-        if sum(map(len, some)) < LARGE:
+        some = records if isinstance(records, list | tuple) else list(records)
+        size = sum(map(len, some))
+        if size < LARGE:
             return self.submit_lines(self.judge(some), inline=inline)
         units: list[Unit] = []
         count = 0
-        for piece in pieces_of(some):
+        for piece in pieces_of(some, size):
             beside = self._compressor.begin(raw_of(piece))
             lines = self.judge(piece)
             count += len(lines)
@@ -147,7 +148,7 @@ class Writer:
         An OTLP record that holds a guarded value is refused, with all that came with it: a caller
         that is not told would not know that it was left out.
         """
-        some = records if isinstance(records, Sequence) else list(records)
+        some = records if isinstance(records, list | tuple) else list(records)
         return judged(self.stream, some, self._guard)
 
     def submit_lines_async(self, lines: Sequence[bytes]) -> "asyncio.Future[int]":
