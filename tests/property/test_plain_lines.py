@@ -265,7 +265,25 @@ def test_what_stands_in_a_known_envelope_is_judged_as_in_full(name: str) -> None
         assert judged(signal.to_lines, data) == full or isinstance(full, str)
         if b"\n" not in data and b"\r" not in data and signal.plain_until([data], 0):
             assert full == Lines([data])
-    assert signal.plain_until([before + ARRAYS[name][0] + after], 0) == 1
+    good = before + ARRAYS[name][0]
+    assert signal.plain_until([good + after], 0) == 1
+    for cut in (good, good + after[:-1], good + after[1:], good + b"]}]}]}", good[1:] + after):
+        full = judged(FULL[name].to_lines, cut)
+        assert (signal.plain_until([cut], 0) == 1) is (full == Lines([cut]))
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("line_break", [b"\n", b"\r", b"\r\n"])
+def test_a_line_break_in_any_place_of_a_group_is_a_space_in_its_line(
+    name: str, line_break: bytes
+) -> None:
+    line = USUAL[name]
+    assert judge_group(STREAMS[name], [line] * 3, NO_SECRETS) == [line] * 3
+    parts = line.split(b",")  # none stands in a text
+    for at in range(1, len(parts)):
+        head, rest = b",".join(parts[:at]) + b",", b",".join(parts[at:])
+        some = [line, head + line_break + rest, line]
+        assert judge_group(STREAMS[name], some, NO_SECRETS) == [line, head + b" " + rest, line]
 
 
 groups = st.lists(
