@@ -52,7 +52,9 @@ class FrameEncoder:
 
     def encode(self, raw: bytes) -> bytes:
         """One frame that holds ``raw``: whole lines, at most :data:`FRAME_RAW_MAX` bytes."""
-        return self._compressor.compress(raw)
+        stored = self._compressor.compress(raw)
+        # The library's own object keeps the room of what it might have become: more than ``raw`` has.
+        return bytes(memoryview(stored))
 
 
 class CutShortError(VerificationError):

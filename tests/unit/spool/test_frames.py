@@ -101,6 +101,17 @@ def test_bytes_after_a_frame_are_refused_as_no_frame() -> None:
     assert _refusal(_encoded(RAW) + b"junk") == "frame.magic"
 
 
+def test_a_frame_takes_the_room_of_its_bytes_not_of_what_it_might_have_become() -> None:
+    raw, encoder = b'{"id":"1"}\n' * 90_000, FrameEncoder()
+    tracemalloc.start()
+    try:
+        made = [encoder.encode(raw) for _ in range(10)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, made)) <= held < MIB // 10
+
+
 def test_a_claim_of_4_gib_is_refused_before_anything_is_taken() -> None:
     assert _refusal(_header(4 * GIB) + bytes(100)) == "frame.too_large"
 
