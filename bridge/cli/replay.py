@@ -1,11 +1,11 @@
 """``bridge replay``: send again on purpose."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -108,8 +108,9 @@ def command(
     stuck = None if dry_run or discard else _send(session, pace)
     ledger, _ = _open(session, None)
     with ledger:
-        answer(session, ledger, choices, before, outcome, dry_run=dry_run)
-    _end(session, choices, outcome, stuck)
+        after = answer(session, ledger, choices, before, outcome, dry_run=dry_run, discard=discard)
+    refused = 0 if dry_run or discard else _refused(choices, before, after)
+    _end(session, choices, outcome, stuck, refused)
 
 
 def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choice]]":
@@ -191,12 +192,33 @@ def _send(session: Session, pace: "Pace | None") -> "Stuck | None":
         return daemon.drain(pace, asked=True)
 
 
+def _refused(
+    choices: "Sequence[Choice]", before: Mapping[str, Any], after: Mapping[str, Any]
+) -> int:
+    """How many records the beacon refused, for the first time or again."""
+    chosen = sum(len(lines.numbers) for choice in choices for lines in choice.lines)
+    chosen += sum(
+        each.records
+        for choice in choices
+        for each in choice.stretches
+        if each.state == "quarantined"
+    )
+    was, now = (found["records"].get("quarantined", 0) for found in (before, after))
+    again: int = now - (was - chosen)
+    return max(0, again)
+
+
 def _end(
     session: Session,
     choices: "Sequence[Choice]",
     outcome: "Outcome | None",
     stuck: "Stuck | None",
+    refused: int,
 ) -> None:
+    if refused:
+        was = counted(refused, "record was", "records were")
+        session.note(f"{was} refused by the beacon; see bridge audit.")
+        session.finish(PARTLY)
     if stuck is not None:
         from bridge.cli.stuck import error_of
 

@@ -31,8 +31,9 @@ def answer(
     outcome: "Outcome | None",
     *,
     dry_run: bool,
-) -> None:
-    """Say it; ``before`` is what :func:`sums` gave before anything was done."""
+    discard: bool,
+) -> Mapping[str, Any]:
+    """Say it; ``before`` is what :func:`sums` gave before anything was done. What it gives now."""
     from spool.ledger import State
 
     now = _now(ledger, choices)
@@ -67,7 +68,7 @@ def answer(
             for each in outcome.refused:
                 session.say(f"  REFUSED {each.packed.name}: {each.error.message} [{each.error.id}]")
         if choices:
-            what = "would be sent again" if dry_run else "chosen"
+            what = _WHAT[discard][dry_run]
             many = counted(records, "record", "records")
             session.say(f"{many} of {counted(segments, 'segment', 'segments')} {what}.")
         for choice in choices:
@@ -83,6 +84,11 @@ def answer(
         )
 
     session.result(said, say)
+    return after
+
+
+_WHAT = (("chosen", "would be sent again"), ("given up", "would be given up"))
+"""By whether they are given up, and whether nothing is done."""
 
 
 def _now(ledger: "Ledger", choices: "Sequence[Choice]") -> "Counter[State]":

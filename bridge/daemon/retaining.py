@@ -15,6 +15,7 @@ from bridge.intake.room import Room
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.ageclock import next_look, read_look, write_look
+from spool.asking import ask
 from spool.ballast import Ballast
 from spool.beat import BEAT_S, until_beat
 from spool.clock import Clock, rfc3339
@@ -25,7 +26,7 @@ from spool.pruning import Pruned, Pruner
 from spool.ranges import format_ranges
 from spool.retention import to_free
 from spool.sealing import Sealer
-from spool.streams import Kind
+from spool.streams import STREAMS, Kind
 
 ROOM_EVERY_S = BEAT_S
 """Seconds between two looks at the room: a spool fills by its last tenth in minutes at worst."""
@@ -159,12 +160,21 @@ class Retaining:
             went += pruned.size
             self._freed(pruned.size)
             self._say(pruned, "for want of room")
+        if went < wanted:
+            self._have_sealed()
         if went < wanted and not self._said_stuck:
             self._said_stuck = True
             message = (
                 "The spool is nearly full, and nothing more may be deleted; producers will wait."
             )
             self._tell(Event("spool.filling", message, {"missing_bytes": wanted - went}))
+
+    def _have_sealed(self) -> None:
+        """What lies in open files may give way once it is sealed, and waits for minutes otherwise."""
+        for lane in self._lanes():
+            stream = STREAMS.get(lane.stream)
+            if stream is not None and stream.droppable:
+                ask(lane)
 
     def _by_age(self) -> None:
         now = self._clock.monotonic()

@@ -126,6 +126,7 @@ def look(  # noqa: PLR0913 - one fact each
     problems = [
         *_problems(found, can_send),
         *([] if egress is None else _of_egress(egress, runs=holder is not None)),
+        *([] if used < whole else [_full()]),
         *([] if open_at is None else [_open(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
         *crossing(ledger, list(lanes(spool)), at, overdue),
@@ -274,6 +275,14 @@ def _of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
             if _IN_A_ROW in egress.reason
             else f"Look at bridge audit for its answer, and at the license key; {again}.",
         )
+
+
+def _full() -> Problem:
+    return Problem(
+        "spool.full",
+        "The spool has no room left: nothing is taken, and producers are told to come again.",
+        "Have it delivered or exported, raise spool.max_size, or free the disk beyond spool.min_free.",
+    )
 
 
 def _open(where: str) -> Problem:

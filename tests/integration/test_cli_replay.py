@@ -116,6 +116,26 @@ def test_a_refused_record_alone_goes_out_again(node: Node, beacon: RunningBeacon
     assert _replay(node, "--state", "quarantined")["selected"]["records"] == 0
 
 
+def test_what_the_beacon_refuses_at_a_replay_is_said_and_the_work_is_partly_done(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b")
+    _refuse_once(beacon, 1000)
+    told = _replay(node, code=3)
+    assert told["after"]["records"]["quarantined"] == 2
+    # Refused again is no less refused.
+    done = node.bridge("replay", "--state", "quarantined")
+    assert (done.returncode, "2 records were refused by the beacon" in done.stderr) == (3, True)
+    give_up = ("replay", "--state", "quarantined", "--discard", "--note", "bad")
+    shown = node.bridge(*give_up, "--dry-run")
+    assert shown.stdout.startswith("2 records of 1 segment would be given up.\n")
+    shown = node.bridge(*give_up)
+    assert (shown.returncode, shown.stdout.split("\n")[0]) == (
+        0,
+        "2 records of 1 segment given up.",
+    )
+
+
 def test_a_record_that_is_given_up_is_declared_and_no_problem_any_more(
     node: Node, beacon: RunningBeacon
 ) -> None:

@@ -23,9 +23,10 @@ from spool.sealing import Sealer
 from spool.statement import Statement
 from spool.usage import bytes_below
 from spool.verification import verify
+from spool.writer import Writer
 from tests.support.disks import Dying, FastDisk
 from tests.support.filesystems import small_tmpfs
-from tests.support.sending import KEY, NODE, fill
+from tests.support.sending import KEY, NODE, ONE, fill
 from tests.support.spools import HandClock
 
 DAY_MS = 86_400_000
@@ -296,3 +297,15 @@ def test_a_full_disk_is_made_room_on_by_giving_up_the_ballast(tmp_path: Path) ->
             filler.unlink()
             spool.round()
             assert (disk / "ballast").stat().st_size == 1 << 20
+
+
+@pytest.mark.parametrize(("stream", "asked"), [("traces", True), ("transactions", False)])
+def test_what_may_give_way_and_lies_in_open_files_is_sealed_where_nothing_else_is_left(
+    tmp_path: Path, stream: str, *, asked: bool
+) -> None:
+    with Writer(tmp_path, stream, node=NODE, signer=KEY) as writer, kept(tmp_path) as spool:
+        writer.append([ONE[stream] % 1])
+        spool.round()
+        assert not Lane(tmp_path, NODE, stream).seal_request.exists()
+        spool.round(1)
+        assert Lane(tmp_path, NODE, stream).seal_request.exists() is asked

@@ -133,6 +133,17 @@ def test_a_spool_that_fills_says_when_it_is_full(tmp_path: Path) -> None:
         assert "At the present rates the spool is full at" in node.bridge("status").stdout
 
 
+def test_a_disk_without_room_is_a_problem_and_not_only_a_forecast(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        lock = serving(node, 0)
+        assert status_of(node)[0] == 0
+        full = "spool: {path: spool, min_free: 1000000GiB}"
+        node.config.write_text(node.config.read_text().replace("spool: {path: spool}", full))
+        code, said = status_of(node)
+        assert (code, [each["id"] for each in said["problems"]]) == (3, ["spool.full"])
+        lock.release()
+
+
 def test_a_daemon_that_takes_nothing_for_a_day_says_so_and_why(tmp_path: Path) -> None:
     with node_for(tmp_path, NOBODY) as node:
         (node.folder / "license_key").write_text("an-offline-license-of-the-vendor")
