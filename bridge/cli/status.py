@@ -184,7 +184,7 @@ def _took(sums: IntakeSums) -> Iterator[str]:
     others = {
         ("log record", "log records", "below WARN left out"): sum(sums.filtered.values()),
         ("record", "records", "with a secret left out"): sum(sums.dropped.values()),
-        ("protobuf field", "protobuf fields", "that this version does not know left out"): sum(
+        ("protobuf field", "protobuf fields", "unknown to this version left out"): sum(
             sums.unknown.values()
         ),
         ("transaction", "transactions", "seen twice"): sums.repeated,
