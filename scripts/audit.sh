@@ -88,7 +88,7 @@ add_folder() { # SHOWN
 # Bundles: the container first, header by header; then its manifest; its segments go with the others.
 bundles=() verdicts=() manifests=()
 readonly MEMBER='^(manifest\.dsse\.json|receipt\.dsse\.json|token\.jwt|keys/[0-9]{6}\.dsse\.json|segments/[a-z0-9][a-z0-9-]{0,62}/[a-z][a-z0-9-]{0,31}/[0-9]{12}\.ndjson\.zst)$'
-readonly BUNDLE=application/vnd.airgap-bridge.bundle.v1+json RECEIPT=application/vnd.airgap-bridge.receipt.v1+json
+readonly BUNDLE=application/vnd.airgap-bridge.bundle.v1+json BUNDLE_2=application/vnd.airgap-bridge.bundle.v2+json RECEIPT=application/vnd.airgap-bridge.receipt.v1+json
 readonly RETURN=application/vnd.airgap-bridge.return.v1+json ROTATION=application/vnd.airgap-bridge.rotation.v1+json
 readonly MEMBERS_MAX=4160 MANIFEST_MAX=4194304 RETURN_MAX=65536 RECEIPT_MAX=8388608 ROTATION_MAX=4096
 
@@ -220,7 +220,7 @@ take_over() { # STATEMENT NUMBER SENDER: sets why; trusts the new key if the old
 }
 
 add_bundle() { # SHOWN ABSOLUTE
-    local into="$work/bundle${#bundles[@]}" kind=$BUNDLE max=$MANIFEST_MAX said names i number=0 sum sender
+    local into="$work/bundle${#bundles[@]}" kind=$BUNDLE max=$MANIFEST_MAX said names i number=0 sum sender version=1
     bundles+=("$1") verdicts+=("") manifests+=("$into")
     mkdir -- "$into"
     unpack "$2" "$into"
@@ -230,6 +230,8 @@ add_bundle() { # SHOWN ABSOLUTE
     [[ ${members[0]-} == manifest.dsse.json ]] || return 0
     if jq -e --arg type $RETURN '.payloadType == $type' "$into/manifest.dsse.json" >/dev/null 2>&1; then
         kind=$RETURN max=$RETURN_MAX
+    elif jq -e --arg type $BUNDLE_2 '.payloadType == $type' "$into/manifest.dsse.json" >/dev/null 2>&1; then
+        kind=$BUNDLE_2 version=2
     fi
     opened "$into/manifest.dsse.json" $kind $max 1
     verdicts[-1]=$why
@@ -237,7 +239,7 @@ add_bundle() { # SHOWN ABSOLUTE
     local by=${signers[0]} sig=${sigs[0]}
     cp -- "$work/payload" "$into/payload"
     verdicts[-1]="its manifest is not in the one form, or contradicts itself"
-    said=$(jq -R -s -r --arg kind "${kind:30:6}" '. as $t | fromjson
+    said=$(jq -R -s -r --arg kind "${kind:30:6}" --argjson version $version '. as $t | fromjson
         | def enclosed: {name, size, sha256};
           def ranges: reduce .[] as $n ([]; if length > 0 and .[-1][1] + 1 == $n
               then .[-1][1] = $n else . + [[$n, $n]] end)
@@ -246,7 +248,13 @@ add_bundle() { # SHOWN ABSOLUTE
             ({v, id, serial, made_at, from, to, note, received, rotations: [.rotations[] | enclosed],
               lanes: [.lanes[] | {node, stream, ranges, records, raw_size, first_at, last_at,
                   head: (.head | {chain, seq, digest}), lost: [.lost[] | {ranges, records}]}],
-              members: [.members[] | {name, size, digest}]} | tojson) == $t
+              members: [.members[] | {name, size, digest}]}
+              + if $version == 2 then {elsewhere: [.elsewhere[] | {stream, chain, first, last, digest}]} else {} end
+              | tojson) == $t
+            and ([.elsewhere[]?] | all((.stream | test("\\A[a-z][a-z0-9-]{0,31}\\z")) and (.chain | test("\\A[0-9a-f]{32}\\z"))
+                and (.digest | test("\\A[0-9a-f]{64}\\z")) and .first >= 1 and .first <= .last and .last < 1e12)
+                and . as $runs | all(range(1; length); $runs[. - 1] as $a | $runs[.] as $b
+                    | [$a.stream, $a.last] < [$b.stream, $b.first]))
             and (.note | test("[\\x{0}-\\x{1f}\\x{7f}-\\x{9f}\\x{200b}-\\x{200f}\\x{2028}-\\x{202e}\\x{2060}-\\x{206f}\\x{feff}]") | not)
             and (.from as $from | [.members[].name] | . == unique and all(startswith("segments/" + $from + "/")))
             and ([.members[].name | split("/")] | group_by(.[1:3])
@@ -256,7 +264,7 @@ add_bundle() { # SHOWN ABSOLUTE
             ({v, id, serial, made_at, from, to, accepts, rotations: [.rotations[] | enclosed],
               members: [.members[] | enclosed]} | tojson) == $t
           end)
-        | select(.v == 1 and ([.serial, .rotations[].size, .members[].size] | all(tojson | test("\\A[1-9][0-9]{0,15}\\z"))))
+        | select(.v == $version and ([.serial, .rotations[].size, .members[].size] | all(tojson | test("\\A[1-9][0-9]{0,15}\\z"))))
         | .from, (.rotations[] | "\(.name) \(.size) \(.sha256)"), (.members[] | "\(.name) \(.size) \(.sha256 // .digest)")' \
         "$into/payload" 2>/dev/null) || return 0
     [[ -n $said ]] || return 0

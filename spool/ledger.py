@@ -24,23 +24,26 @@ from spool.lane import SEQ_MAX, Lane
 from spool.ledger_audit import DISCARDED, Answer, AuditRow, RecordException
 from spool.ledger_batches import Attempt, Batch
 from spool.ledger_bounds import Bounds, Position
+from spool.ledger_bundles import Written
 from spool.ledger_counts import LaneCounts
 from spool.ledger_db import Database
+from spool.ledger_elsewhere import Elsewhere
 from spool.ledger_file import open_file
+from spool.ledger_importing import Arrival, Taken
 from spool.ledger_moves import Stretch, move
+from spool.ledger_receipts import Receipts
 from spool.ledger_replay import Lines
 from spool.ledger_retaining import Undeclared
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
-from spool.ledger_transferring import Arrival, Taken, Transferring, Written
 from spool.ranges import ChainRanges, Range
 from spool.states import By, LedgerError, State
 from spool.totals import Totals
 
 __all__ = [
-    "DISCARDED", "Answer", "Arrival", "Attempt", "AuditRow", "Batch", "Bounds", "By", "LaneCounts",
-    "LanePosition", "Ledger", "LedgerError", "Lines", "Position", "RecordException", "SegmentSums",
-    "Span", "State", "Taken", "Undeclared", "Written",
+    "DISCARDED", "Answer", "Arrival", "Attempt", "AuditRow", "Batch", "Bounds", "By", "Elsewhere",
+    "LaneCounts", "LanePosition", "Ledger", "LedgerError", "Lines", "Position", "RecordException",
+    "SegmentSums", "Span", "State", "Taken", "Undeclared", "Written",
 ]  # fmt: skip
 
 
@@ -53,7 +56,7 @@ class LanePosition:
     totals_after: Totals
 
 
-class Ledger(Transferring):
+class Ledger(Receipts):
     """An open ledger; a context manager. Not to be used across a ``fork``."""
 
     def __init__(self, database: Database, lock: int, *, fresh: bool) -> None:

@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 from spool.ledger_audit import AuditRow, read_audit
+from spool.ledger_bundles import Packed, Written, read_bundles, read_packed
 from spool.ledger_db import connect, translated
 from spool.ledger_file import NAME
-from spool.ledger_transferring import Packed, Written, read_bundles, read_packed
 
 _KEPT = re.compile(re.escape(NAME) + r"\.[0-9T:.Z-]{24}\.bad\Z")
 _PAGE = 1000

@@ -13,7 +13,7 @@ from pathlib import Path
 from keys.errors import ConfigError
 from spool.ledger_db import Transaction, connect, in_words, is_damage
 
-VERSION = 3
+VERSION = 4
 APPLICATION_ID = 0x41674272
 """``AgBr`` in ASCII; ``file ledger.db`` shows it."""
 
@@ -117,12 +117,22 @@ _TABLES = {
         fork INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (lane, seq, digest)) WITHOUT ROWID""",
     # the newest receipt of each relay that was applied, and those that were made for each node
+    # accepts: the formats that the relay reads
     "receipt": """(
         peer TEXT NOT NULL,
         made INTEGER NOT NULL,
         serial INTEGER NOT NULL,
         at INTEGER NOT NULL,
+        accepts TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (peer, made)) WITHOUT ROWID""",
+    # numbers of an imported lane that its node sent itself; digest: of the last
+    "elsewhere": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        chain TEXT NOT NULL,
+        first INTEGER NOT NULL CHECK (first >= 1),
+        last INTEGER NOT NULL CHECK (last >= first),
+        digest TEXT NOT NULL,
+        PRIMARY KEY (lane, chain, first, last)) WITHOUT ROWID""",
     # numbers that a relay never got, by its newest receipt
     "missing": """(
         peer TEXT NOT NULL,

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,10 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
             }
             for lane in told.lanes
         ],
+        "elsewhere": [
+            {"stream": sent.stream, "first": sent.run.first, "last": sent.run.last}
+            for sent in told.elsewhere or ()
+        ],
     }
     head = [
         f"bundle {told.serial} of {told.sender} for {told.recipient}, made {rfc3339(told.made_at)}",
@@ -186,6 +190,9 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
         if gaps := _gaps(lane.ranges):
             head.append(f"    without {format_ranges(gaps)}, which lie between them")
         head += [f"    declares the loss of {r or 'unnumbered records'}" for r, _ in lane.lost]
+    for stream, group in groupby(told.elsewhere or (), lambda sent: sent.stream):
+        runs = format_ranges([Range(sent.run.first, sent.run.last) for sent in group])
+        head.append(f"  of {stream} the beacon has {runs} already")
     judged.lines[:0] = head
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from bridge.cli.sentrequest import NOT_HELD, held_digest
 from spool.clock import rfc3339
 from spool.lane import Lane
-from spool.ledger_transferring import Packed, Written
+from spool.ledger_bundles import Packed, Written
 
 
 def bundle_answer(bundle: Written, segments: list[Mapping[str, Any]] | None) -> Mapping[str, Any]:

@@ -14,8 +14,8 @@ from spool.errors import SpoolError
 from spool.lane import Lane, lanes
 from spool.ledger import AuditRow, Batch, Ledger, RecordException, State
 from spool.ledger_audit import WITHDRAWN
+from spool.ledger_bundles import Packed, Written
 from spool.ledger_kept import kept_audit, kept_bundles, kept_ledgers
-from spool.ledger_transferring import Packed, Written
 
 NOT_CARRIED = "not_carried"
 """The verdict on segments without records: no request was made for them."""

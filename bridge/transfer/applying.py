@@ -70,7 +70,9 @@ def apply(
         missing += [(each.lane, numbers) for numbers in wanted]
         applied.missing += sum(map(len, wanted))
     if not dry_run:
-        ledger.note_receipt(receipt.relay, receipt.serial, receipt.made_at, missing)
+        ledger.note_receipt(
+            receipt.relay, receipt.serial, receipt.made_at, missing, found.manifest.accepts
+        )
     return applied
 
 

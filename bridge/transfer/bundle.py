@@ -15,7 +15,8 @@ from tempfile import TemporaryFile, gettempdir
 from bridge.transfer import agefile, manifest, receipt, ustar
 from bridge.transfer.enclosing import read_rotations, refused
 from bridge.transfer.manifest import MANIFEST_MAX, Manifest, Packed
-from bridge.transfer.receipt import RECEIPT_MAX, RETURN_MAX, RETURN_TYPE, TOKEN_MAX, Receipt, Return
+from bridge.transfer.receipt import RECEIPT_MAX, Receipt
+from bridge.transfer.returnmanifest import RETURN_MAX, RETURN_TYPE, TOKEN_MAX, Return, decode_return
 from keys import dsse
 from keys.ed25519 import PublicKey
 from keys.errors import VerificationError
@@ -123,8 +124,9 @@ def _read(fd: int, keys: Keys) -> Bundle | ReturnBundle:
     envelope = dsse.parse(_bytes(fd, found[0]), limit=MANIFEST_MAX)
     if envelope.payload_type == RETURN_TYPE:
         return _return(fd, envelope, found, keys)
-    envelope.expect(manifest.PAYLOAD_TYPE)
-    said = manifest.decode(envelope.payload)
+    version = 2 if envelope.payload_type == manifest.PAYLOAD_TYPES[2] else 1
+    envelope.expect(manifest.PAYLOAD_TYPES[version])
+    said = manifest.decode(envelope.payload, version)
     rotations = read_rotations(fd, found[1:], said.rotations)
     signer = envelope.verify(keys("node", said.sender, rotations))
     segments = found[1 + len(rotations) :]
@@ -139,7 +141,7 @@ def _read(fd: int, keys: Keys) -> Bundle | ReturnBundle:
 def _return(
     fd: int, envelope: dsse.Envelope, found: list[ustar.Member], keys: Keys
 ) -> ReturnBundle:
-    said = receipt.decode_return(envelope.payload)
+    said = decode_return(envelope.payload)
     if len(envelope.payload) > RETURN_MAX:
         raise refused("manifest", f"its manifest has more than {RETURN_MAX} bytes")
     rotations = read_rotations(fd, found[1:], said.rotations)

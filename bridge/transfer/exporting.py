@@ -10,14 +10,10 @@ from bridge.transfer import manifest as manifests
 from bridge.transfer import ustar
 from bridge.transfer.bundle import MANIFEST_NAME
 from bridge.transfer.enclosing import rotation_members
-from bridge.transfer.manifest import (
-    SEGMENTS_MAX,
-    Manifest,
-    Packed,
-    name_of,
-    numbers_of,
-    sums_of,
-)
+from bridge.transfer.fields import SEGMENTS_MAX
+from bridge.transfer.lanesums import sums_of
+from bridge.transfer.manifest import PAYLOAD_TYPES, Manifest, Packed, name_of, numbers_of
+from bridge.transfer.sentelsewhere import sent_elsewhere
 from bridge.transfer.slip import slip_of
 from bridge.transfer.sources import DamagedSourceError, Source, Stored
 from bridge.transfer.writing import Medium, write
@@ -162,7 +158,7 @@ class Exporter:
         return Exported(path, told, medium, bool(order.age))
 
     def _sources(self, told: Manifest, part: Sequence[Chosen]) -> Iterator[Source]:
-        envelope = dsse.seal(manifests.PAYLOAD_TYPE, manifests.encode(told), [self._signer])
+        envelope = dsse.seal(PAYLOAD_TYPES[told.version], manifests.encode(told), [self._signer])
         yield Source(MANIFEST_NAME, len(envelope), envelope)
         for member, data in self._rotations:
             yield Source(member.name, member.size, data)
@@ -197,6 +193,9 @@ class Exporter:
             tuple(lanes),
             packed,
             tuple(member for member, _ in self._rotations),
+            sent_elsewhere(self._ledger, part[0].lane.spool, order.sender)
+            if "bundle.v2" in self._ledger.accepts(order.recipient)
+            else None,
         )
 
 

@@ -12,15 +12,17 @@ from spool.ranges import Range, join_ranges, without
 def wanting(ledger: Ledger, lane: Lane) -> list[Range]:
     """The numbers of an imported lane that its node is asked for: never came, or were lost here."""
     lost = [Range(span.first, span.last) for span in ledger.spans(lane, State.LOST)]
-    return join_ranges([*gaps_of(ledger, lane), *lost])
+    return without(join_ranges([*gaps_of(ledger, lane), *lost]), ledger.elsewhere(lane))
 
 
 def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:
     """The numbers of an imported lane that never came, before and between those that did.
 
-    Where chains share numbers, one that came of any of them is no gap: the rest are forks.
+    Where chains share numbers, one that came of any of them is no gap: the rest are forks. Nor is one
+    that its node sent to the beacon itself, and says so.
     """
-    came = [Range(span.first, span.last) for span in ledger.spans(lane)]
+    came = ledger.elsewhere(lane)
+    came += [Range(span.first, span.last) for span in ledger.spans(lane)]
     came += [Range(seq, seq) for seq, _ in ledger.forks(lane)]
     yield from without(_gaps_by_chain(ledger, lane), came)
 

@@ -25,7 +25,7 @@ from keys.truststore import TrustStore
 from spool.durable import Disk, explained
 from spool.lane import Lane
 from spool.ledger import Arrival, Ledger, Taken
-from spool.ranges import Range
+from spool.ranges import Range, join_ranges, without
 from spool.statement import Statement
 
 GROUP = 64
@@ -98,6 +98,8 @@ class Importer:
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
         try:
             with self._alone(progress):
+                if not dry_run:
+                    self._note_elsewhere(said)
                 for each, good in self._taken(bundle, progress, dry_run=dry_run):
                     if isinstance(good, VerificationError):
                         outcome.refused.append(Refusal(each, good))
@@ -210,10 +212,21 @@ class Importer:
             lane = lane.fork_of(packed.seq, packed.digest)
         return lane.segment(packed.seq)
 
+    def _note_elsewhere(self, said: Manifest) -> None:
+        for sent in said.elsewhere or ():
+            lane = Lane(self._spool, said.sender, sent.stream)
+            self._ledger.note_elsewhere(lane, [sent.run])
+
     def _look_at_lanes(self, said: Manifest, outcome: Outcome) -> None:
         for each in said.lanes:
             lane = Lane(self._spool, each.node, each.stream)
-            if gaps := list(gaps_of(self._ledger, lane)):
+            # A dry run notes nothing, and has to say the same.
+            told = [
+                Range(sent.run.first, sent.run.last)
+                for sent in said.elsewhere or ()
+                if sent.stream == each.stream
+            ]
+            if gaps := without(list(gaps_of(self._ledger, lane)), join_ranges(told)):
                 outcome.gaps[each.node, each.stream] = gaps
             outcome.records += each.records
             unlinked = set(self._ledger.unlinked(lane))

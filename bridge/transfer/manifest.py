@@ -12,26 +12,28 @@ from itertools import groupby
 import orjson
 
 from bridge.transfer.enclosing import DIGEST, ROTATION, Enclosed, enclosed_in
+from bridge.transfer.fields import COUNT_MAX, ID, NODE, SEGMENTS_MAX, STREAM, moment_in, nonsense
+from bridge.transfer.lanesums import LaneSums, lane_in, lane_out, sums_of
 from keys.errors import VerificationError
 from keys.rotation import ROTATION_MAX, ROTATIONS_MAX
 from keys.strictjson import Fields, loads
-from spool.clock import parse_rfc3339, rfc3339
-from spool.errors import RecordError
+from spool.clock import rfc3339
 from spool.lane import SEQ_MAX
-from spool.ranges import Range, format_ranges, parse_ranges
+from spool.ledger import Elsewhere
+from spool.ranges import Range
 from spool.segment import SEGMENT_STORED_MAX
 from spool.statement import Statement
 
-PAYLOAD_TYPE = "application/vnd.airgap-bridge.bundle.v1+json"
-SEGMENTS_MAX = 4096
-"""Segments in a bundle."""
+PAYLOAD_TYPES = {
+    version: f"application/vnd.airgap-bridge.bundle.v{version}+json" for version in (1, 2)
+}
+"""By version. Version 2 tells also what the beacon got another way."""
+ELSEWHERE_MAX = 1000
+"""Runs of numbers that went another way, in a manifest."""
 MANIFEST_MAX = 4 * 1024 * 1024
 """Bytes of a manifest's envelope: 4,096 members of 500 bytes, in base64."""
 NOTE_MAX = 500
 """Characters of the operator's note."""
-NODE = r"[a-z0-9][a-z0-9-]{0,62}"
-STREAM = r"[a-z][a-z0-9-]{0,31}"
-ID = r"[0-9a-f]{32}"
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
 _FORMATS = r"\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 _INVISIBLE = r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0"
@@ -39,9 +41,6 @@ _TAGS = r"\U000e0000-\U000e0fff"
 NOTE = rf"[^{_CONTROLS}{_FORMATS}{_INVISIBLE}{_TAGS}]{{0,{NOTE_MAX}}}"
 """On one line, without controls and invisible marks: whole messages hide in them. The ranges stand
 here, for what Python knows of Unicode differs from machine to machine, and both sides must agree."""
-_TIME = r"[0-9T:.Z-]{24}"
-_RANGES = r"[0-9,-]{1,16384}"
-_COUNT_MAX = 2**53 - 1
 
 
 def name_of(node: str, stream: str, seq: int) -> str:
@@ -71,29 +70,11 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneSums:
-    """What the bundle holds of one lane, and what the sender's head of it was.
+class Sent:
+    """Adjacent segments that the sender sent to the beacon itself."""
 
-    Times in ms since 1970 UTC, None without records; ``lost`` are the numbers that loss records among
-    the segments declare, with how many records (None: nobody can tell).
-    """
-
-    node: str
     stream: str
-    ranges: tuple[Range, ...]
-    records: int
-    raw_size: int
-    first_at: int | None
-    last_at: int | None
-    head_chain: str
-    head_seq: int
-    head_digest: str
-    lost: tuple[tuple[str, int | None], ...] = ()
-
-    @property
-    def segments(self) -> int:
-        """How many segments."""
-        return sum(map(len, self.ranges))
+    run: Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +96,21 @@ class Manifest:
     members: tuple[Packed, ...]
     rotations: tuple[Enclosed, ...] = ()
     """The statements by which the sender's keys took over from one another."""
+    elsewhere: tuple[Sent, ...] | None = None
+    """What of the sender's lanes the beacon got another way; None in version 1, which cannot say it."""
+
+    @property
+    def version(self) -> int:
+        """The version of its format."""
+        return 1 if self.elsewhere is None else 2
 
 
 def encode(manifest: Manifest) -> bytes:
     """The bytes that are signed."""
+    told = {} if manifest.elsewhere is None else {"elsewhere": _sent_out(manifest.elsewhere)}
     return orjson.dumps(
         {
-            "v": 1,
+            "v": manifest.version,
             "id": manifest.id,
             "serial": manifest.serial,
             "made_at": rfc3339(manifest.made_at),
@@ -130,86 +119,72 @@ def encode(manifest: Manifest) -> bytes:
             "note": manifest.note,
             "received": manifest.received,
             "rotations": [each.out() for each in manifest.rotations],
-            "lanes": [_lane_out(lane) for lane in manifest.lanes],
+            "lanes": [lane_out(lane) for lane in manifest.lanes],
             "members": [
                 {"name": each.name, "size": each.size, "digest": each.digest}
                 for each in manifest.members
             ],
+            **told,
         }
     )
 
 
-def _lane_out(lane: LaneSums) -> dict[str, object]:
-    return {
-        "node": lane.node,
-        "stream": lane.stream,
-        "ranges": format_ranges(lane.ranges),
-        "records": lane.records,
-        "raw_size": lane.raw_size,
-        "first_at": None if lane.first_at is None else rfc3339(lane.first_at),
-        "last_at": None if lane.last_at is None else rfc3339(lane.last_at),
-        "head": {"chain": lane.head_chain, "seq": lane.head_seq, "digest": lane.head_digest},
-        "lost": [{"ranges": ranges, "records": records} for ranges, records in lane.lost],
-    }
+def _sent_out(elsewhere: Sequence[Sent]) -> list[dict[str, object]]:
+    return [
+        {
+            "stream": each.stream,
+            "chain": each.run.chain,
+            "first": each.run.first,
+            "last": each.run.last,
+            "digest": each.run.digest,
+        }
+        for each in elsewhere
+    ]
 
 
-def decode(data: bytes) -> Manifest:
-    """The manifest in ``data``.
+def decode(data: bytes, version: int = 1) -> Manifest:
+    """The manifest in ``data``, of that ``version``.
 
     Raises :class:`VerificationError` ``json.*``, ``document.*``, ``ranges.form``, ``manifest.sense``.
     """
     fields = Fields(loads(data, limit=MANIFEST_MAX), "manifest")
-    fields.integer("v", 1, 1)
+    fields.integer("v", version, version)
     manifest = Manifest(
         fields.text("id", ID),
-        fields.integer("serial", 1, _COUNT_MAX),
-        _moment(fields, "made_at"),
+        fields.integer("serial", 1, COUNT_MAX),
+        moment_in(fields, "made_at"),
         fields.text("from", NODE),
         fields.text("to", NODE),
         fields.text("note", NOTE),
-        fields.integer("received", 0, _COUNT_MAX),
-        tuple(_lane_in(item) for item in fields.objects("lanes", 0, SEGMENTS_MAX)),
+        fields.integer("received", 0, COUNT_MAX),
+        tuple(lane_in(item) for item in fields.objects("lanes", 0, SEGMENTS_MAX)),
         tuple(_packed(item) for item in fields.objects("members", 0, SEGMENTS_MAX)),
         rotations_in(fields),
+        None
+        if version == 1
+        else tuple(_sent_in(item) for item in fields.objects("elsewhere", 0, ELSEWHERE_MAX)),
     )
     fields.done()
     _check_sense(manifest)
     return manifest
 
 
+def _sent_in(item: Fields) -> Sent:
+    stream = item.text("stream", STREAM)
+    run = Elsewhere(
+        item.text("chain", ID),
+        item.integer("first", 1, SEQ_MAX),
+        item.integer("last", 1, SEQ_MAX),
+        item.text("digest", DIGEST),
+    )
+    item.done()
+    return Sent(stream, run)
+
+
 def rotations_in(fields: Fields) -> tuple[Enclosed, ...]:
     """What a manifest says of the rotation statements beside it; raises ``document.*``."""
     found = fields.objects("rotations", 0, ROTATIONS_MAX)
     return tuple(enclosed_in(item, ROTATION, ROTATION_MAX) for item in found)
-
-
-def _lane_in(item: Fields) -> LaneSums:
-    head = item.object("head")
-    lane = LaneSums(
-        item.text("node", NODE),
-        item.text("stream", STREAM),
-        parse_ranges(item.text("ranges", _RANGES), limit=SEGMENTS_MAX),
-        item.integer("records", 0, _COUNT_MAX),
-        item.integer("raw_size", 0, _COUNT_MAX),
-        None if item.is_null("first_at") else _moment(item, "first_at"),
-        None if item.is_null("last_at") else _moment(item, "last_at"),
-        head.text("chain", ID),
-        head.integer("seq", 1, SEQ_MAX),
-        head.text("digest", DIGEST),
-        tuple(_lost_in(lost) for lost in item.objects("lost", 0, SEGMENTS_MAX)),
-    )
-    head.done()
-    item.done()
-    return lane
-
-
-def _lost_in(item: Fields) -> tuple[str, int | None]:
-    ranges = item.text("ranges", r"[0-9,-]{0,16384}")
-    if ranges:
-        parse_ranges(ranges)
-    records = None if item.is_null("records") else item.integer("records", 0, _COUNT_MAX)
-    item.done()
-    return ranges, records
 
 
 def _packed(item: Fields) -> Packed:
@@ -221,30 +196,28 @@ def _packed(item: Fields) -> Packed:
     return Packed(node, stream, int(file[:12]), size, digest)
 
 
-def _moment(fields: Fields, name: str) -> int:
-    try:
-        return parse_rfc3339(fields.text(name, _TIME))
-    except RecordError as error:
-        raise _nonsense(f"its {name} is no time") from error
-
-
 def _check_sense(manifest: Manifest) -> None:
     places = [(each.node, each.stream, each.seq) for each in manifest.members]
     if places != sorted(set(places)) or any(seq < 1 for *_, seq in places):
-        raise _nonsense("its members are not in order, or one stands in it twice")
+        raise nonsense("its members are not in order, or one stands in it twice")
     if any(node != manifest.sender for node, *_ in places):
-        raise _nonsense("it holds another node's segments than its sender's")
+        raise nonsense("it holds another node's segments than its sender's")
     found = [(lane, tuple(numbers)) for lane, numbers in numbers_of(manifest.members)]
     said = [((lane.node, lane.stream), lane.ranges) for lane in manifest.lanes]
     if found != said:
-        raise _nonsense("its lanes are not what its members are")
+        raise nonsense("its lanes are not what its members are")
+    ends = ("", 0)
+    for sent in manifest.elsewhere or ():
+        if not (ends < (sent.stream, sent.run.first) and sent.run.first <= sent.run.last):
+            raise nonsense("what went another way is not in order")
+        ends = (sent.stream, sent.run.last)
     for lane in manifest.lanes:
         if (lane.first_at is None) != (lane.records == 0) or (
             lane.first_at is not None and (lane.last_at is None or lane.last_at < lane.first_at)
         ):
-            raise _nonsense("its times contradict its records")
+            raise nonsense("its times contradict its records")
         if lane.ranges[-1].last > lane.head_seq:
-            raise _nonsense("a lane's head lies below its segments")
+            raise nonsense("a lane's head lies below its segments")
 
 
 def numbers_of(members: Sequence[Packed]) -> Iterator[tuple[tuple[str, str], list[Range]]]:
@@ -257,32 +230,6 @@ def numbers_of(members: Sequence[Packed]) -> Iterator[tuple[tuple[str, str], lis
             else:
                 ranges.append(Range(each.seq, each.seq))
         yield lane, ranges
-
-
-def sums_of(
-    node: str,
-    stream: str,
-    ranges: Sequence[Range],
-    said: Sequence[Statement],
-    head: tuple[str, int, str],
-) -> LaneSums:
-    """What a manifest says of a lane whose segments say ``said``.
-
-    ``head`` is the chain, number and digest of the lane's head.
-    """
-    begins = [each.first_at for each in said if each.first_at is not None]
-    ends = [each.last_at for each in said if each.last_at is not None]
-    return LaneSums(
-        node,
-        stream,
-        tuple(ranges),
-        sum(each.records for each in said),
-        sum(each.raw_size for each in said),
-        min(begins, default=None),
-        max(ends, default=None),
-        *head,
-        tuple((each.lost.ranges, each.lost.records) for each in said if each.lost is not None),
-    )
 
 
 def unlike(
@@ -309,11 +256,3 @@ def check_note(text: str) -> str:
             "Write it on one line of plain text.",
         )
     return text
-
-
-def _nonsense(why: str) -> VerificationError:
-    return VerificationError(
-        "manifest.sense",
-        f"A manifest contradicts itself: {why}.",
-        "Take the bundle from its source again.",
-    )

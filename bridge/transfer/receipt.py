@@ -1,4 +1,4 @@
-"""What comes back: the receipt of a relay, and the manifest of the return bundle that carries it.
+"""What comes back: the receipt of a relay.
 
 A receipt is cumulative: it says all that the relay knows of a node's lanes, as spans. So it can be
 lost, repeated or come late, and changes nothing that it should not. Of the beacon's answers it carries
@@ -9,23 +9,17 @@ from dataclasses import dataclass
 
 import orjson
 
-from bridge.transfer.enclosing import DIGEST, Enclosed, enclosed_in
-from bridge.transfer.manifest import ID, NODE, STREAM, rotations_in
+from bridge.transfer.enclosing import DIGEST
+from bridge.transfer.fields import COUNT_MAX, ID, NODE, STREAM, moment_in
 from keys.errors import VerificationError
 from keys.strictjson import Fields, loads
-from spool.clock import parse_rfc3339, rfc3339
-from spool.errors import RecordError
+from spool.clock import rfc3339
 from spool.lane import SEQ_MAX
 from spool.ranges import Range, format_ranges, parse_ranges
 
 RECEIPT_TYPE = "application/vnd.airgap-bridge.receipt.v1+json"
-RETURN_TYPE = "application/vnd.airgap-bridge.return.v1+json"
 RECEIPT_MAX = 8 * 1024 * 1024
 """Bytes of a receipt's envelope."""
-RETURN_MAX = 64 * 1024
-"""Bytes of the envelope of a return bundle's manifest."""
-TOKEN_MAX = 16 * 1024
-"""Bytes of a license token."""
 SPANS_MAX = 20_000
 """Spans in a receipt, of all lanes."""
 REFUSED_MAX = 20_000
@@ -38,9 +32,6 @@ TEXT_MAX = 500
 """Characters of an answer of the beacon's."""
 TEXT = rf"[ -~]{{0,{TEXT_MAX}}}"
 """Printable ASCII: nothing hides in it."""
-FORMATS = ("segment.v1", "bundle.v1")
-"""What this version reads."""
-_COUNT_MAX = 2**53 - 1
 _LINE_MAX = 2**31
 _STATUS_MAX = 599
 
@@ -101,21 +92,6 @@ class Receipt:
     lanes: tuple[LaneReceipt, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
-    """The manifest of a return bundle: its members, and the formats that the relay reads."""
-
-    id: str
-    serial: int
-    made_at: int
-    sender: str
-    recipient: str
-    accepts: tuple[str, ...]
-    members: tuple[Enclosed, ...]
-    rotations: tuple[Enclosed, ...] = ()
-    """The statements by which the relay's keys took over from one another."""
-
-
 def encode_receipt(receipt: Receipt) -> bytes:
     """The bytes that are signed."""
     return orjson.dumps(
@@ -174,8 +150,8 @@ def decode_receipt(data: bytes) -> Receipt:
     fields = Fields(loads(data, limit=RECEIPT_MAX), "receipt")
     fields.integer("v", 1, 1)
     receipt = Receipt(
-        fields.integer("serial", 1, _COUNT_MAX),
-        _moment(fields),
+        fields.integer("serial", 1, COUNT_MAX),
+        moment_in(fields, "made_at", nonsense),
         fields.text("relay", NODE),
         fields.text("node", NODE),
         tuple(_lane(item) for item in fields.objects("lanes", 0, 64)),
@@ -183,7 +159,7 @@ def decode_receipt(data: bytes) -> Receipt:
     fields.done()
     streams = [lane.stream for lane in receipt.lanes]
     if len(set(streams)) != len(streams):
-        raise _nonsense("a lane stands in it twice")
+        raise nonsense("a lane stands in it twice")
     return receipt
 
 
@@ -194,26 +170,26 @@ def _lane(item: Fields) -> LaneReceipt:
         tuple(_span(each) for each in item.objects("spans", 0, SPANS_MAX)),
         tuple(_refused(each) for each in item.objects("refused", 0, REFUSED_MAX)),
         parse_ranges(missing) if missing else (),
-        item.integer("in_doubt", 0, _COUNT_MAX),
+        item.integer("in_doubt", 0, COUNT_MAX),
         tuple(_fork(each) for each in item.objects("forks", 0, FORKS_MAX)),
     )
     item.done()
     last = 0
     for span in lane.spans:
         if not last < span.first <= span.last:
-            raise _nonsense("its spans do not ascend")
+            raise nonsense("its spans do not ascend")
         last = span.last
     _check_order(lane.refused)
     ids = [(fork.span.first, fork.span.digest) for fork in lane.forks]
     if ids != sorted(set(ids)):
-        raise _nonsense("its forks are not in order")
+        raise nonsense("its forks are not in order")
     return lane
 
 
 def _check_order(refused: tuple[Refused, ...]) -> None:
     places = [(each.seq, each.line) for each in refused]
     if places != sorted(set(places)):
-        raise _nonsense("its refused records are not in order")
+        raise nonsense("its refused records are not in order")
 
 
 def _fork(item: Fields) -> Fork:
@@ -221,7 +197,7 @@ def _fork(item: Fields) -> Fork:
     fork = Fork(_span(item), refused)
     seqs = {fork.span.first, fork.span.last, *(each.seq for each in refused)}
     if len(seqs) != 1:
-        raise _nonsense("a fork is not one segment")
+        raise nonsense("a fork is not one segment")
     _check_order(refused)
     return fork
 
@@ -250,55 +226,8 @@ def _refused(item: Fields) -> Refused:
     return refused
 
 
-def encode_return(manifest: Return) -> bytes:
-    """The bytes that are signed."""
-    return orjson.dumps(
-        {
-            "v": 1,
-            "id": manifest.id,
-            "serial": manifest.serial,
-            "made_at": rfc3339(manifest.made_at),
-            "from": manifest.sender,
-            "to": manifest.recipient,
-            "accepts": list(manifest.accepts),
-            "rotations": [each.out() for each in manifest.rotations],
-            "members": [each.out() for each in manifest.members],
-        }
-    )
-
-
-def decode_return(data: bytes) -> Return:
-    """The manifest of a return bundle in ``data``; errors as :func:`decode_receipt`."""
-    fields = Fields(loads(data, limit=RETURN_MAX), "manifest")
-    fields.integer("v", 1, 1)
-    manifest = Return(
-        fields.text("id", ID),
-        fields.integer("serial", 1, _COUNT_MAX),
-        _moment(fields),
-        fields.text("from", NODE),
-        fields.text("to", NODE),
-        tuple(fields.texts("accepts", r"[a-z]{1,16}\.v[0-9]{1,4}", 64)),
-        tuple(
-            enclosed_in(item, r"receipt\.dsse\.json|token\.jwt", RECEIPT_MAX)
-            for item in fields.objects("members", 1, 2)
-        ),
-        rotations_in(fields),
-    )
-    fields.done()
-    names = [each.name for each in manifest.members]
-    if names not in (["receipt.dsse.json"], ["receipt.dsse.json", "token.jwt"]):
-        raise _nonsense("its members are not a receipt and perhaps a token")
-    return manifest
-
-
-def _moment(fields: Fields) -> int:
-    try:
-        return parse_rfc3339(fields.text("made_at", r"[0-9T:.Z-]{24}"))
-    except RecordError as error:
-        raise _nonsense("its time is no time") from error
-
-
-def _nonsense(why: str) -> VerificationError:
+def nonsense(why: str) -> VerificationError:
+    """The error for a receipt, or the manifest around it, that says what cannot be."""
     return VerificationError(
         "receipt.sense",
         f"A receipt or its manifest contradicts itself: {why}.",

@@ -15,22 +15,19 @@ from bridge.transfer.enclosing import Enclosed, rotation_members
 from bridge.transfer.gaps import wanting
 from bridge.transfer.receipt import (
     FORKS_MAX,
-    FORMATS,
     RECEIPT_MAX,
     RECEIPT_TYPE,
     REFUSED_MAX,
-    RETURN_TYPE,
     SPANS_MAX,
     STATES,
     Fork,
     LaneReceipt,
     Receipt,
     Refused,
-    Return,
     Span,
     encode_receipt,
-    encode_return,
 )
+from bridge.transfer.returnmanifest import FORMATS, RETURN_TYPE, Return, encode_return
 from bridge.transfer.slip import sum_of
 from bridge.transfer.sources import Source
 from bridge.transfer.writing import Medium, write

@@ -16,6 +16,7 @@ from tests.golden.build import CHAIN, SIGNER, STRANGER, SUCCESSOR, Key, compact,
 from tests.golden.good import good
 
 BUNDLE = "application/vnd.airgap-bridge.bundle.v1+json"
+BUNDLE_2 = "application/vnd.airgap-bridge.bundle.v2+json"
 RECEIPT = "application/vnd.airgap-bridge.receipt.v1+json"
 ROTATION = "application/vnd.airgap-bridge.rotation.v1+json"
 RETURN = "application/vnd.airgap-bridge.return.v1+json"
@@ -99,6 +100,17 @@ def manifest(**changes: object) -> dict[str, Any]:
         ],
     }
     return said | changes
+
+
+def manifest_2(**changes: object) -> dict[str, Any]:
+    """The same in version 2: its sender sent four more segments to the beacon itself."""
+    first, second = (
+        {"stream": "transactions", "chain": CHAIN, "first": at, "last": at + 1, "digest": mark * 64}
+        for at, mark in ((3, "a"), (7, "b"))
+    )
+    said = manifest(v=2)
+    said["lanes"][0]["head"] = {"chain": CHAIN, "seq": 9, "digest": "c" * 64}
+    return said | {"elsewhere": [first, second]} | changes
 
 
 def _place(seq: int) -> str:
@@ -196,6 +208,7 @@ def bundles() -> Iterator[Made]:
     yield from _rotations()
     yield from _containers()
     yield from _returns()
+    yield from _unwelcome()
 
 
 def _manifests() -> Iterator[Made]:
@@ -221,9 +234,41 @@ def _manifests() -> Iterator[Made]:
     lying = manifest()
     lying["lanes"][0]["records"] = 3
     yield Made("records-unlike-segments.agb", ustar(_bundle(lying)), "manifest.sums")
+    later = _bundle(manifest_2(), kind=BUNDLE_2)
+    yield Made("elsewhere.agb", ustar(later), "")
+    runs = manifest_2()["elsewhere"]
+    for name, told in (
+        ("elsewhere-twice", [runs[0], runs[0]]),
+        ("elsewhere-out-of-order", runs[::-1]),
+        ("elsewhere-backwards", [runs[0] | {"first": 5}]),
+    ):
+        odd = _bundle(manifest_2(elsewhere=told), kind=BUNDLE_2)
+        yield Made(f"{name}.agb", ustar(odd), "manifest.sense")
+    earlier = _bundle(manifest_2(v=1))
+    yield Made("elsewhere-in-version-1.agb", ustar(earlier), "document.unknown_key")
+    lacking = manifest(v=2)
+    yield Made("elsewhere-missing.agb", ustar(_bundle(lacking, kind=BUNDLE_2)), "document.field")
     unlike = manifest()
     unlike["lanes"][0]["ranges"] = "1-3"
     yield Made("ranges-unlike-members.agb", ustar(_bundle(unlike)), "manifest.sense")
+
+
+def _unwelcome() -> Iterator[Made]:
+    """Well made, and not for this reader: ``relay-1``, who has one identity and trusts some keys.
+
+    It knows the successor's key as well; in ``revoked.agb`` it was told that the signer's is stolen, in
+    ``rotated-again.agb`` that the successor followed it.
+    """
+    yield Made("for-another.agb", ustar(_bundle(manifest(to="relay-2"))), "bundle.recipient")
+    yield Made("revoked.agb", ustar(_bundle(manifest(), signer=SUCCESSOR)), "key.revoked")
+    again = _rotated(SIGNER, STRANGER, by=SUCCESSOR, new=_spki(STRANGER))
+    yield Made("rotated-again.agb", ustar(again), "rotation.fork")
+    line = b"A" * 43 + b"\n"
+    scrypt = b"-> scrypt rF0/NwblUHHTpgQgRpe5CQ 30\n"
+    first, mac = b"age-encryption.org/v1\n", b"--- " + line
+    yield Made("by-passphrase.agb.age", first + scrypt + line + mac + bytes(99), "age.header")
+    x25519 = b"-> X25519 " + line
+    yield Made("for-no-identity.agb.age", first + x25519 + line + mac + bytes(99), "age.failed")
 
 
 def rotation(**changes: object) -> dict[str, Any]:

@@ -18,13 +18,15 @@ from bridge.transfer import ustar
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
 from bridge.transfer.bundle import MANIFEST_NAME, Bundle
 from bridge.transfer.exporting import Chosen, chosen, parted
+from bridge.transfer.fields import SEGMENTS_MAX
+from bridge.transfer.lanesums import LaneSums
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
 from spool.durable import OS_DISK
 from spool.head import folder_mark, read_head, write_head
 from spool.lane import Lane, lanes
-from spool.ledger import Bounds, By, State
+from spool.ledger import Bounds, By, Elsewhere, State
 from spool.ranges import Range
 from spool.sealing import Sealer
 from tests.support.bundles import Machine, pair
@@ -558,13 +560,16 @@ def test_a_dry_run_takes_nothing(machines: tuple[Machine, Machine], stick: Path)
 def test_a_manifest_of_the_most_segments_is_within_its_limit() -> None:
     node, stream = "n" * 63, "s" * 32
     packed = tuple(
-        manifests.Packed(node, stream, 2 * n, 10**9, "f" * 64)
-        for n in range(1, manifests.SEGMENTS_MAX + 1)
+        manifests.Packed(node, stream, 2 * n, 10**9, "f" * 64) for n in range(1, SEGMENTS_MAX + 1)
     )
     ranges = tuple(Range(each.seq, each.seq) for each in packed)
-    lane = manifests.LaneSums(node, stream, ranges, 1, 1, 5, 6, "c" * 32, 10**6, "d" * 64, ())
-    told = manifests.Manifest("a" * 32, 1, 5, node, "r", "", 0, (lane,), packed)
-    envelope = dsse.seal(manifests.PAYLOAD_TYPE, manifests.encode(told), [SigningKey(b"k" * 32)])
+    lane = LaneSums(node, stream, ranges, 1, 1, 5, 6, "c" * 32, 10**6, "d" * 64, ())
+    run = Elsewhere("c" * 32, 10**11, 10**11, "f" * 64)
+    sent = tuple(manifests.Sent(stream, run) for _ in range(manifests.ELSEWHERE_MAX))
+    told = manifests.Manifest("a" * 32, 1, 5, node, "r", "", 0, (lane,), packed, (), sent)
+    envelope = dsse.seal(
+        manifests.PAYLOAD_TYPES[2], manifests.encode(told), [SigningKey(b"k" * 32)]
+    )
     assert len(envelope) <= manifests.MANIFEST_MAX
 
 

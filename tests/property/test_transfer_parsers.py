@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.transfer import manifest, receipt, ustar
+from bridge.transfer import manifest, receipt, returnmanifest, ustar
 from bridge.transfer.agefile import check_header
 from bridge.transfer.bundle import opened
 from keys.agerecipient import check_recipient
@@ -72,16 +72,17 @@ JSON = st.recursive(
 
 
 @settings(max_examples=300)
-@given(st.one_of(st.binary(max_size=200), mutated(compact(golden.manifest())), JSON.map(compact)))
+@given(st.one_of(st.binary(max_size=200), mutated(compact(golden.manifest_2())), JSON.map(compact)))
 def test_a_manifest_is_read_or_refused(data: bytes) -> None:
     tried(lambda: manifest.decode(data))
+    tried(lambda: manifest.decode(data, 2))
 
 
 @settings(max_examples=300)
 @given(st.one_of(st.binary(max_size=200), mutated(compact(golden.receipt())), JSON.map(compact)))
 def test_a_receipt_is_read_or_refused(data: bytes) -> None:
     tried(lambda: receipt.decode_receipt(data))
-    tried(lambda: receipt.decode_return(data))
+    tried(lambda: returnmanifest.decode_return(data))
 
 
 @given(st.one_of(st.binary(max_size=300), mutated(b"age-encryption.org/v1\n-> X25519 ")))

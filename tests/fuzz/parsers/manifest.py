@@ -3,6 +3,7 @@
 import json
 
 from bridge.transfer import manifest
+from bridge.transfer.fields import SEGMENTS_MAX
 from keys.errors import VerificationError
 from tests.fuzz.harness import Harness
 from tests.golden import bundles as golden
@@ -10,15 +11,20 @@ from tests.golden.build import compact
 
 
 def tried(data: bytes) -> bool:
-    """Read, written, and read again; and what Python's own parser reads."""
+    """Read, written, and read again, in both versions; and what Python's own parser reads."""
+    read = {version: _read(data, version) for version in manifest.PAYLOAD_TYPES}
+    return any(read.values())
+
+
+def _read(data: bytes, version: int) -> bool:
     try:
-        said = manifest.decode(data)
+        said = manifest.decode(data, version)
     except VerificationError:
         return False
     again = manifest.encode(said)
-    assert manifest.decode(again) == said
+    assert manifest.decode(again, version) == said
     assert json.loads(again) == json.loads(data)
-    assert len(said.members) <= manifest.SEGMENTS_MAX
+    assert len(said.members) <= SEGMENTS_MAX
     assert {each.node for each in said.members} <= {each.node for each in said.lanes}
     return True
 
@@ -26,7 +32,7 @@ def tried(data: bytes) -> bool:
 def seeds() -> list[bytes]:
     """The golden one, and some of its kind."""
     changed = golden.manifest(note="", received=0), golden.manifest(serial=2**53)
-    return [compact(each) for each in (golden.manifest(), *changed)]
+    return [compact(each) for each in (golden.manifest(), golden.manifest_2(), *changed)]
 
 
 HARNESS = Harness(
@@ -34,7 +40,8 @@ HARNESS = Harness(
     "A manifest reads as any JSON parser reads it, and written again says the same, or is refused.",
     tried,
     seeds,
-    (b'"ranges":"1-2"', b'"members":[', b'"lost":[', b'"rotations":[', b"null", b"true", b"1e3",
-     b"segments/prod-1/transactions/000000000003.ndjson.zst", b"../", b"\\u202e"),
+    (b'"ranges":"1-2"', b'"members":[', b'"lost":[', b'"rotations":[', b'"elsewhere":[',
+     b"segments/prod-1/transactions/000000000003.ndjson.zst", b"null", b"true", b"1e3", b"../",
+     b"\\u202e"),
     rounds=15000,
 )  # fmt: skip

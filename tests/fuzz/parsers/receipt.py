@@ -4,7 +4,7 @@ import json
 import os
 from itertools import pairwise
 
-from bridge.transfer import receipt, ustar
+from bridge.transfer import receipt, returnmanifest, ustar
 from keys import dsse
 from keys.errors import VerificationError
 from tests.fuzz.harness import Harness
@@ -34,11 +34,11 @@ def _receipt(data: bytes) -> bool:
 
 def _return(data: bytes) -> bool:
     try:
-        said = receipt.decode_return(data)
+        said = returnmanifest.decode_return(data)
     except VerificationError:
         return False
-    again = receipt.encode_return(said)
-    assert receipt.decode_return(again) == said
+    again = returnmanifest.encode_return(said)
+    assert returnmanifest.decode_return(again) == said
     assert json.loads(again) == json.loads(data)
     return True
 

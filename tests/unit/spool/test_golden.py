@@ -73,7 +73,7 @@ def test_generating_into_a_folder_writes_every_file(tmp_path: Path) -> None:
 
 
 def test_the_golden_files_are_small() -> None:
-    assert sum(len(data) for data in generate.files().values()) < 600_000
+    assert sum(len(data) for data in generate.files().values()) < 700_000
 
 
 def test_there_is_a_good_file_of_every_reason_and_every_stream() -> None:

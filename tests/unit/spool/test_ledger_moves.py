@@ -8,7 +8,7 @@ import pytest
 from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
 from spool.ledger import Bounds, By, Ledger, LedgerError, RecordException, Span, State
-from spool.ledger_transferring import Arrival, Taken
+from spool.ledger_importing import Arrival, Taken
 from spool.totals import NOTHING, Totals
 from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals
 

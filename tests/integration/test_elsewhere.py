@@ -1,0 +1,149 @@
+"""A relay does not miss what its node sent to the beacon itself, once it can be told."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.transfer.bundle import Bundle
+from bridge.transfer.gaps import wanting
+from spool.ledger import Elsewhere
+from spool.ranges import Range
+from tests.support.bundles import Machine, pair
+
+LANE = ("inside", "transactions")
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> tuple[Machine, Machine]:
+    """A node and a relay; the node sent 2 and 3 itself, and packed 1."""
+    (tmp_path / "stick").mkdir()
+    inside, relay = pair(tmp_path)
+    inside.append(1)
+    relay.take(inside.export(relay, tmp_path / "stick").path)
+    inside.append(2)
+    inside.append(3)
+    inside.answer("inside")
+    inside.append(4)
+    return inside, relay
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    return tmp_path / "stick"
+
+
+def heard(inside: Machine, relay: Machine, stick: Path) -> None:
+    """The node gets a return bundle, and knows what the relay reads."""
+    inside.hear(relay.give_back(inside, stick))
+
+
+def manifest(machine: Machine, path: Path) -> tuple[int, list[tuple[int, int]]]:
+    found = machine.opened(path)
+    assert isinstance(found, Bundle)
+    told = found.manifest
+    return told.version, [(sent.run.first, sent.run.last) for sent in told.elsewhere or ()]
+
+
+def test_before_its_first_return_bundle_a_relay_is_told_nothing_and_calls_it_a_gap(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    path = inside.export(relay, stick).path
+    assert manifest(relay, path) == (1, [])
+    assert relay.take(path).gaps == {LANE: [Range(2, 3)]}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_went_another_way_is_no_gap_and_is_not_asked_for(
+    machines: tuple[Machine, Machine], stick: Path, *, dry_run: bool
+) -> None:
+    inside, relay = machines
+    heard(inside, relay, stick)
+    path = inside.export(relay, stick).path
+    version, told = manifest(relay, path)
+    assert (version, (2, 3) in told) == (2, True)
+    outcome = relay.take(path, dry_run=dry_run)
+    assert (outcome.new, outcome.gaps, outcome.unlinked) == (1, {}, [])
+    if not dry_run:
+        assert wanting(relay.ledger, relay.lane(node="inside")) == []
+        relay.answer("inside")
+        applied = inside.hear(relay.give_back(inside, stick))
+        assert (applied.missing, applied.foreign) == (0, [])
+
+
+def test_a_gap_that_was_reported_closes_with_the_next_bundle(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    relay.take(inside.export(relay, stick).path)
+    heard(inside, relay, stick)
+    inside.append(5)
+    outcome = relay.take(inside.export(relay, stick).path)
+    assert (outcome.gaps, outcome.unlinked) == ({}, [])
+
+
+def test_what_is_really_missing_is_still_missing(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    heard(inside, relay, stick)
+    inside.export(relay, stick)  # 4, on a stick that is lost
+    inside.append(5)
+    outcome = relay.take(inside.export(relay, stick).path)
+    assert outcome.gaps == {LANE: [Range(4, 4)]}
+
+
+def test_a_segment_that_does_not_name_the_last_of_what_went_before_it_is_told(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    path = inside.export(relay, stick).path
+    found = relay.opened(path)
+    assert isinstance(found, Bundle)
+    lie = Elsewhere(found.manifest.lanes[0].head_chain, 2, 3, "e" * 64)
+    relay.ledger.note_elsewhere(relay.lane(node="inside"), [lie])
+    assert [each.seq for each in relay.take(path).unlinked] == [4]
+
+
+def test_that_is_told_as_well_where_the_segment_came_first(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    path = inside.export(relay, stick).path
+    assert relay.take(path).unlinked == []
+    lane = relay.lane(node="inside")
+    chain = relay.ledger.spans(lane)[0].chain
+    relay.ledger.note_elsewhere(lane, [Elsewhere(chain, 2, 3, "e" * 64)])
+    assert relay.ledger.unlinked(lane) == [4]
+
+
+def test_a_relay_that_reads_version_1_alone_gets_that(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.ledger.note_receipt("relay-1", 1, 1, [], ["segment.v1", "bundle.v1"])
+    assert manifest(relay, inside.export(relay, stick).path) == (1, [])
+
+
+def test_what_was_told_before_is_kept_once(machines: tuple[Machine, Machine]) -> None:
+    _, relay = machines
+    lane = relay.lane(node="inside")
+    for first, last in ((2, 3), (2, 3), (2, 8), (5, 6)):
+        relay.ledger.note_elsewhere(lane, [Elsewhere("c" * 32, first, last, "e" * 64)])
+    assert relay.ledger.elsewhere(lane) == [Range(2, 8)]
+
+
+def test_runs_of_delivered_numbers_end_where_something_else_was_between_them(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    heard(inside, relay, stick)
+    inside.append(5)
+    inside.ledger.spans(inside.lane())
+    path = inside.export(relay, stick, numbers={"transactions": [Range(4, 4)]}).path
+    inside.answer("inside")  # 5
+    inside.append(6)
+    told = json.dumps(manifest(relay, inside.export(relay, stick).path))
+    assert told == json.dumps([2, [[2, 3], [5, 5]]])
+    assert relay.take(path).new == 1
