@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from bridge.cli.peers import trust_of
 from bridge.cli.session import Session, json_option
 from bridge.config import Config
 from bridge.operate import doctor
@@ -116,13 +117,16 @@ def _node_key(session: Session) -> str:
 
 
 def _license(session: Session) -> str:
-    config = session.config
+    config, others = session.config, trust_of(session).names("node")
+    lacks = [node for node in others if not session.license_keys.known(node)]
     known = session.license_keys.known(config.node)
-    if not known and config.egress.mode == "online":
-        raise doctor.no_license(config.node)
-    return (
-        f"there is a key for {config.node}" if known else "none is configured; offline needs none"
-    )
+    if config.egress.mode != "online":
+        return f"there is a key for {config.node}" if known else "offline needs none"
+    if lacks:
+        raise doctor.no_license(lacks[0], f"licenses: {{{lacks[0]}: [FILE]}}")
+    if not known and not others:
+        raise doctor.no_license(config.node, "license_key_file: FILE")
+    return f"there is a key for {', '.join([*others, *[config.node] * known])}"
 
 
 def _license_files(config: Config) -> list[Path]:

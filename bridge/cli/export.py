@@ -28,8 +28,21 @@ SIZE_MAX = "4000000000"
 
 
 @click.command("export")
-@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="DIR|FILE")
-@click.option("--stream", "streams", type=click.Choice(sorted(STREAMS)), multiple=True)
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
+    help="The medium, or a folder of it; a file, if it takes one bundle alone.",
+)
+@click.option(
+    "--stream",
+    "streams",
+    type=click.Choice(sorted(STREAMS)),
+    multiple=True,
+    help="These streams alone; else all.",
+)
 @click.option("--since", help="RFC 3339, a UTC date, or a duration ago.")
 @click.option("--until", help="The same.")
 @click.option("--segments", "segments", multiple=True, help="NODE/STREAM/1-40,57")

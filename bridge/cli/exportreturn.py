@@ -34,10 +34,7 @@ def give_back(
         )
     token = token_for_return(config, session.license_keys, session.signing_key.own_keys, other.name)
     waiting = sum(
-        span.last - span.first + 1
-        for lane in told.lanes
-        for span in lane.spans
-        if span.state == "pending"
+        len(span) for lane in told.lanes for span in lane.spans if span.state == "pending"
     )
     back_at = SYSTEM_CLOCK.wall_ms() + config.transfer.overdue
     ends_at = None if token is None or token.ends_at is None else token.ends_at

@@ -28,16 +28,19 @@ FILE_MODE = 0o644
 TEMPLATE = """\
 # The configuration of this node; every key and its default: docs/configuration.md
 node: "{node}"
-license_key_file: license_key          # the LangSmith license key, alone in a file of mode 0600
+{license}
 beacon: {{url: "{url}"}}
 {intake}
 keys: {{path: keys}}
 spool: {{path: spool}}
 """
-RELAY_TEMPLATE = """\
-licenses: {{}}                           # of the nodes it sends for: {{inside: [inside_license_key]}}
-"""
-"""What a relay's configuration begins with besides."""
+_LICENSE = (
+    "license_key_file: license_key          "
+    "# the LangSmith license key, alone in a file of mode 0600"
+)
+_LICENSES = """\
+licenses: {}                           # of the nodes it sends for: {inside: [inside_license_key]}
+# license_key_file: license_key        # of a relay alone that takes in records of its own"""
 
 _INTAKE = "intake: {listen: 127.0.0.1:8480}       # point BEACON_ENDPOINT and OTel exporters here"
 _TLS = "tls: {cert: tls/cert.pem, key: tls/key.pem}"
@@ -101,12 +104,13 @@ def command(
         ) from None
     intake = _INTAKE_TLS if tls else _INTAKE
     # The configuration is read before the certificate that it names is there.
-    template = TEMPLATE + RELAY_TEMPLATE if relay else TEMPLATE
-    config, key, made = _made(folder, template.format(node=node, url=beacon, intake=intake))
+    held = _LICENSES if relay else _LICENSE
+    text = TEMPLATE.format(node=node, url=beacon, intake=intake, license=held)
+    config, key, made = _made(folder, text)
     said = _with_tls(folder, config, ca_key, made, renew=renew, new_ca=new_ca) if tls else []
     answer = {"folder": str(folder), "node": config.node, "key": key.public.id, "made": made}
 
-    def text() -> None:
+    def show() -> None:
         session.say(f"Node {config.node} is ready in {folder}.")
         session.say(f"Its key: {key.public.id}")
         for line in said:
@@ -121,9 +125,10 @@ def command(
         if relay:
             session.say(f"{order} keys show      # on the other side: keys trust … --role relay")
             session.say(f"{order} keys trust NODE.pub.pem --role node --name NODE …")
+            session.say("  and in bridge.yaml, the node's license key: licenses: {NODE: [FILE]}")
         session.say(f"{order} run")
 
-    session.result(answer, text)
+    session.result(answer, show)
 
 
 def _made(folder: Path, text: str) -> tuple[Config, SigningKey, list[str]]:

@@ -162,7 +162,10 @@ def rotate(session: Session, *, as_json: bool) -> None:
 def revoke(
     session: Session, key_id: str, firsts: Sequence[str], *, dry_run: bool, as_json: bool
 ) -> None:
-    """Let a key count no more: from a number on in the lanes named, else for all not yet imported."""
+    """Let a key count no more: from a number on in the lanes named, else for all not yet imported.
+
+    ID is what `bridge keys list` prints, or the beginning of it, 8 digits at least.
+    """
     session.begin("keys", as_json=as_json)
     store = _load(session)
     matching = [key for key in store.keys if key.public.id.startswith(key_id.lower())]

@@ -64,12 +64,12 @@ def check_not_writable(path: Path) -> None:
         )
 
 
-def no_license(node: str) -> ConfigError:
-    """The problem of a node that shall send and has no key."""
+def no_license(node: str, line: str) -> ConfigError:
+    """The problem of a node whose records shall be sent, and that has no key; ``line`` names one."""
     return ConfigError(
         "license.none",
         f"There is no license key for {node}; records are kept, and nothing is sent.",
-        "Set license_key_file, or put the key at $CREDENTIALS_DIRECTORY/license_key.",
+        f"Put it into a file of mode 0600, and into bridge.yaml: {line}",
     )
 
 

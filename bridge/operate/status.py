@@ -250,8 +250,15 @@ def _problems(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> 
             yield Problem(
                 "license.missing",
                 f"There is no license key for node {lane.lane.node}; {name} waits.",
-                "Set license_key_file, or licenses: for another node.",
+                f"Put it into a file of mode 0600, and into bridge.yaml: {_licensing(lane.lane)}",
             )
+
+
+def _licensing(lane: Lane) -> str:
+    """The line of the configuration that names a lane's license key."""
+    return (
+        f"licenses: {{{lane.node}: [FILE]}}" if lane.imported.exists() else "license_key_file: FILE"
+    )
 
 
 def _of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from bridge.transfer.fields import SEGMENTS_MAX
 from bridge.transfer.lanesums import sums_of
 from bridge.transfer.manifest import PAYLOAD_TYPES, Manifest, Packed, name_of, numbers_of
 from bridge.transfer.sentelsewhere import sent_elsewhere
-from bridge.transfer.slip import slip_of
+from bridge.transfer.slip import bundle_slip, slip_of
 from bridge.transfer.sources import DamagedSourceError, Source, Stored
 from bridge.transfer.writing import Medium, write
 from keys import dsse
@@ -149,7 +149,7 @@ class Exporter:
             told = self._manifest(part, order, identity, serial, now)
             path = order.folder / (order.name or file_name(told, encrypted=bool(order.age)))
             medium = write(path, list(self._sources(told, part)), order.age, progress)
-            slip_of(path, told, medium)
+            slip_of(path, bundle_slip(path.name, told, medium), medium)
         except BaseException:
             self._ledger.drop_bundle(serial)
             raise

@@ -46,6 +46,10 @@ class Span:
     state: str
     digest: str
 
+    def __len__(self) -> int:
+        """How many segments."""
+        return self.last - self.first + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

@@ -28,7 +28,7 @@ from bridge.transfer.receipt import (
     encode_receipt,
 )
 from bridge.transfer.returnmanifest import FORMATS, RETURN_TYPE, Return, encode_return
-from bridge.transfer.slip import sum_of
+from bridge.transfer.slip import return_slip, slip_of
 from bridge.transfer.sources import Source
 from bridge.transfer.writing import Medium, write
 from keys import dsse
@@ -197,5 +197,5 @@ def write_return(
     ending = "agr.age" if age else "agr"
     path = folder / (name or f"{told.sender}-to-{told.recipient}-{told.serial:06d}.{ending}")
     medium = write(path, sources, age, progress)
-    sum_of(path, medium)
+    slip_of(path, return_slip(path.name, told, receipt, medium), medium)
     return path, told, medium

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from bridge.terminal import counted
 from bridge.transfer.manifest import Manifest
+from bridge.transfer.receipt import STATES, Receipt
+from bridge.transfer.returnmanifest import Return
 from bridge.transfer.writing import Medium, take_away
 from spool.clock import rfc3339
 
@@ -13,30 +15,18 @@ SUMS = "SHA256SUMS"
 _SUMS_MAX = 1 << 20
 
 
-def slip_of(path: Path, told: Manifest, medium: Medium) -> None:
-    """Write the slip of the bundle at ``path``, and its line among the checksums.
-
-    Raises :class:`OSError`; then the bundle is gone, too: it would look complete.
-    """
-    try:
-        _put(path.with_name(path.name + ".txt"), _text(path.name, told, medium))
-        sum_of(path, medium)
-    except BaseException:
-        take_away(path)
-        with suppress(OSError):
-            drop_slip(path)
-        raise
-
-
-def sum_of(path: Path, medium: Medium) -> None:
-    """Write the line of the file at ``path`` among the checksums beside it.
+def slip_of(path: Path, text: str, medium: Medium) -> None:
+    """Write the slip, ``text``, of the file at ``path``, and its line among the checksums.
 
     Raises :class:`OSError`; then the file is gone, too: it would look complete.
     """
     try:
+        _put(path.with_name(path.name + ".txt"), text)
         _add_sum(path, medium)
     except BaseException:
         take_away(path)
+        with suppress(OSError):
+            drop_slip(path)
         raise
 
 
@@ -64,25 +54,15 @@ def _without(sums: Path, name: str) -> list[str]:
     return [line for line in sums.read_text().splitlines() if not line.endswith(f"  {name}")]
 
 
-def _text(name: str, told: Manifest, medium: Medium) -> str:
+def bundle_slip(name: str, told: Manifest, medium: Medium) -> str:
+    """What lies beside the bundle ``name``."""
     records = sum(lane.records for lane in told.lanes)
     return f"""\
-AIRGAP BRIDGE: COURIER'S SLIP
-
-file      {name}
-size      {medium.size} bytes
-sha256    {medium.sha256}
-
-from      {told.sender}
-to        {told.recipient}
-serial    {told.serial}
-made      {rfc3339(told.made_at)}
+{_head(name, told.sender, told.recipient, told.serial, told.made_at, medium)}
 holds     {counted(records, "record", "records")} in {counted(len(told.members), "segment", "segments")}
 note      {told.note or "-"}
 
-AT THE OTHER SIDE
-1. Compare the checksum:   sha256sum -c {SUMS} --ignore-missing
-2. Hand it in:             bridge import {name}
+{_steps(name)}
 3. Later, ask {told.recipient} for the return bundle, and bring it back:
                            bridge export --for {told.sender} --to DIR
    Until it is back, {told.sender} counts these records as not confirmed.
@@ -90,6 +70,51 @@ AT THE OTHER SIDE
 If the file is lost, nothing is: {told.sender} still holds everything, and can export it again
 (bridge export --again --to DIR).
 """
+
+
+def return_slip(name: str, told: Return, receipt: Receipt, medium: Medium) -> str:
+    """What lies beside the return bundle ``name``."""
+    spans = [span for lane in receipt.lanes for span in lane.spans]
+    by = {state: sum(len(s) for s in spans if s.state == state) for state in STATES}
+    missing = sum(len(run) for lane in receipt.lanes for run in lane.missing)
+    asks = ""
+    if missing:
+        asks = f"""
+3. Pack again what {told.sender} never got, and carry it there:
+                           bridge export --resend {name} --to DIR"""
+    return f"""\
+{_head(name, told.sender, told.recipient, told.serial, told.made_at, medium)}
+says of   {counted(sum(by.values()), "segment", "segments")}: \
+{by["delivered"]} delivered, {by["quarantined"]} refused, {by["pending"]} on their way
+missing   {missing}
+token     {"a license token" if len(told.members) > 1 else "-"}
+
+{_steps(name)}{asks}
+
+If the file is lost, nothing is: {told.sender} can make another one, which says all of it again
+(bridge export --for {told.recipient} --to DIR).
+"""
+
+
+def _head(name: str, sender: str, recipient: str, serial: int, made_at: int, medium: Medium) -> str:
+    return f"""\
+AIRGAP BRIDGE: COURIER'S SLIP
+
+file      {name}
+size      {medium.size} bytes
+sha256    {medium.sha256}
+
+from      {sender}
+to        {recipient}
+serial    {serial}
+made      {rfc3339(made_at)}"""
+
+
+def _steps(name: str) -> str:
+    return f"""\
+AT THE OTHER SIDE
+1. Compare the checksum:   sha256sum -c {SUMS} --ignore-missing
+2. Hand it in:             bridge import {name}"""
 
 
 def _put(path: Path, text: str) -> None:

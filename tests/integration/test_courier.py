@@ -109,6 +109,17 @@ def test_out_and_back_with_balanced_books_on_both_sides(
     assert relay.bridge("run", "--once").returncode == 0
     assert {record.id for record in beacon.records("transactions")} == {"a", "b"}
     (back,) = told(relay, "export", "--for", "inside", "--to", stick)["bundles"]
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=stick, check=True, capture_output=True)
+    slip = (stick / (Path(back["path"]).name + ".txt")).read_text()
+    for word in (
+        back["sha256"],
+        "relay-1",
+        "1 segment: 1 delivered",
+        "token     -",
+        "bridge import",
+    ):
+        assert word in slip
+    assert "--resend" not in slip
     (item,) = told(inside, "import", back["path"])["items"]
     assert item["kind"] == "return"
     assert item["receipts"]["delivered"] == 2
@@ -133,6 +144,10 @@ def test_a_relay_without_the_nodes_key_waits_loudly(
         }
         said = relay.bridge("status").stdout
         assert "license.missing" in said
+        assert "licenses: {inside: [FILE]}" in said
+        doctor = relay.bridge("doctor").stdout
+        assert "There is no license key for inside" in doctor
+        assert "licenses: {inside: [FILE]}" in doctor
         assert records(relay) == {"pending": 1}
 
 
@@ -418,3 +433,4 @@ def test_a_relay_is_told_how_it_is_paired(tmp_path: Path) -> None:
         for word in ("keys show", "keys trust", "--role node", " run"):
             assert word in said
         assert "licenses: {}" in (tmp_path / "new" / "bridge.yaml").read_text()
+        assert "\n# license_key_file" in (tmp_path / "new" / "bridge.yaml").read_text()

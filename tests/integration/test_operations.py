@@ -72,7 +72,7 @@ class Site:
         command, machine = (each.strip() for each in line.rsplit("#", 1))
         if command == "bridge keys show":
             shown = self.on(machine, "keys", "show")
-            self.words |= {"NEW-ID": shown["id"], "AGE-OF-INSIDE": shown["age"]}
+            self.words |= {"NEW-ID": shown["id"], f"AGE-OF-{machine.upper()}": shown["age"]}
         for word in sorted(self.words, key=len, reverse=True):
             command = re.sub(rf"(?<![A-Z-]){word}(?![A-Z-])", self.words[word], command)
         words: list[str] = []
@@ -157,6 +157,35 @@ def test_a_stolen_key(site: Site) -> None:
     for line in carrying:
         site.follow(line)
     assert site.records("relay-1") == {"pending": 2}
+
+
+def test_a_stolen_key_of_a_relay(site: Site) -> None:
+    site.append("a", "b")
+    changing, carrying = blocks("A relay's key was stolen")
+    before = {word: site.words[word] for word in ("ID-OF-RELAY-1", "AGE-OF-RELAY-1")}
+    forged = site.folder / "forged"
+    shutil.copytree(site.folder / "relay-1", forged)  # what the thief has
+    for line in changing:
+        site.follow(line)
+    assert site.words["NEW-ID"] != before["ID-OF-RELAY-1"]
+    assert site.words["AGE-OF-RELAY-1"] != before["AGE-OF-RELAY-1"]
+    for line in carrying:
+        site.follow(line)
+    assert site.at_the_beacon() == ["a", "b"]
+    assert site.records() == {"delivered": 2}
+    (bundle,) = site.stick.glob("inside-to-relay-1-*.age")
+    config = forged / "bridge.yaml"
+    told = run("--config", config, "import", "--json", bundle)
+    assert "age.failed" in told.out.decode()
+    # The thief's own receipt, of a bundle that was not encrypted.
+    site.on("inside", "export", "--again", "--plain", "--to", site.folder)
+    site.append("c")
+    site.on("inside", "export", "--plain", "--to", site.folder)
+    run("--config", config, "import", *site.folder.glob("inside-to-relay-1-*.agb"))
+    run("--config", config, "export", "--for", "inside", "--plain", "--to", site.folder)
+    (receipt,) = site.folder.glob("relay-1-to-inside-*.agr")
+    told = run("--config", site.folder / "inside" / "bridge.yaml", "import", "--json", receipt)
+    assert (told.code, "key.untrusted" in told.out.decode()) == (4, True)
 
 
 def test_a_lost_key(site: Site) -> None:
