@@ -4,6 +4,7 @@ A lane is (node, stream): ``<spool>/<node>/<stream>/``. Sealed segments are shar
 folder, so that no folder grows with the age of the spool.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -117,7 +118,8 @@ class Lane:
         Names of any other form are none of ours and passed over. Costs one listing a shard.
         """
         if self.fork:
-            yield int(self.fork[:12])
+            if os.path.lexists(self.segment(0)):
+                yield int(self.fork[:12])
             return
         for shard in sorted(_names(self.sealed, _SHARD_NAME)):
             found = (_SEALED_NAME.match(name) for name in _names(self.sealed / shard, _SEALED_NAME))

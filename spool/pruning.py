@@ -122,6 +122,18 @@ class Pruner:
                 if numbers:
                     yield self._delete(lane, state, numbers)
 
+    def forks_by_age(self, forks: Sequence[Lane], before: Mapping[Kind, int]) -> Iterator[Pruned]:
+        """Delete forks that were delivered, as :meth:`by_age` does; their digests stay known."""
+        for fork in forks:
+            stream = STREAMS.get(fork.stream)
+            states = {span.state for span in self._ledger.spans(fork)}
+            if stream is None or states != {State.DELIVERED} or self._ledger.worked_on(fork):
+                continue
+            for seq in list(fork.sealed_numbers()):
+                said = said_by(fork, seq)
+                if said is not None and (said.last_at or 0) < before[stream.kind]:
+                    yield self._delete(fork, State.DELIVERED, [seq])
+
     def _note_delivered(self, lanes: Sequence[Lane]) -> None:
         """What a receipt confirmed is in no frontier yet, and goes only once it is."""
         for lane in lanes:

@@ -121,7 +121,8 @@ def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choi
 
     ledger = ledger_of(session)
     try:
-        found = lanes(session.config.spool.path)
+        spool = session.config.spool.path
+        found = [*lanes(spool), *ledger.fork_lanes(spool)]
         choices = (
             [] if wanted is None else choose(ledger, found, wanted, session.signing_key.own_keys)
         )

@@ -7,6 +7,7 @@ at the next round: a full disk gives up its ballast first.
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from bridge.config.model import ONE_WAY, Config
@@ -187,7 +188,11 @@ class Retaining:
         if not look.believed:
             return
         before = {kind: look.at - keep for kind, keep in self._rules.keep.items()}
-        for pruned in self._pruner.by_age(self._lanes(), before, self._rules.copies):
+        forks = self._ledger.fork_lanes(self._spool)
+        for pruned in chain(
+            self._pruner.by_age(self._lanes(), before, self._rules.copies),
+            self._pruner.forks_by_age(forks, before),
+        ):
             self._freed(pruned.size)
             self._say(pruned, _BY_AGE)
         while self._ledger.forget_audit(look.at - self._rules.audit) and not self._stop.is_set():

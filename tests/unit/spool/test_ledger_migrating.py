@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
@@ -132,6 +133,30 @@ def test_a_neighbour_of_a_segment_that_was_pruned_before_the_migration_is_no_ala
     path = inside.export(relay, tmp_path, numbers=first, states=states, name="one.agb").path
     assert relay.take(path).new == 1
     assert relay.ledger.unlinked(relay.lane(node="inside")) == []
+
+
+@pytest.mark.parametrize("pruned", [True, False])
+def test_a_segment_that_was_pruned_before_the_migration_vouches_for_nothing(
+    tmp_path: Path, *, pruned: bool
+) -> None:
+    inside, relay = pair(tmp_path)
+    old, new = inside.key, SigningKey(bytes([9]) * 32)
+    inside.append(1)
+    inside.key = new
+    inside.append(2)
+    relay.trust = relay.trust.with_key("node", "inside", new.public, new.public.id, inside.age)
+    only = {"transactions": [Range(2, 2)]}
+    relay.take(inside.export(relay, tmp_path, numbers=only, name="two.agb").path)
+    relay.ledger.close()
+    as_of(relay.spool / "ledger.db", "bundles")
+    if pruned:
+        relay.lane(node="inside").segment(2).unlink()
+    relay = Machine(relay.folder, relay.name, relay.seed, relay.trust)
+    relay.trust = relay.trust.revoke(old.public.id, {"inside/transactions": 2})
+    first = {"transactions": [Range(1, 1)]}
+    outcome = relay.take(inside.export(relay, tmp_path, numbers=first, name="one.agb").path)
+    assert [each.error.id for each in outcome.refused] == ["key.revoked"] * pruned
+    assert outcome.new == (not pruned)
 
 
 def older(tmp_path: Path) -> Path:
