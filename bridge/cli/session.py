@@ -117,9 +117,19 @@ class Session:
         return pasteable(text, self.config_file)
 
     def note(self, line: str) -> None:
-        """A line about the work, on stderr; quiet with ``-q``."""
-        if self.verbosity >= 0:
+        """A line about the work, on stderr; quiet with ``-q``.
+
+        Where it cannot be written (its disk is full), the work goes on without it, as without a line of
+        the log. Raises :class:`BrokenPipeError` where nobody reads.
+        """
+        if self.verbosity < 0:
+            return
+        try:
             click.echo(safe(self.hint(line)), err=True)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
 
     def finish(self, exit_code: int) -> None:
         """End with ``exit_code`` after the result was written."""

@@ -287,3 +287,19 @@ def test_a_result_that_cannot_be_written_is_said_and_is_no_fault_of_the_program(
     assert done.returncode == 1
     assert b"[output.failed]" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_word_about_the_work_that_cannot_be_written_stops_no_work(tmp_path: Path) -> None:
+    config = make_node(tmp_path / "node")
+    for words, given in ((["append", "transactions"], b'{"id":"a"}\n'), (["run", "--once"], b"")):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [*COMMAND, "--config", str(config), *words],
+                input=given,
+                stdout=subprocess.PIPE,
+                stderr=full,
+                check=False,
+                env=environment() | {"BRIDGE_EGRESS__MODE": "offline"},
+            )
+        assert done.returncode == 0
+    assert b"Traceback" not in done.stdout
