@@ -299,7 +299,7 @@ def test_a_word_about_the_work_that_cannot_be_written_stops_no_work(tmp_path: Pa
                 stdout=subprocess.PIPE,
                 stderr=full,
                 check=False,
-                env=environment() | {"BRIDGE_EGRESS__MODE": "offline"},
+                env={**environment(), "BRIDGE_EGRESS__MODE": "offline"},
             )
         assert done.returncode == 0
     assert b"Traceback" not in done.stdout
