@@ -5,6 +5,7 @@ begins and ends as one that was taken before, only the array between is left to 
 value stand in the place of another, so what holds around one array holds around every array.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 from spool.errors import RecordError
@@ -13,7 +14,7 @@ from spool.learned import Learned
 
 ENVELOPES_MAX = 8
 """Envelopes that are known at a time; to see that one does not fit takes a twentieth of judging."""
-LEARN_EVERY = 64
+LEARN_FIRST, LEARN_LAST = 16, 4096
 """Bodies in none of them, for each one that is learned from: that takes as long as to judge ten."""
 LEARNED_MAX = 4096
 """Bytes of an envelope: many times what clients say of themselves, and small beside a process."""
@@ -31,19 +32,25 @@ class Envelope(NamedTuple):
 Envelopes = Learned[Envelope]
 
 
-def envelopes() -> Envelopes:
-    """None known yet."""
-    return Learned(ENVELOPES_MAX, LEARN_EVERY)
+def envelopes(names: tuple[str, str, str]) -> Envelopes:
+    """None known yet, of bodies whose nested arrays have these names."""
+    return Learned(
+        partial(envelope_of, names),
+        most=ENVELOPES_MAX,
+        pays=1,
+        first=LEARN_FIRST,
+        last=LEARN_LAST,
+    )
 
 
-def envelope_of(line: bytes, names: tuple[str, str, str]) -> Envelope | None:
+def envelope_of(names: tuple[str, str, str], line: bytes) -> Envelope | None:
     """The envelope of a line that was taken; None where it is larger, or not one scope alone.
 
     ``names`` are the nested arrays. None of them is said twice by the objects that stand open where the
     records begin.
     """
     try:
-        before, array, after = _around(line, names)
+        before, array, after = _around(names, line)
     except (RecordError, ValueError):  # null, said twice, not there, or one of several: still good
         return None
     if len(before) + len(after) > LEARNED_MAX or before + array + after != line:
@@ -51,7 +58,7 @@ def envelope_of(line: bytes, names: tuple[str, str, str]) -> Envelope | None:
     return Envelope(before, after, len(before) + len(after))
 
 
-def _around(line: bytes, names: tuple[str, str, str]) -> tuple[bytes, bytes, bytes]:
+def _around(names: tuple[str, str, str], line: bytes) -> tuple[bytes, bytes, bytes]:
     """What stands before, in and after the array of records, but for white space around elements.
 
     Raises :class:`RecordError`, or :class:`ValueError` where it is not one scope of one resource.

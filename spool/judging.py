@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from spool.errors import RecordError
-from spool.otlp import SPLIT_ABOVE
+from spool.jsonbytes import VALUES_MAX
 from spool.secrets import SecretGuard
 from spool.streams import Stream
 
@@ -29,7 +29,11 @@ def judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[by
 
 def _judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[bytes]:
     text = b"".join(records)
-    quick = len(text) <= SPLIT_ABOVE and _LF not in text and _CR not in text
+    if len(text) > VALUES_MAX and len(records) > 1:
+        del text
+        half = len(records) // 2
+        return _judged(row, records[:half], guard) + _judged(row, records[half:], guard)
+    quick = len(text) <= VALUES_MAX and _LF not in text and _CR not in text
     del text
     lines: list[bytes] = []
     at = 0

@@ -18,8 +18,10 @@ from spool.learned import Learned
 
 LAYOUTS_MAX = 2
 """Layouts that are known at a time: one that does not fit costs as much as one that does."""
-LEARN_EVERY = 1000
+LEARN_FIRST, LEARN_LAST = 64, 4096
 """Records that fit none, for each one that is learned from: that takes as long as to judge hundreds."""
+PAYS = 4
+"""Records that fit for each one that does not: to try in vain costs nearly what else is gained."""
 NAMES_MAX = 64
 """Names in a layout; a transaction has about a dozen."""
 NESTED_MAX = 3
@@ -43,12 +45,17 @@ class Layouts:
     __slots__ = ("_learned",)
 
     def __init__(self) -> None:
-        self._learned: Learned[Callable[[bytes], Any]] = Learned(LAYOUTS_MAX, LEARN_EVERY)
+        self._learned: Learned[Callable[[bytes], Any]] = Learned(
+            _learn, most=LAYOUTS_MAX, pays=PAYS, first=LEARN_FIRST, last=LEARN_LAST
+        )
 
     def fitting_until(self, some: Sequence[bytes], begin: int) -> int:
         """Where the records from ``begin`` on end that fit: each a transaction that is its own line."""
         known, encode_into = self._learned.known, _encoder.encode_into
+        if not known:
+            return begin
         written = bytearray(WRITTEN)  # to use it again saves a fifth of it all
+        at = begin
         for at in range(begin, len(some)):
             data = some[at]
             for decode in known:
@@ -59,8 +66,11 @@ class Layouts:
                 if written == data:
                     break
             else:
-                return at
-        return len(some)
+                break
+        else:
+            at = len(some)
+        self._learned.fitted(at - begin)
+        return at
 
     def id_of(self, data: bytes) -> str | None:
         """The id of a record that fits; else None."""
@@ -71,13 +81,14 @@ class Layouts:
             except SHAPELESS:
                 continue
             if written == data:
+                self._learned.fitted(1)
                 key: str = found.id
                 return key
         return None
 
     def missed(self, data: bytes) -> None:
         """Learn from a transaction that was taken and is its own line, if it is time to."""
-        self._learned.missed(_learn, data)
+        self._learned.missed(data)
 
 
 def _learn(data: bytes) -> Callable[[bytes], Any] | None:

@@ -6,30 +6,54 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
+LUCK_MAX = 300
+"""Records that may fit before what is known is forgotten for those that do not."""
+
+
 class Learned(Generic[_T]):
-    """The few things learned last, the newest first; any thread may ask, and any may teach.
+    """The ``most`` things learned last, the newest first; any thread may ask, and any may teach.
 
     To learn takes as long as to judge many records. So it is done for the first one that fits nothing
-    known, and then for one in ``every`` of them: who sends something else each time gains nothing, and
-    costs little. What two threads note at once may be noted once.
+    known, then for one in ``first`` of them, and half as often each time, down to one in ``last``. To
+    try in vain costs time too: what is known is forgotten, until it is time to learn again, where for
+    each record that fits nothing there are not ``pays`` that fit something. So who sends something else
+    each time gains nothing, and costs little. What two threads note at once may be noted once.
+
+    ``learn`` gives None where there is nothing to be learned.
     """
 
-    __slots__ = ("_every", "_missed", "_most", "known")
+    __slots__ = ("_due", "_last", "_learn", "_luck", "_most", "_pays", "_wait", "known")
 
-    def __init__(self, most: int, every: int) -> None:
+    def __init__(
+        self, learn: Callable[[bytes], _T | None], *, most: int, pays: int, first: int, last: int
+    ) -> None:
+        self._learn = learn
         self._most = most
-        self._every = every
-        self._missed = 0
+        self._pays = pays
+        self._wait = first
+        self._last = last
+        self._due = 0
+        self._luck = 0
         self.known: tuple[_T, ...] = ()
         """Never changed, only replaced."""
 
-    def missed(self, learn: Callable[[bytes], _T | None], data: bytes) -> None:
-        """Note that ``data``, which is good, fitted nothing known; learn from it if it is time to.
+    def fitted(self, count: int) -> None:
+        """Note that so many records fitted something known."""
+        if self._luck < LUCK_MAX:
+            self._luck += count
 
-        ``learn`` gives None where there is nothing to be learned.
-        """
-        if self._missed % self._every == 0:
-            found = learn(data)
-            if found is not None:
-                self.known = (found, *self.known[: self._most - 1])
-        self._missed += 1
+    def missed(self, data: bytes) -> None:
+        """Note that ``data``, which is good, fitted nothing known; learn from it if it is time to."""
+        self._luck = min(self._luck, LUCK_MAX) - self._pays
+        if self._luck < 0:
+            self._luck = 0
+            self.known = ()
+        self._due -= 1
+        if self._due > 0:
+            return
+        self._due = self._wait
+        self._wait = min(2 * self._wait, self._last)
+        found = self._learn(data)
+        if found is not None:
+            self.known = (found, *self.known[: self._most - 1])
+            self._luck = LUCK_MAX

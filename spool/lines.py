@@ -71,15 +71,17 @@ _layouts = Layouts()
 
 
 def _plain_id(data: bytes) -> str | None:
-    """The id of a transaction that is its own line already, as nearly every one is; else None.
+    """The id of a transaction that is its own line already, as nearly every one is; else None."""
+    if len(data) > VALUES_MAX:
+        return None
+    return _layouts.id_of(data) or _plain_id_in_full(data)
+
+
+def _plain_id_in_full(data: bytes) -> str | None:
+    """The same of one whose layout is not known, and which is no larger than :data:`VALUES_MAX`.
 
     Whatever comes out of a dict again as it came in had no repeated name and no line break.
     """
-    if len(data) > VALUES_MAX:
-        return None
-    known = _layouts.id_of(data)
-    if known is not None:
-        return known
     if data.count(b"{") + (data.count(b"[") if _BRACKET in data else 0) > DEPTH_MAX:
         return None
     try:
@@ -97,12 +99,12 @@ def _plain_id(data: bytes) -> str | None:
 def plain_transactions_until(some: Sequence[bytes], begin: int) -> int:
     """Where the transactions from ``begin`` on end that are a line each, but for guarded values.
 
-    None of ``some`` is larger than a line may be.
+    None of ``some`` is larger than :data:`VALUES_MAX`.
     """
     at = begin
     while at < len(some):
         at = _layouts.fitting_until(some, at)
-        if at == len(some) or not _plain_id(some[at]):
+        if at == len(some) or not _plain_id_in_full(some[at]):
             break
         at += 1
     return at

@@ -12,9 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from spool.abandoning import checkpoint
-from spool.envelopes import Envelope, envelope_of, envelopes
+from spool.envelopes import envelopes
 from spool.errors import RecordError
-from spool.jsonbytes import check_utf8, check_values, elements, members, on_one_line, value_of
+from spool.jsonbytes import (
+    VALUES_MAX,
+    check_utf8,
+    check_values,
+    elements,
+    members,
+    on_one_line,
+    value_of,
+)
 from spool.lines import Lines, check_license_fields, check_size
 from spool.otlpcuts import Wanted, count, only_wanted, packed, pieces, without_secrets
 from spool.otlpshapes import SHAPELESS, Log, Metric, Shapes, Span
@@ -43,7 +51,7 @@ class Signal:
         self._below = names[1:]
         self._wanted = wanted
         self._shapes = shapes
-        self._envelopes = envelopes()
+        self._envelopes = envelopes(names)
         self._name = b'"%b"' % names[0].encode()
         self.head = b'{"%b":[' % names[0].encode()
         self.tail = b"]}"
@@ -63,7 +71,7 @@ class Signal:
             if type(outer) is dict and len(outer) == 1:
                 line, unwanted = self._judged(data, outer)
                 if line is data:
-                    self._envelopes.missed(self._envelope_of, data)
+                    self._envelopes.missed(data)
                 return Lines([] if line is None else [line], 0, unwanted)
         check_utf8(data)
         outer = members(data)
@@ -86,8 +94,7 @@ class Signal:
         for part in parts:
             checkpoint()
             check_size(len(part))
-            if len(part) > SPLIT_ABOVE:  # it is one record
-                check_values(part)
+            check_values(part)
             if self._is_usual(part):
                 lines.append(on_one_line(part))
                 continue
@@ -103,7 +110,7 @@ class Signal:
         It costs less than half of what it takes to judge a body without knowing its shape.
         """
         return (
-            len(data) <= SPLIT_ABOVE
+            len(data) <= VALUES_MAX
             and _LF not in data
             and _CR not in data
             and self.plain_until((data,), 0) == 1
@@ -112,33 +119,40 @@ class Signal:
     def plain_until(self, some: Sequence[bytes], begin: int) -> int:
         """Where the bodies from ``begin`` on end of which :meth:`is_plain` would say so.
 
-        None of ``some`` holds a raw line break, or is larger than :data:`SPLIT_ABOVE`.
+        None of ``some`` holds a raw line break, or is larger than :data:`VALUES_MAX`.
         """
         shapes = self._shapes
         if shapes is None:
             return begin
-        known, decode = self._envelopes.known, shapes.decode_records
-        for at in range(begin, len(some)):
-            data = some[at]
-            for before, after, size in known:
-                rest = data.removeprefix(before)
-                if rest is data:
-                    continue
-                array = rest.removesuffix(after)
-                if len(array) + size != len(data):  # one of them was not there
-                    continue
-                # The records alone: what stands around them was judged with another body.
-                try:
-                    decode(array)
-                except SHAPELESS:
-                    return at
-                break
-            else:
-                if not (self._is_line(data) and shapes.is_usual(data)):
-                    return at
-                self._envelopes.missed(self._envelope_of, data)
-                known = self._envelopes.known
-        return len(some)
+        learned, decode = self._envelopes, shapes.decode_records
+        known = learned.known
+        missed = 0
+        at = begin
+        try:
+            for at in range(begin, len(some)):
+                data = some[at]
+                for before, after, size in known:
+                    rest = data.removeprefix(before)
+                    if rest is data:
+                        continue
+                    array = rest.removesuffix(after)
+                    if len(array) + size != len(data):  # one of them was not there
+                        continue
+                    # The records alone: what stands around them was judged with another body.
+                    try:
+                        decode(array)
+                    except SHAPELESS:
+                        return at
+                    break
+                else:
+                    if not (self._is_line(data) and shapes.is_usual(data)):
+                        return at
+                    missed += 1
+                    learned.missed(data)
+                    known = learned.known
+            return len(some)
+        finally:
+            learned.fitted(at - begin - missed)
 
     def halves(self, line: bytes) -> list[bytes]:
         """A line in two parts or more, by resource, then scope, then record; the same every time.
@@ -177,9 +191,6 @@ class Signal:
 
     def _is_usual(self, data: bytes) -> bool:
         return self._shapes is not None and self._shapes.is_usual(data)
-
-    def _envelope_of(self, line: bytes) -> Envelope | None:
-        return envelope_of(line, self._names)
 
     def _judged(self, line: bytes, outer: object) -> tuple[bytes | None, int]:
         """Judge a line, parsed as ``outer``: what is left of it, or None; how many records went."""

@@ -29,7 +29,7 @@ class Stream:
     ``to_lines`` judges one record as a producer gives it and makes its lines, or raises
     :class:`RecordError`; ``plain_until`` says quickly where those records from an index on end that are
     their own lines, unless they hold a guarded value; what stands there may be its own as well. None of
-    them may hold a raw line break, or be larger than 1 MiB. Every line begins with ``head`` and ends
+    them may hold a raw line break, or be larger than 512 KiB. Every line begins with ``head`` and ends
     with ``tail``. ``signal`` knows what is inside a line that holds several OTLP records; None where a
     line is one document.
     """

@@ -13,7 +13,7 @@ from spool.errors import RecordError
 from spool.judging import judged as judge_group
 from spool.layouts import Layouts
 from spool.lines import Lines
-from spool.otlp import Signal
+from spool.otlp import SPLIT_ABOVE, Signal
 from spool.otlpshapes import Log, Metric, Shapes, Span
 from spool.secrets import NO_SECRETS, SecretGuard
 from spool.severity import is_warning
@@ -284,6 +284,26 @@ def test_a_line_break_in_any_place_of_a_group_is_a_space_in_its_line(
         head, rest = b",".join(parts[:at]) + b",", b",".join(parts[at:])
         some = [line, head + line_break + rest, line]
         assert judge_group(STREAMS[name], some, NO_SECRETS) == [line, head + b" " + rest, line]
+
+
+def test_a_group_of_large_records_is_judged_as_they_are_alone() -> None:
+    large = LOG.replace(b'"severityText":"Warning"', b'"severityText":"%b"' % (b"w" * 100_000))
+    huge = LOG.replace(b'"severityText":"Warning"', b'"severityText":"%b"' % (b"w" * 700_000))
+    info = large.replace(b'"severityNumber":13', b'"severityNumber":9')
+    some = [large] * 9 + [huge, info, LOG]
+    alone = [line for each in some for line in STREAMS["logs"].to_lines(each, NO_SECRETS).lines]
+    assert judge_group(STREAMS["logs"], some, NO_SECRETS) == alone
+    assert alone[:10] == some[:10]
+
+
+def test_more_values_than_are_parsed_are_refused_whatever_their_shape() -> None:
+    metrics = b",".join([b"{}"] * 300_000)
+    many = b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[%b]}]}]}' % metrics
+    assert len(many) < SPLIT_ABOVE
+    for each in (many, b" " + many):
+        assert judged(STREAMS["metrics"].to_lines, each) == "record.too_large"
+        with pytest.raises(RecordError, match="more than"):
+            judge_group(STREAMS["metrics"], [each, METRIC], NO_SECRETS)
 
 
 groups = st.lists(

@@ -1,44 +1,67 @@
 """What is learned of records is little, seldom, and forgotten in turn."""
 
 from spool.envelopes import ENVELOPES_MAX, LEARNED_MAX, Envelope, envelope_of
-from spool.layouts import LAYOUTS_MAX, LEARN_EVERY, NAMES_MAX, Layouts
-from spool.learned import Learned
+from spool.layouts import (
+    LAYOUTS_MAX,
+    LEARN_LAST,
+    NAMES_MAX,
+    PAYS,
+    Layouts,
+)
+from spool.learned import LUCK_MAX, Learned
 from spool.otlp import Signal
+from spool.otlpshapes import Log, Shapes
 from spool.secrets import NO_SECRETS
 
 NAMES = ("resourceLogs", "scopeLogs", "logRecords")
 LINE = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":13}],"schemaUrl":"s"}]}]}'
 
 
-def test_one_in_so_many_that_fit_nothing_is_learned_from_the_first_at_once() -> None:
-    learned: Learned[bytes] = Learned(2, 3)
-    for number in range(9):
-        learned.missed(lambda data: data, b"%d" % number)
-    assert learned.known == (b"6", b"3")
+def _learned(most: int, pays: int = 0, first: int = 1, last: int = 1) -> Learned[bytes]:
+    return Learned(
+        lambda data: None if data == b"-" else data, most=most, pays=pays, first=first, last=last
+    )
 
 
-def test_what_cannot_be_learned_from_leaves_what_is_known() -> None:
-    learned: Learned[bytes] = Learned(2, 1)
-    learned.missed(lambda data: data, b"a")
-    learned.missed(lambda _: None, b"b")
-    assert learned.known == (b"a",)
+def test_it_is_learned_at_once_and_then_half_as_often_each_time() -> None:
+    learned = _learned(9, first=2, last=8)
+    for number in range(32):
+        learned.missed(b"%d" % number)
+    assert learned.known == (b"30", b"22", b"14", b"6", b"2", b"0")
+
+
+def test_the_oldest_gives_way_and_what_cannot_be_learned_from_leaves_what_is_known() -> None:
+    learned = _learned(2)
+    for data in (b"a", b"b", b"-", b"c"):
+        learned.missed(data)
+    assert learned.known == (b"c", b"b")
+
+
+def test_what_does_not_pay_is_forgotten_and_what_pays_is_not() -> None:
+    for fitted, known in ((3, ()), (4, (b"a",)), (5, (b"a",))):
+        learned = _learned(1, pays=4, first=10_000, last=10_000)
+        learned.missed(b"a")
+        for _ in range(LUCK_MAX + 1):
+            learned.fitted(fitted)
+            learned.missed(b"b")
+        assert learned.known == known
 
 
 def test_an_envelope_is_what_stands_around_the_records_and_no_more_than_it_may_be() -> None:
     before, after = LINE.split(b'[{"severityNumber":13}]')
-    assert envelope_of(LINE, NAMES) == Envelope(before, after, len(before) + len(after))
+    assert envelope_of(NAMES, LINE) == Envelope(before, after, len(before) + len(after))
     long = LINE.replace(b'"s"', b'"%b"' % (b"s" * LEARNED_MAX))
-    assert envelope_of(long, NAMES) is None
+    assert envelope_of(NAMES, long) is None
     assert ENVELOPES_MAX * LEARNED_MAX < 64 * 1024
 
 
 def test_a_body_of_several_scopes_or_resources_or_of_none_has_no_envelope() -> None:
     for part in (b'{"scopeLogs":[]}', b'{"scopeLogs":[{}]}', b"{}", b"", b'{"scopeLogs":null}'):
-        assert envelope_of(b'{"resourceLogs":[%b]}' % part, NAMES) is None
+        assert envelope_of(NAMES, b'{"resourceLogs":[%b]}' % part) is None
     inner = LINE[len(b'{"resourceLogs":[') : -2]
-    assert envelope_of(b'{"resourceLogs":[%b,%b]}' % (inner, inner), NAMES) is None
+    assert envelope_of(NAMES, b'{"resourceLogs":[%b,%b]}' % (inner, inner)) is None
     twice = LINE.replace(b'"scopeLogs":[', b'"scopeLogs":[{},')
-    assert envelope_of(twice, NAMES) is None
+    assert envelope_of(NAMES, twice) is None
 
 
 def test_a_body_from_which_nothing_can_be_learned_is_taken_all_the_same() -> None:
@@ -46,7 +69,7 @@ def test_a_body_from_which_nothing_can_be_learned_is_taken_all_the_same() -> Non
         b'{"resourceLogs":[{"scopeLogs":null}]}',
         LINE.replace(b'"scopeLogs":[', b'"scopeLogs":[],"scopeLogs":['),
     ):
-        assert envelope_of(body, NAMES) is None
+        assert envelope_of(NAMES, body) is None
         signal = Signal(NAMES, None)
         assert signal.to_lines(body, NO_SECRETS).lines == [body]
 
@@ -107,7 +130,37 @@ def test_a_layout_that_is_too_large_or_strange_is_not_learned() -> None:
 def test_only_the_last_layouts_are_known() -> None:
     layouts = Layouts()
     made = [b'{"id":"1","n%d":1}' % number for number in range(LAYOUTS_MAX + 1)]
-    for data in made:
-        for _ in range(LEARN_EVERY):
+    for number, data in enumerate(made):
+        for _ in range(LEARN_LAST):
             layouts.missed(data)
+            layouts.fitting_until(made[number - 1 : number] * PAYS, 0)
     assert [_fits(layouts, data) for data in made] == [False] + [True] * LAYOUTS_MAX
+
+
+def test_layouts_that_few_records_fit_are_forgotten_and_learned_again_in_time() -> None:
+    layouts = Layouts()
+    made = [b'{"id":"1","n%d":1}' % number for number in range(4 * LAYOUTS_MAX)]
+    for number in range(2 * LEARN_LAST):
+        data = made[number % len(made)]
+        if not _fits(layouts, data):
+            layouts.missed(data)
+    assert not any(_fits(layouts, data) for data in made)
+    missed = 0
+    while not _fits(layouts, made[0]):
+        layouts.missed(made[0])
+        missed += 1
+        assert missed <= LEARN_LAST
+
+
+def test_envelopes_that_few_bodies_have_are_forgotten_and_learned_again_in_time() -> None:
+    signal = Signal(NAMES, Shapes(NAMES, Log))
+    bodies = [LINE.replace(b'"s"', b'"s%d"' % number) for number in range(40)] * 30
+    assert signal.plain_until(bodies, 0) == len(bodies)
+    assert signal.plain_until([LINE] * 600, 0) == 600
+    odd = LINE.replace(b'[{"scope', b'[{"unknown":1,"scope')
+    assert signal.plain_until([odd], 0) == 0  # nothing knows it yet
+    for _ in range(LEARN_LAST):
+        assert signal.to_lines(odd, NO_SECRETS).lines == [odd]
+        if signal.plain_until([odd], 0):
+            break
+    assert signal.plain_until([odd], 0) == 1
