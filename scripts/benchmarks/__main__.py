@@ -15,6 +15,7 @@ import draining
 import memory
 import opening
 import reading
+import renewing
 import taking
 from curves import curves
 from plots import draw
@@ -40,6 +41,7 @@ MEASURES: dict[str, Measure] = {
     "disk": reading.disk,
     "memory": memory.memory,
     "taking": taking.taking,
+    "renewing": renewing.renewing,
 }
 FULL: dict[str, Measure] = {
     "memory": memory.large,

@@ -1,6 +1,7 @@
 """One server in a process of its own: ``ours FOLDER``, or ``reading`` bodies; prints its port.
 
-Both have the same loop, the same protocol and the same server. It ends with its input.
+Both have the same loop, the same protocol and the same server. ``tls FOLDER PAIR`` is ours with the
+certificate in ``PAIR``, looked for anew at each line of input. It ends with its input.
 """
 
 import sys
@@ -10,12 +11,17 @@ from pathlib import Path
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from bridge.config import load
+from bridge.config import Config, load
 from bridge.config.licensekeys import load_license_keys
+from bridge.daemon.certwatch import tls_for
 from bridge.daemon.serving import start_intake
 from bridge.intake.counts import IntakeCounts
 from bridge.intake.server import IntakeServer
+from bridge.intake.tls import IntakeTls
+from bridge.intake.tlsfolder import CERT
+from bridge.intake.tlsfolder import KEY as TLS_KEY
 from keys.ed25519 import SigningKey
+from spool.clock import SYSTEM_CLOCK
 
 KEY = SigningKey(bytes(range(32)))
 """It guards nothing."""
@@ -38,26 +44,41 @@ class Reading:
         await _TAKEN(scope, receive, send)
 
 
-def _ours(folder: Path, held: ExitStack) -> IntakeServer:
+def _config(folder: Path, more: str = "") -> Config:
     (folder / "spool").mkdir(parents=True)
     path = folder / "bridge.yaml"
-    path.write_text("node: bench\nintake: {listen: 127.0.0.1:0}\n")
-    config = load(path, {})
-    return start_intake(config, KEY, load_license_keys(config, {}), held).server
+    path.write_text(f"node: bench\nintake: {{listen: 127.0.0.1:0{more}}}\n")
+    return load(path, {})
+
+
+def _ours(config: Config, held: ExitStack, tls: IntakeTls | None = None) -> IntakeServer:
+    context = None if tls is None else tls.context
+    return start_intake(config, KEY, load_license_keys(config, {}), held, tls=context).server
 
 
 def main() -> None:
     """Serve until the input ends."""
     with ExitStack() as held:
+        tls: IntakeTls | None = None
         if sys.argv[1] == "ours":
-            server = _ours(Path(sys.argv[2]), held)
+            server = _ours(_config(Path(sys.argv[2])), held)
+        elif sys.argv[1] == "tls":
+            pair = Path(sys.argv[3])
+            secured = f", tls: {{cert: {pair / CERT}, key: {pair / TLS_KEY}}}"
+            config = _config(Path(sys.argv[2]), secured)
+            tls = tls_for(config, SYSTEM_CLOCK)
+            server = _ours(config, held, tls)
         else:
             server = IntakeServer(Reading(), "127.0.0.1", 0)  # type: ignore[arg-type]
             server.start()
             held.callback(server.stop)
         sys.stdout.write(f"{server.port}\n")
         sys.stdout.flush()
-        sys.stdin.read()
+        for _ in sys.stdin:
+            if tls is not None:
+                tls.reload()
+                sys.stdout.write("reloaded\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
 """Clients that keep a server busy: many connections, one request at a time on each."""
 
 import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 CONNECTIONS = 64
+CONNECTING_S = 1.0
+"""Seconds until the first request: all connections are there by then, over TLS too."""
+FOR_EVER = 2**62
 
 
 @dataclass(slots=True)
@@ -59,17 +65,31 @@ class _Client(asyncio.Protocol):
             run.done.set_result(None)
 
 
-async def _run(port: int, request: bytes, count: int, rate: float) -> tuple[float, list[float]]:
+async def _run(
+    port: int,
+    request: bytes,
+    count: int,
+    rate: float,
+    beside: Callable[[], Awaitable[None]] | None = None,
+    **secured: Any,  # noqa: ANN401 - passed on
+) -> tuple[float, list[float]]:
+    """``count`` requests, or as many as there is time for until ``beside`` is done."""
     loop = asyncio.get_running_loop()
     pace = CONNECTIONS / rate if rate else 0.0
     run = _Run(request, count, pace, loop.create_future())
-    begin = loop.time() + 0.1
+    begin = loop.time() + CONNECTING_S
     transports = []
     for number in range(CONNECTIONS):
         first = begin + pace * number / CONNECTIONS
-        made = await loop.create_connection(lambda at=first: _Client(run, at), "127.0.0.1", port)  # type: ignore[misc]
+        made = await loop.create_connection(
+            lambda at=first: _Client(run, at), "127.0.0.1", port, **secured
+        )  # type: ignore[misc]
         transports.append(made[0])
     try:
+        if beside is not None:
+            await asyncio.sleep(begin - loop.time())
+            await beside()
+            run.left = 0
         await run.done
     finally:
         took = loop.time() - begin
@@ -91,6 +111,20 @@ def keep_busy(
     return asyncio.run(_run(port, request, count, rate))
 
 
+def keep_pace(
+    port: int,
+    request: bytes,
+    rate: float,
+    beside: Callable[[], Awaitable[None]],
+    *,
+    tls: ssl.SSLContext,
+    host: str,
+) -> tuple[float, list[float]]:
+    """:func:`keep_busy` over TLS with ``host``, at ``rate``, until ``beside`` is done."""
+    secured = {"ssl": tls, "server_hostname": host}
+    return asyncio.run(_run(port, request, FOR_EVER, rate, beside, **secured))
+
+
 def post(path: str, body: bytes, kind: str = "application/json") -> bytes:
     """A request as it goes over the wire."""
     return (
@@ -100,4 +134,4 @@ def post(path: str, body: bytes, kind: str = "application/json") -> bytes:
     )
 
 
-__all__ = ["CONNECTIONS", "keep_busy", "post"]
+__all__ = ["CONNECTIONS", "keep_busy", "keep_pace", "post"]

@@ -27,8 +27,8 @@ _SERVER = Path(__file__).with_name("intake.py")
 
 def taking(folder: Path, rounds: int) -> list[Row]:
     """Ours beside the same server that only reads; then half of that load; then memory."""
-    request = post("/v1/logs", _body())
-    with _server("ours", str(folder / "a")) as (port, _), _server("reading") as (bare, _):
+    request = post("/v1/logs", some_logs())
+    with server("ours", str(folder / "a")) as (port, _), server("reading") as (bare, _):
         keep_busy(port, request, COUNT)
         keep_busy(bare, request, COUNT)
         found = interleaved(
@@ -42,18 +42,18 @@ def taking(folder: Path, rounds: int) -> list[Row]:
     rival = "the same server that reads them and answers"
     return [
         at_least(work, rival, found[0], found[1], "requests/s", bound=DURABLE_MIN),
-        below("p99 of an answer at half of that load", _p99_ms(waits), P99_MAX_MS, "ms"),
+        below("p99 of an answer at half of that load", p99_ms(waits), P99_MAX_MS, "ms"),
         _growth(folder / "b", request, MANY),
     ]
 
 
 def many(folder: Path, _: int) -> list[Row]:
     """What very many requests leave in memory."""
-    return [_growth(folder, post("/v1/logs", _body()), FULL)]
+    return [_growth(folder, post("/v1/logs", some_logs()), FULL)]
 
 
 def _growth(folder: Path, request: bytes, many: int) -> Row:
-    with _server("ours", str(folder)) as (port, process):
+    with server("ours", str(folder)) as (port, process):
         # Each connection once at least: what they take is not what requests leave behind.
         keep_busy(port, request, max(FEW, CONNECTIONS))
         few = _resident_mib(process)
@@ -64,7 +64,7 @@ def _growth(folder: Path, request: bytes, many: int) -> Row:
     )
 
 
-def _body() -> bytes:
+def some_logs() -> bytes:
     """Ten log records in one resource and scope, as an exporter batches them."""
     found = [orjson.loads(line)["resourceLogs"][0] for line in records("logs", RECORDS)]
     logs = [each["scopeLogs"][0]["logRecords"][0] for each in found]
@@ -74,24 +74,25 @@ def _body() -> bytes:
     )
 
 
-def _p99_ms(waits: list[float]) -> float:
+def p99_ms(waits: list[float]) -> float:
+    """The 99th percentile of sorted waits, in ms."""
     return waits[len(waits) * 99 // 100] * 1000
 
 
-def _resident_mib(process: int) -> float:
-    found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{process}/status").read_text())
+def _resident_mib(process: "subprocess.Popen[bytes]") -> float:
+    found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
     assert found is not None  # noqa: S101 - Linux has had it since 2.6
     return int(found[1]) / 1024
 
 
 @contextmanager
-def _server(*arguments: str) -> Iterator[tuple[int, int]]:
-    """A running server's port and process id."""
+def server(*arguments: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """A running server's port and its process."""
     command = [sys.executable, str(_SERVER), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            yield int(process.stdout.readline()), process.pid
+            yield int(process.stdout.readline()), process
         finally:
             process.stdin.close()

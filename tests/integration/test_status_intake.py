@@ -1,8 +1,10 @@
 """The status tells what the intake counted and which lanes are stuck, also after the daemon ended."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import httpx
 import pytest
 
 from bridge.demo.clients import LICENSE
+from bridge.intake.connection import HEAD_MAX
 from keys.ed25519 import SigningKey
 from spool.lane import Lane
 from spool.writer import Writer
 from tests.support.beacon import RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for
+from tests.support.spools import wait_until
 
 pytestmark = pytest.mark.enable_socket
 
@@ -82,6 +86,29 @@ def test_what_the_intake_counted_is_shown_by_another_process(
         node.daemon.start()
         assert status_of(node)["intake"]["requests"] == {}
         assert status_of(node)["intake"]["since"] > intake["since"]
+
+
+def test_connections_that_never_become_a_request_are_shown(
+    tmp_path: Path, beacon: RunningBeacon
+) -> None:
+    sent = {
+        "SSH": b"SSH-2.0-OpenSSH_9.6\r\n",
+        "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+        "a head without an end": b"GET /livez HTTP/1.1\r\nX: " + b"x" * 2 * HEAD_MAX,
+    }
+    with node_for(tmp_path, beacon.url) as node:
+        node.daemon.start()
+        for data in sent.values():
+            with socket.create_connection(("127.0.0.1", node.daemon.port), 20) as connection:
+                connection.sendall(data)
+                with suppress(ConnectionResetError):
+                    while connection.recv(65536):
+                        pass
+        wanted = {"intake.not_http": 2, "intake.head": 1}
+        wait_until(lambda: status_of(node)["intake"]["refused"] == wanted, 20)
+        said = node.bridge("status").stdout
+        assert "intake.not_http 2" in said
+        assert "intake.head 1" in said
 
 
 def test_an_intake_that_is_open_to_other_machines_is_a_standing_problem(tmp_path: Path) -> None:
