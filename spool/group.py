@@ -60,21 +60,10 @@ def raw_of(lines: Sequence[bytes]) -> bytes:
 
 def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
     """The units that hold ``lines``, compressed if they are many bytes."""
-    raw = raw_of(lines)
-    if len(raw) < LARGE:
-        return [raw]
-    return [_framed(part, encoder) for part in _cut(raw, GROUP_FRAME)]
-
-
-def _cut(raw: bytes, size: int) -> Iterator[bytes]:
-    """``raw`` in pieces of whole lines, of at most ``size`` bytes where a line is not longer."""
-    begin = 0
-    while begin < len(raw):
-        end = len(raw)
-        if end - begin > size:
-            end = raw.rfind(b"\n", begin, begin + size) + 1 or raw.index(b"\n", begin) + 1
-        yield raw[begin:end]
-        begin = end
+    if sum(map(len, lines)) + len(lines) < LARGE:
+        return [raw_of(lines)]
+    # Never all of them in one: they may be as large as everything else that their caller holds.
+    return [_framed(raw_of(piece), encoder) for piece in pieces_of(lines)]
 
 
 def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Framed]:

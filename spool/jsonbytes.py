@@ -45,6 +45,7 @@ _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _VALUES = bytes(set(range(256)) - set(b'[{,"'))
 """What is taken away so that what begins or parts values is left, and strings."""
 _STRING = re.compile(rb'"[^"]*+"')
+_OPENING = re.compile(rb"\s*+\{")
 _MEMBER_NAME = re.compile(rb'[\s,]*+"(?:[^"\\]|\\.)*+"\s*+:\s*+', re.DOTALL)
 
 
@@ -175,7 +176,7 @@ def members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     :data:`ELEMENTS_MAX`.
     """
     # Members of one byte have four with what stands around them.
-    if len(data) > 4 * ELEMENTS_MAX and bytes(data).count(b":") > ELEMENTS_MAX:
+    if len(data) > 4 * ELEMENTS_MAX and _holds_many(data, b":"):
         _check_count(data, _MEMBERS)
     try:
         pairs = _OBJECT.decode(data)
@@ -198,7 +199,7 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     ``record.too_large`` beyond :data:`ELEMENTS_MAX`.
     """
     # Taken apart, each element takes memory many times its bytes: so they are counted before.
-    if len(data) > 2 * ELEMENTS_MAX and bytes(data).count(b",") >= ELEMENTS_MAX:
+    if len(data) > 2 * ELEMENTS_MAX and _holds_many(data, b","):
         _check_count(data, _ELEMENTS)
     try:
         found = _ARRAY.decode(data)
@@ -211,6 +212,18 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     if len(found) <= ELEMENTS_MAX:
         return found
     raise too_many()
+
+
+def _holds_many(data: bytes | msgspec.Raw, mark: bytes) -> bool:
+    """Whether there are more of ``mark`` than elements may be, counted without a copy of it all."""
+    found = 0
+    view = memoryview(data)
+    for start in range(0, len(view), _UTF8_STEP):
+        checkpoint()
+        found += bytes(view[start : start + _UTF8_STEP]).count(mark)
+        if found >= ELEMENTS_MAX:
+            return True
+    return False
 
 
 class _Element(msgspec.Struct, gc=False):
@@ -262,18 +275,22 @@ def _check_count(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[Any]) 
         raise _not_json(error) from None
 
 
-def cut_at(data: bytes, name: str) -> tuple[bytes, msgspec.Raw, bytes] | None:
+def cut_at(data: bytes | msgspec.Raw, name: str) -> tuple[bytes, msgspec.Raw, bytes] | None:
     """What stands before, in and after the value of an object's member; None without that member.
 
     Raises :class:`RecordError` as :func:`members` does.
     """
-    at = data.find(b"{") + 1
-    for key, value in members(data).items():
-        match = _MEMBER_NAME.match(data, at)
-        assert match is not None  # noqa: S101 - the parser has just read it
+    found = members(data)
+    view = memoryview(data)  # it may be large, and nothing of it is copied but what stands around
+    opening = _OPENING.match(view)
+    assert opening is not None  # noqa: S101 - the parser has just read it
+    at = opening.end()
+    for key, value in found.items():
+        match = _MEMBER_NAME.match(view, at)
+        assert match is not None  # noqa: S101 - and this
         at = match.end() + len(value)
         if key == name:
-            return data[: match.end()], value, data[at:]
+            return bytes(view[: match.end()]), value, bytes(view[at:])
     return None
 
 

@@ -11,6 +11,8 @@ empty goes with them, and every other byte stays.
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from spool.abandoning import checkpoint
 from spool.envelopes import envelopes
 from spool.errors import RecordError
@@ -31,6 +33,7 @@ from spool.severity import is_warning
 
 SPLIT_ABOVE = 1024 * 1024
 """Bytes of a line that is not split: small beside a request, large beside a record."""
+_NULL = b"null"
 _LF, _CR, _BACKSLASH = b"\n\r\\"
 
 
@@ -76,8 +79,8 @@ class Signal:
         check_utf8(data)
         outer = members(data)
         check_license_fields(outer)
-        raw = outer.get(self._names[0])
-        if raw is None or (array := bytes(raw)) == b"null":
+        array: bytes | msgspec.Raw | None = outer.get(self._names[0])
+        if array is None or (len(array) == len(_NULL) and bytes(array) == _NULL):
             return Lines([])
         dropped = 0
         if guard.found_in(data):
@@ -85,7 +88,7 @@ class Signal:
             array = b"[%b]" % b",".join(kept)
         room = SPLIT_ABOVE - len(self.head) - len(self.tail)
         if len(array) <= room:
-            parts = [self.head[:-1] + array + self.tail[1:]]
+            parts = [self.head[:-1] + bytes(array) + self.tail[1:]]
         else:
             groups = packed(pieces(elements(array), self._below, room), room)
             parts = [self.head + group + self.tail for group in groups]

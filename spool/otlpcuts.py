@@ -87,11 +87,11 @@ def count(element: bytes, names: tuple[str, ...]) -> int:
 
 def pieces(raws: Iterable[msgspec.Raw], names: tuple[str, ...], room: int) -> Iterator[bytes]:
     """``raws`` in their order, those over ``room`` bytes in pieces where they can be split."""
-    for element in map(bytes, raws):
+    for raw in raws:
         checkpoint()
-        inner = None if len(element) <= room else _array_in(element, names)
+        inner = None if len(raw) <= room else _array_in(raw, names)
         if inner is None or len(inner[0]) + len(inner[2]) > ENVELOPE_MAX:
-            yield element
+            yield bytes(raw)
             continue
         before, children, after = inner
         left = room - len(before) - len(after)
@@ -114,7 +114,7 @@ def packed(pieces: Iterable[bytes], room: int) -> Iterator[bytes]:
 
 
 def _array_in(
-    element: bytes, names: tuple[str, ...]
+    element: bytes | msgspec.Raw, names: tuple[str, ...]
 ) -> tuple[bytes, list[msgspec.Raw], bytes] | None:
     """What stands around the elements of the array ``names[0]``, and they; None without it."""
     cut = cut_at(element, names[0]) if names else None

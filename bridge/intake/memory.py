@@ -3,6 +3,10 @@
 Bodies, decompressed, and the JSON that protobuf becomes share :data:`SHARED_MAX`; beyond it a request
 is asked to come again. What judging takes beside them is :data:`JUDGED_MAX` together, for which bodies
 wait in line: so large ones are judged one at a time.
+
+Measured on a whole process, which takes 63 MiB at rest: 236 MiB at the peak with one JSON body of
+64 MiB, 308 with 16 of them at once (most of which are asked to come again), 389 with protobuf whose
+JSON is six times as large.
 """
 
 import asyncio
@@ -33,9 +37,8 @@ _MAPPED_FROM = MIB
 def give_large_blocks_back() -> None:
     """Have memory of a MiB and more go back to the system when it is freed, for this process.
 
-    Left to itself glibc stops that after the first large body, and keeps what lay between others:
-    64 large bodies at once took 601 MiB instead of 443, and left 297 instead of 55. Where the C
-    library knows no such thing, nothing happens.
+    Left to itself glibc stops that after the first large body, and keeps what lay between others.
+    Where the C library knows no such thing, nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
