@@ -87,6 +87,9 @@ class Intake:
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         path: str = scope["path"]
         try:
+            row = ROWS.get(path)
+            if row is not None:
+                return await self._take(scope, receive, row)
             return await self._route(scope, receive, path)
         except RefusalError as refusal:
             found = _without_frames(refusal)
@@ -113,11 +116,6 @@ class Intake:
 
     async def _route(self, scope: Scope, receive: Receive, path: str) -> Response:
         method: str = scope["method"]
-        row = ROWS.get(path)
-        if row is not None:
-            _check_method(method, "POST")
-            self.counts.requests[path] += 1
-            return await self._take(scope, receive, row)
         if path == VERIFY:
             _check_method(method, "POST")
             self.counts.requests[path] += 1
@@ -179,8 +177,13 @@ class Intake:
         )
 
     async def _take(self, scope: Scope, receive: Receive, row: Row) -> Response:
+        if scope["method"] != "POST":
+            _check_method(scope["method"], "POST")
+        self.counts.requests[row.path] += 1
         head = Head(scope["headers"])
-        self._via.check(head.all(VIA))
+        bridges = head.all(VIA)
+        if bridges:
+            self._via.check(bridges)
         rules = self._rules
         vouched = rules.gate.check_data_plane(head.all(DATA_PLANE))
         form = check_content(head, otlp=row.otlp)
@@ -188,7 +191,8 @@ class Intake:
             self._check_room(row.stream)
         post = Post(head, row, form, rules, vouched)
         lines, unknown = await self._storing.store(post, scope, receive)
-        self._via.taken(head.all(VIA))
+        if bridges:
+            self._via.taken(bridges)
         self.counts.count_taken(row.stream.name, lines, unknown)
         if form == PROTOBUF:
             said = export_answer(row.stream.name, lines.dropped, why_rejected(lines, unknown))

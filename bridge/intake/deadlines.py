@@ -4,12 +4,10 @@ A timer for each wait costs the event loop more than the wait itself.
 """
 
 import asyncio
-from typing import Any, TypeVar
+from typing import Any
 
 STEP_S = 0.5
 """Seconds that one timer stands for: a wait may last so much longer than it should."""
-
-_T = TypeVar("_T")
 
 
 class Deadlines:
@@ -20,14 +18,16 @@ class Deadlines:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._begun: set[asyncio.Future[Any]] = set()
 
-    async def wait(self, future: "asyncio.Future[_T]") -> _T:
-        """What ``future`` gives. Raises :class:`TimeoutError` where that is long; it has ended then."""
-        begun = self._begun if self._loop is future.get_loop() else self._begin(future.get_loop())
+    def watch(self, future: "asyncio.Future[Any]") -> "set[asyncio.Future[Any]]":
+        """Have ``future`` end with :class:`TimeoutError` where it lasts long.
+
+        Whoever awaits it takes it out of what is returned when it has ended: to do that here would
+        take a coroutine for each.
+        """
+        loop = future.get_loop()
+        begun = self._begun if self._loop is loop else self._begin(loop)
         begun.add(future)
-        try:
-            return await future
-        finally:
-            begun.discard(future)
+        return begun
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> "set[asyncio.Future[Any]]":
         self._loop, self._begun = loop, set()

@@ -202,7 +202,9 @@ class Gate:
 
     def check_data_plane(self, values: Sequence[str]) -> bool:
         """Whether there are ``values`` of ``X-Data-Plane-Auth``, all right; else 403."""
-        if values and self._data_plane is None:
+        if not values:
+            return False
+        if self._data_plane is None:
             raise RefusalError(
                 403,
                 "license.data_plane",
@@ -217,7 +219,7 @@ class Gate:
                 "X-Data-Plane-Auth is not the credential that this node sends with.",
                 "Compare it with the file that data_plane_auth_file names.",
             )
-        return bool(values)
+        return True
 
 
 def _formed(key: object) -> bool:

@@ -1,17 +1,15 @@
 """The headers of a request that the intake looks at, gone through once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 
 LICENSE = "x-langchain-license-key"
 DATA_PLANE = "x-data-plane-auth"
 VIA = "via"
-_WANTED: Mapping[bytes, str] = MappingProxyType(
-    {
-        name.encode(): name
-        for name in (LICENSE, DATA_PLANE, VIA, "content-type", "content-encoding", "content-length")
-    }
-)
+_WANTED: Mapping[bytes, str] = {
+    name.encode(): name
+    for name in (LICENSE, DATA_PLANE, VIA, "content-type", "content-encoding", "content-length")
+}
+"""A plain dict, and never changed: every header of every request is looked for in it."""
 _NONE: Sequence[str] = ()
 
 
@@ -21,10 +19,15 @@ class Head:
     __slots__ = ("_found",)
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self._found: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {}
         for name, value in headers:
-            if (known := _WANTED.get(name)) is not None:
-                self._found.setdefault(known, []).append(value.decode("latin-1"))
+            if name in _WANTED:
+                known = _WANTED[name]
+                if known in found:
+                    found[known].append(value.decode("latin-1"))
+                else:
+                    found[known] = [value.decode("latin-1")]
+        self._found = found
 
     def all(self, name: str) -> Sequence[str]:
         """Every value of a header; none if it is not there."""

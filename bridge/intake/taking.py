@@ -17,7 +17,7 @@ from spool.secrets import NO_SECRETS, SecretGuard
 from spool.streams import STREAMS, Stream
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each request: frozen it would take a microsecond more
 class Taken:
     """A body: the license keys in it, and how to make its lines."""
 
