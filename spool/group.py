@@ -60,10 +60,11 @@ def raw_of(lines: Sequence[bytes]) -> bytes:
 
 def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
     """The units that hold ``lines``, compressed if they are many bytes."""
-    if sum(map(len, lines)) + len(lines) < LARGE:
+    size = sum(map(len, lines))
+    if size + len(lines) < LARGE:
         return [raw_of(lines)]
     # Never all of them in one: they may be as large as everything else that their caller holds.
-    return [_framed(raw_of(piece), encoder) for piece in pieces_of(lines)]
+    return [_framed(raw_of(piece), encoder) for piece in pieces_of(lines, size)]
 
 
 def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Framed]:
