@@ -28,8 +28,8 @@ FREE_MIN = {SEGMENTS: 2 * 1024**3, MANY_SEGMENTS: 10 * 1024**3}
 """Bytes that must be free: each segment takes a block of the disk."""
 IDLE_S = 20.0
 """Seconds that an idle daemon is watched."""
-SETTLE_S = 15.0
-"""Seconds after a start until a daemon is idle: it looks once at all that is there."""
+SETTLE_S = {0: 15.0, SEGMENTS: 15.0, MANY_SEGMENTS: 120.0}
+"""Seconds after a start until a daemon is idle, by segments: it looks once at all that is there."""
 IDLE_MAX = 0.5
 """Percent of a core."""
 MEMORY_MAX = 128
@@ -62,7 +62,7 @@ def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
     work, rival = f"open a spool of {segments:,} segments", "bare directory scan"
     start = f"start the daemon on {segments:,} segments"
     with _Daemon(node) as daemon:
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S[segments])
         busy = daemon.busy_percent(IDLE_S)
         peak = daemon.peak_mib()
     return [
@@ -114,7 +114,7 @@ def idle(folder: Path, _: int) -> list[Row]:
         record.write_bytes(records(STREAMS[0], 1)[0] + b"\n")
         _bridge("--config", str(node / "bridge.yaml"), "append", STREAMS[0], str(record))
         with _Daemon(node, mode="online") as daemon:
-            time.sleep(SETTLE_S)
+            time.sleep(SETTLE_S[0])
             busy = daemon.busy_percent(IDLE_S)
     return [below("idle daemon that is online, of a core", busy, IDLE_MAX, "%")]
 
