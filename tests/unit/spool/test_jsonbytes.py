@@ -4,6 +4,7 @@ import tracemalloc
 import pytest
 
 from spool.errors import RecordError
+from spool.frames import MIB
 from spool.jsonbytes import (
     DEPTH_MAX,
     ELEMENTS_MAX,
@@ -175,3 +176,16 @@ def test_an_object_of_too_many_members_is_refused_before_they_take_memory() -> N
     with pytest.raises(RecordError) as refused:
         members(b"{" + b'"a":1,' * ELEMENTS_MAX + b'"a":1}')
     assert refused.value.id == "record.too_large"
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1, 2])
+def test_utf8_is_judged_from_the_first_byte_to_the_last_however_long_the_text(size: int) -> None:
+    # Characters of two bytes, so that some end where the next piece begins and some do not.
+    good = b"x" * (size % 2) + "é".encode() * ((MIB + size) // 2)
+    check_utf8(good)
+    check_utf8(good * 3)
+    for bad in (b"\xff" + good, good[:-1], good + b"\xc3", good + b"\xff" + good):
+        with pytest.raises(RecordError) as caught:
+            check_utf8(bad)
+        assert caught.value.id == "record.json"
+        assert "UTF-8" in caught.value.message
