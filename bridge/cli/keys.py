@@ -164,7 +164,7 @@ def revoke(
 ) -> None:
     """Let a key count no more: from a number on in the lanes named, else for all not yet imported.
 
-    ID is what `bridge keys list` prints, or the beginning of it, 8 digits at least.
+    ID is what `bridge keys list` prints, or as much of its beginning as no other has.
     """
     session.begin("keys", as_json=as_json)
     store = _load(session)
