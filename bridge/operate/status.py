@@ -24,7 +24,7 @@ from bridge.terminal import counted
 from spool.clock import parse_rfc3339, rfc3339
 from spool.discovery import discover
 from spool.egressfile import EgressState, read_egress_state
-from spool.errors import RecordError
+from spool.errors import RecordError, SpoolError
 from spool.intakefile import IntakeSaid, read_intake
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
@@ -107,11 +107,10 @@ def look(  # noqa: PLR0913 - one fact each
     ``overdue`` ms after an export a receipt is missed; None: none is expected. Nothing new of another
     node for ``silent_after`` ms is too long, if it is ``expected`` to send at all.
 
-    What was sealed and not yet told to the ledger is told now. Raises :class:`SpoolError` or
-    :class:`OSError`.
+    What was sealed and not yet told to the ledger is told now, if there is room for it. Raises
+    :class:`SpoolError` or :class:`OSError`.
     """
-    for lane in lanes(spool):
-        discover(ledger, lane)
+    told = _tell_new(spool, ledger)
     counted = {(counts.node, counts.stream): counts for counts in ledger.counts()}
     found = [lane_status(lane, counted.get((lane.node, lane.stream)), at) for lane in lanes(spool)]
     holder, egress = read_holder(spool), read_egress_state(spool)
@@ -126,7 +125,7 @@ def look(  # noqa: PLR0913 - one fact each
     problems = [
         *_problems(found, can_send),
         *([] if egress is None else _of_egress(egress, runs=holder is not None)),
-        *([] if used < whole else [_full()]),
+        *([] if told and used < whole else [_full(told=told)]),
         *([] if open_at is None else [_open(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
         *crossing(ledger, list(lanes(spool)), at, overdue),
@@ -284,10 +283,24 @@ def _of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
         )
 
 
-def _full() -> Problem:
+def _tell_new(spool: Path, ledger: Ledger) -> bool:
+    """Tell the ledger what is new; whether it had room for that. A full disk is to be seen here."""
+    try:
+        for lane in lanes(spool):
+            discover(ledger, lane)
+    except SpoolError as error:
+        if error.id != "ledger.full":
+            raise
+        return False
+    return True
+
+
+def _full(*, told: bool) -> Problem:
+    uncounted = "" if told else " What was sealed last is not counted here."
     return Problem(
         "spool.full",
-        "The spool has no room left: nothing is taken, and producers are told to come again.",
+        "The spool has no room left: nothing is taken, and producers are told to come again."
+        + uncounted,
         "Have it delivered or exported, raise spool.max_size, or free the disk beyond spool.min_free.",
     )
 

@@ -14,17 +14,20 @@ import pytest
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import OS_DISK
 from spool.egressfile import write_egress_state
+from spool.ledger import Ledger
 from spool.sender_lock import SenderLock
 from spool.tail import Tail
 from spool.writer import Writer
 from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.commands import COMMAND, environment
+from tests.support.filesystems import small_tmpfs
 from tests.support.spools import FAST, HandClock, new_lane, records, sealer, unit
 
 pytestmark = pytest.mark.enable_socket
 HOUR = 3_600_000
 NOBODY = "http://127.0.0.1:9"
+NOT_COUNTED = "What was sealed last is not counted here."
 
 
 def seal_long_ago(node: Node, hours: int) -> None:
@@ -141,6 +144,25 @@ def test_a_disk_without_room_is_a_problem_and_not_only_a_forecast(tmp_path: Path
         node.config.write_text(node.config.read_text().replace("spool: {path: spool}", full))
         code, said = status_of(node)
         assert (code, [each["id"] for each in said["problems"]]) == (3, ["spool.full"])
+        lock.release()
+
+
+def test_a_disk_filled_to_the_last_byte_is_told_of_and_not_an_error_of_the_status(
+    tmp_path: Path,
+) -> None:
+    with small_tmpfs(tmp_path / "disk", "4m") as disk, node_for(disk, NOBODY) as node:
+        lock = serving(node, 0)
+        with Ledger.open(node.spool, clock=SYSTEM_CLOCK):  # as the daemon has it
+            seal_long_ago(node, 1)
+            with pytest.raises(OSError, match="No space left"):
+                (disk / "filler").write_bytes(b"x" * (8 << 20))
+            code, said = status_of(node)
+            assert (code, [each["id"] for each in said["problems"]]) == (3, ["spool.full"])
+            assert said["problems"][0]["message"].endswith(NOT_COUNTED)
+            (disk / "filler").unlink()
+            code, said = status_of(node)
+            assert not any(each["message"].endswith(NOT_COUNTED) for each in said["problems"])
+            assert sum(lane["records"]["pending"] for lane in said["lanes"]) == 10
         lock.release()
 
 
