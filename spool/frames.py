@@ -34,6 +34,9 @@ _HEADER_MAX = 18
 _CHECKSUM = 4
 _READ = 256 * 1024
 """Bytes read at a time; for verification twice as fast as reading all in one."""
+_READ_MORE = 2 * MIB
+"""Bytes read where that is less than a frame: for records that hardly shrink. Few frames are larger,
+and what is read is held."""
 
 _RLE, _RESERVED = 1, 3
 """Block types, RFC 8878 section 3.1.1.2.2."""
@@ -173,6 +176,7 @@ class FrameWalker:
         """See to it that ``size`` bytes from ``offset`` on are held, or all that there are."""
         size = min(size, self._end - offset)
         if offset < self._start or offset + size > self._start + len(self._data):
+            self._data = b""  # what was held goes first: a large frame's bytes are held once
             self._data = self._read(offset, min(max(size, _READ), self._end - offset))
             self._start = offset
 
@@ -182,7 +186,7 @@ class FrameWalker:
         Raises :class:`CutShortError` where it would end after the end, else
         :class:`VerificationError` ``frame.*``.
         """
-        for size in (_HEADER_MAX, _READ, FRAME_STORED_MAX + BLOCK_MAX):
+        for size in (_HEADER_MAX, _READ, _READ_MORE, FRAME_STORED_MAX + BLOCK_MAX):
             self._hold(offset, size)
             start = offset - self._start
             header, raw_size = _header(self._data[start : start + _HEADER_MAX], offset)

@@ -21,7 +21,7 @@ from spool.statement import Statement
 
 COPIES = ".importing"
 """Folder of the spool for copies that have no name yet; no node can be called so."""
-_PIECE = 1 << 20
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
