@@ -54,8 +54,11 @@ class AgeWriter:
     def seal(self, piece: memoryview, into: memoryview, *, last: bool = False) -> int:
         """Encrypt ``piece``: whole chunks, unless it is the ``last`` one, which there must be.
 
-        The bytes that it takes of ``into``, at most :func:`sealed_size`.
+        The bytes that it takes of ``into``, at most :func:`sealed_size`. Raises :class:`ValueError`
+        where nothing is to be the last one of something: nobody would open such a file.
         """
+        if not piece and self._chunks:
+            raise ValueError("an empty chunk after others")
         used = 0
         ends = range(CHUNK, max(len(piece), 1) + CHUNK, CHUNK)
         for end in ends:

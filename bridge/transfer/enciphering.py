@@ -40,30 +40,30 @@ def encipher(
             beside.do(put, sealed[: writer.seal(piece, sealed, last=last)])
 
         beside.do(put, writer.start)
-        room = _Room()
+        room = _Room(seal)
         for part in layout(sources):
             for count in _filled(room, part):
                 progress(count)
-                if room.full:
-                    seal(room.taken())
         seal(room.taken(), last=True)
         beside.finish()
     return digest.hexdigest()
 
 
 class _Room:
-    """A piece that is being filled, and filled anew."""
+    """A piece that is being filled, and filled anew; one that is full is sealed when more comes.
 
-    def __init__(self) -> None:
+    Not before: it may be the last one, and age takes no empty one after it.
+    """
+
+    def __init__(self, seal: Callable[[memoryview], None]) -> None:
+        self._seal = seal
         self._view = memoryview(bytearray(PIECE))
         self._used = 0
 
-    @property
-    def full(self) -> bool:
-        return self._used == PIECE
-
     def free(self, most: int) -> memoryview:
-        """Where the next bytes go; at most so many."""
+        """Where the next bytes go, which there are; at most so many."""
+        if self._used == PIECE:
+            self._seal(self.taken())
         return self._view[self._used : self._used + most]
 
     def take(self, count: int) -> None:
@@ -77,7 +77,7 @@ class _Room:
 
 
 def _filled(room: _Room, part: bytes | Source) -> Iterator[int]:
-    """Put ``part`` into ``room``; how many bytes, each time that it may be full."""
+    """Put ``part`` into ``room``; how many bytes, piece by piece."""
     if not isinstance(part, bytes):
         stored = part.data
         assert not isinstance(stored, bytes)  # noqa: S101 - by layout

@@ -1,5 +1,6 @@
 """Age files made here: what the library and the command of others read, and what the format says."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from pyrage.x25519 import Identity
 
 from bridge.transfer.agefile import check_header
 from bridge.transfer.agewriting import CHUNK, AgeWriter, sealed_size
+from bridge.transfer.enciphering import encipher
+from bridge.transfer.sources import PIECE, Source
 from keys.agerecipient import key_of
 from keys.errors import VerificationError
 
@@ -55,6 +58,30 @@ def test_the_command_age_opens_what_is_made_here(tmp_path: Path) -> None:
     (tmp_path / "file.age").write_bytes(made(data, [str(identity.to_public())]))
     command = ["age", "-d", "-i", str(tmp_path / "age.key"), str(tmp_path / "file.age")]
     assert subprocess.run(command, check=True, capture_output=True).stdout == data
+
+
+def test_no_empty_chunk_comes_after_others() -> None:
+    writer = AgeWriter([str(Identity.generate().to_public())])
+    room = memoryview(bytearray(sealed_size(CHUNK)))
+    writer.seal(memoryview(bytes(CHUNK)), room)
+    with pytest.raises(ValueError, match="empty"):
+        writer.seal(memoryview(b""), room, last=True)
+
+
+@pytest.mark.parametrize("beyond", [-512, 0, 512])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_container_that_ends_where_a_piece_does_opens(
+    tmp_path: Path, pieces: int, beyond: int
+) -> None:
+    identity = Identity.generate()
+    size = pieces * PIECE + beyond
+    only = Source("manifest.dsse.json", size - 1536, bytes(size - 1536))  # between header and end
+    fd = os.open(tmp_path / "file.age", os.O_RDWR | os.O_CREAT)
+    try:
+        encipher(fd, [only], [str(identity.to_public())], lambda _: None)
+    finally:
+        os.close(fd)
+    assert len(pyrage.decrypt((tmp_path / "file.age").read_bytes(), [identity])) == size
 
 
 def test_another_identity_opens_nothing() -> None:
