@@ -100,17 +100,21 @@ class Store:
         placing.finish()
 
     def close(self) -> None:
-        """Take away the copies that got no name."""
+        """Take away the copies that got no name, and their folder: what was refused leaves nothing."""
         if self._ready:
-            for left in self._copies.iterdir():
-                left.unlink()
+            self._clear()
+            self._copies.rmdir()
 
     def _make(self) -> None:
         """Make the folder of copies, once; what a crash left in it goes."""
         if not self._ready:
             make_folders(self._disk, self._spool, self._copies)
             self._ready = True
-            self.close()
+            self._clear()
+
+    def _clear(self) -> None:
+        for left in self._copies.iterdir():
+            left.unlink()
 
 
 class Placing:
