@@ -17,7 +17,7 @@ from pathlib import Path
 from bridge.transfer.bundle import Bundle
 from bridge.transfer.gaps import gaps_of
 from bridge.transfer.judging import Judge, check_stream, side_by_side
-from bridge.transfer.manifest import Manifest, Packed, unlike
+from bridge.transfer.manifest import Manifest, Packed, Sent, unlike
 from bridge.transfer.storing import MediumError, Store, of_the_medium
 from bridge.transfer.vouching import vouched_for
 from keys.errors import BridgeError, VerificationError, shown
@@ -94,12 +94,13 @@ class Importer:
         """
         said = bundle.manifest
         self._check_for_us(said)
+        elsewhere = self._elsewhere(bundle)
         outcome = Outcome()
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
         try:
             with self._alone(progress):
                 if not dry_run:
-                    self._note_elsewhere(said)
+                    self._note_elsewhere(said, elsewhere)
                 for each, good in self._taken(bundle, progress, dry_run=dry_run):
                     if isinstance(good, VerificationError):
                         outcome.refused.append(Refusal(each, good))
@@ -114,7 +115,7 @@ class Importer:
             raise explained(error, "import a segment") from error
         if not outcome.refused:
             outcome.problems += unlike(said, held)
-        self._look_at_lanes(said, outcome)
+        self._look_at_lanes(said, elsewhere, outcome)
         return outcome
 
     def _check_for_us(self, said: Manifest) -> None:
@@ -212,18 +213,28 @@ class Importer:
             lane = lane.fork_of(packed.seq, packed.digest)
         return lane.segment(packed.seq)
 
-    def _note_elsewhere(self, said: Manifest) -> None:
-        for sent in said.elsewhere or ():
+    def _elsewhere(self, bundle: Bundle) -> Sequence[Sent]:
+        """What went another way; a revoked key's word on that counts for nothing.
+
+        It has no number to judge it by, and nothing would ever be asked for any more.
+        """
+        signer = self._trust.find(bundle.signer.id)
+        if signer is None or signer.revoked is not None:
+            return ()
+        return bundle.manifest.elsewhere or ()
+
+    def _note_elsewhere(self, said: Manifest, elsewhere: Sequence[Sent]) -> None:
+        for sent in elsewhere:
             lane = Lane(self._spool, said.sender, sent.stream)
             self._ledger.note_elsewhere(lane, [sent.run])
 
-    def _look_at_lanes(self, said: Manifest, outcome: Outcome) -> None:
+    def _look_at_lanes(self, said: Manifest, elsewhere: Sequence[Sent], outcome: Outcome) -> None:
         for each in said.lanes:
             lane = Lane(self._spool, each.node, each.stream)
             # A dry run notes nothing, and has to say the same.
             told = [
                 Range(sent.run.first, sent.run.last)
-                for sent in said.elsewhere or ()
+                for sent in elsewhere
                 if sent.stream == each.stream
             ]
             if gaps := without(list(gaps_of(self._ledger, lane)), join_ranges(told)):

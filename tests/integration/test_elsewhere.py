@@ -147,3 +147,18 @@ def test_runs_of_delivered_numbers_end_where_something_else_was_between_them(
     told = json.dumps(manifest(relay, inside.export(relay, stick).path))
     assert told == json.dumps([2, [[2, 3], [5, 5]]])
     assert relay.take(path).new == 1
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_revoked_keys_word_on_what_went_another_way_hides_no_gap(
+    machines: tuple[Machine, Machine], stick: Path, *, dry_run: bool
+) -> None:
+    inside, relay = machines
+    relay.take(inside.export(relay, stick).path)
+    heard(inside, relay, stick)
+    inside.append(5)
+    path = inside.export(relay, stick).path
+    assert (2, 3) in manifest(relay, path)[1]
+    relay.trust = relay.trust.revoke(inside.key.public.id, {})
+    assert relay.take(path, dry_run=dry_run).gaps == {LANE: [Range(2, 3)]}
+    assert wanting(relay.ledger, relay.lane(node="inside")) == [Range(2, 3)]
