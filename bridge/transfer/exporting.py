@@ -10,7 +10,7 @@ from bridge.transfer import manifest as manifests
 from bridge.transfer import ustar
 from bridge.transfer.bundle import MANIFEST_NAME
 from bridge.transfer.enclosing import rotation_members
-from bridge.transfer.fields import SEGMENTS_MAX
+from bridge.transfer.fields import RANGES_TEXT_MAX, SEGMENTS_MAX
 from bridge.transfer.lanesums import sums_of
 from bridge.transfer.manifest import PAYLOAD_TYPES, Manifest, Packed, name_of, numbers_of
 from bridge.transfer.sentelsewhere import sent_elsewhere
@@ -91,6 +91,7 @@ def parted(found: Sequence[Chosen], size_max: int) -> Iterator[list[Chosen]]:
     Raises :class:`VerificationError` ``export.max_size`` where a single segment is too large for it.
     """
     part: list[Chosen] = []
+    holes = 0
     room = size_max - 8 * ustar.BLOCK
     for each in found:
         needs = each.packed.size + 2 * MANIFEST_ROOM + 2 * ustar.BLOCK
@@ -101,9 +102,15 @@ def parted(found: Sequence[Chosen], size_max: int) -> Iterator[list[Chosen]]:
                 f"{needs + 8 * ustar.BLOCK} bytes.",
                 "Give a larger --max-size.",
             )
-        if part and (needs > room or len(part) == SEGMENTS_MAX):
+        if not part or part[-1].lane != each.lane:
+            holes = 0
+        elif part[-1].packed.seq + 1 != each.packed.seq:
+            holes += 1
+        # Two numbers with what parts them, for each range.
+        text = (holes + 1) * (2 * len(str(each.packed.seq)) + 2)
+        if part and (needs > room or len(part) == SEGMENTS_MAX or text > RANGES_TEXT_MAX):
             yield part
-            part, room = [], size_max - 8 * ustar.BLOCK
+            part, room, holes = [], size_max - 8 * ustar.BLOCK, 0
         part.append(each)
         room -= needs
     if part:
@@ -153,7 +160,7 @@ class Exporter:
         except BaseException:
             self._ledger.drop_bundle(serial)
             raise
-        parts = list(_stretches(part))
+        parts = list(_stretches(part, self._ledger))
         self._ledger.end_bundle(serial, str(path), medium.size, medium.sha256, parts)
         return Exported(path, told, medium, bool(order.age))
 
@@ -205,14 +212,19 @@ def file_name(told: Manifest, *, encrypted: bool) -> str:
     return f"{told.sender}-to-{told.recipient}-{told.serial:06d}.{ending}"
 
 
-def _stretches(part: Sequence[Chosen]) -> Iterator[tuple[Lane, Range, Totals, Totals]]:
-    """The runs of adjacent segments of one chain, with the chain's totals around them."""
+def _stretches(
+    part: Sequence[Chosen], ledger: Ledger
+) -> Iterator[tuple[Lane, Range, Totals, Totals]]:
+    """The runs of adjacent segments in one state, with the chain's totals around them."""
+    lanes = {each.lane for each in part}
+    begins = {(lane, span.first) for lane in lanes for span in ledger.spans(lane)}
     run: list[Chosen] = []
     for each in part:
         if run and not (
             run[-1].lane == each.lane
             and run[-1].said.chain == each.said.chain
             and run[-1].said.seq + 1 == each.said.seq
+            and (each.lane, each.said.seq) not in begins
         ):
             yield _stretch(run)
             run = []

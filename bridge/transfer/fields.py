@@ -13,6 +13,8 @@ ID = r"[0-9a-f]{32}"
 SEGMENTS_MAX = 4096
 """Segments in a bundle."""
 COUNT_MAX = 2**53 - 1
+RANGES_TEXT_MAX = 16384
+"""Characters of the numbers of a lane."""
 _TIME = r"[0-9T:.Z-]{24}"
 
 

@@ -4,14 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.transfer.enclosing import DIGEST
-from bridge.transfer.fields import COUNT_MAX, ID, NODE, SEGMENTS_MAX, STREAM, moment_in
+from bridge.transfer.fields import (
+    COUNT_MAX,
+    ID,
+    NODE,
+    RANGES_TEXT_MAX,
+    SEGMENTS_MAX,
+    STREAM,
+    moment_in,
+)
 from keys.strictjson import Fields
 from spool.clock import rfc3339
 from spool.lane import SEQ_MAX
 from spool.ranges import Range, format_ranges, parse_ranges
 from spool.statement import Statement
 
-_RANGES = r"[0-9,-]{1,16384}"
+_RANGES = rf"[0-9,-]{{1,{RANGES_TEXT_MAX}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ def lane_in(item: Fields) -> LaneSums:
 
 
 def _lost_in(item: Fields) -> tuple[str, int | None]:
-    ranges = item.text("ranges", r"[0-9,-]{0,16384}")
+    ranges = item.text("ranges", rf"[0-9,-]{{0,{RANGES_TEXT_MAX}}}")
     if ranges:
         parse_ranges(ranges)
     records = None if item.is_null("records") else item.integer("records", 0, COUNT_MAX)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from bridge.transfer.enclosing import DIGEST
-from bridge.transfer.fields import COUNT_MAX, ID, NODE, STREAM, moment_in
+from bridge.transfer.fields import COUNT_MAX, ID, NODE, RANGES_TEXT_MAX, STREAM, moment_in
 from keys.errors import VerificationError
 from keys.strictjson import Fields, loads
 from spool.clock import rfc3339
@@ -168,7 +168,7 @@ def decode_receipt(data: bytes) -> Receipt:
 
 
 def _lane(item: Fields) -> LaneReceipt:
-    missing = item.text("missing", r"[0-9,-]{0,16384}")
+    missing = item.text("missing", rf"[0-9,-]{{0,{RANGES_TEXT_MAX}}}")
     lane = LaneReceipt(
         item.text("stream", STREAM),
         tuple(_span(each) for each in item.objects("spans", 0, SPANS_MAX)),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bridge.transfer.bundle import MANIFEST_NAME
 from bridge.transfer.enclosing import Enclosed, rotation_members
+from bridge.transfer.fields import RANGES_TEXT_MAX
 from bridge.transfer.gaps import wanting
 from bridge.transfer.receipt import (
     FORKS_MAX,
@@ -39,7 +40,7 @@ from spool.clock import Clock
 from spool.discovery import said_by
 from spool.lane import SEQ_MAX, Lane, lanes
 from spool.ledger import DISCARDED, Ledger, State
-from spool.ranges import Range
+from spool.ranges import RANGES_MAX, Range, format_ranges
 
 _TOO_LARGE = 413
 _WORD = "receipt"
@@ -94,10 +95,20 @@ def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
         lane.stream,
         tuple(spans),
         tuple(refused),
-        tuple(wanting(ledger, lane)),
+        tuple(_asked_for(ledger, lane)),
         sum(each.in_doubt for each in counts),
         tuple(_forks(ledger, lane, forks, text_max)),
     )
+
+
+def _asked_for(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+    """The first numbers that are wanting, as many as a reader takes; the rest is asked for later."""
+    room = RANGES_TEXT_MAX
+    for each in wanting(ledger, lane)[:RANGES_MAX]:
+        room -= len(format_ranges([each])) + 1
+        if room < 0:
+            return
+        yield each
 
 
 def _left_at(ledger: Ledger, lane: Lane) -> Iterator[int]:

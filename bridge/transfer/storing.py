@@ -70,7 +70,8 @@ class Store:
         """
         with self._making:
             self._make()
-        temporary = self._copies / f"{packed.seq:012d}-{packed.digest[:16]}"
+        # A manifest may name one digest in two streams; one of them is refused, by itself.
+        temporary = self._copies / f"{packed.stream}-{packed.seq:012d}-{packed.digest[:16]}"
         fd = self._disk.create(temporary)
         try:
             self._fill(fd, self._bundle.members[packed.name])

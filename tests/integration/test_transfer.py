@@ -14,11 +14,11 @@ import pytest
 
 from bridge.operate.crossing import crossing
 from bridge.transfer import manifest as manifests
-from bridge.transfer import ustar
+from bridge.transfer import returning, ustar
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
 from bridge.transfer.bundle import MANIFEST_NAME, Bundle
 from bridge.transfer.exporting import Chosen, chosen, parted
-from bridge.transfer.fields import SEGMENTS_MAX
+from bridge.transfer.fields import RANGES_TEXT_MAX, SEGMENTS_MAX
 from bridge.transfer.lanesums import LaneSums
 from keys import dsse
 from keys.ed25519 import SigningKey
@@ -27,7 +27,7 @@ from spool.durable import OS_DISK
 from spool.head import folder_mark, read_head, write_head
 from spool.lane import Lane, lanes
 from spool.ledger import Bounds, By, Elsewhere, State
-from spool.ranges import Range
+from spool.ranges import Range, format_ranges
 from spool.sealing import Sealer
 from tests.support.bundles import Machine, pair
 from tests.support.disks import Dying
@@ -597,3 +597,56 @@ def test_a_lane_of_an_imported_node_stands_beside_ones_own(
     assert relay.records() == {P: 1}
     with pytest.raises(VerificationError):
         relay.take(relay.export(inside, stick, name="own.agb").path)
+
+
+def test_what_is_new_is_exported_also_where_it_is_packed_with_what_was_exported_before(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    inside.export(relay, stick)
+    inside.append(2)
+    inside.append(3)
+    inside.export(relay, stick, states=(P, E))
+    assert inside.records() == {E: 3}
+
+
+def test_one_digest_in_two_streams_has_one_segment_refused_and_the_rest_goes_on(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1, stream="logs")
+    inside.append(2)
+
+    def lie(said: dict[str, Any]) -> None:
+        logs, transactions = said["members"]
+        transactions["digest"] = logs["digest"]
+
+    path = resigned(inside.export(relay, stick).path, inside.key, lie)
+    outcome = relay.take(path)
+    told = [(each.packed.stream, each.error.id) for each in outcome.refused]
+    assert (outcome.new, told) == (1, [("transactions", "bundle.digest")])
+
+
+def test_numbers_with_more_holes_than_a_manifest_has_room_for_go_in_several_bundles() -> None:
+    lane = Lane(Path("/"), "n", "logs")
+    found = [
+        Chosen(lane, None, manifests.Packed("n", "logs", seq, 1, "f" * 64))  # type: ignore[arg-type]
+        for seq in range(10**9, 10**9 + 2 * SEGMENTS_MAX, 2)
+    ]
+    for part in parted(found, 10**12):
+        numbers = dict(manifests.numbers_of([each.packed for each in part]))["n", "logs"]
+        assert len(format_ranges(numbers)) <= RANGES_TEXT_MAX
+    assert [each for part in parted(found, 10**12) for each in part] == found
+
+
+def test_a_receipt_asks_for_no_more_holes_than_its_reader_takes(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    relay.take(inside.export(relay, stick).path)
+    holes = [Range(seq, seq + 1) for seq in range(10**9, 10**9 + 4000, 4)]
+    monkeypatch.setattr(returning, "wanting", lambda *_: holes)
+    applied = inside.hear(relay.give_back(inside, stick))
+    assert 500 < applied.missing // 2 < len(holes)
