@@ -64,7 +64,11 @@ class Compressor:
         with self._changing:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="compressor", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # no room for one more: the next lines try again
+                    self._thread = None
+                    raise
             self._queue.put(work)
         work.wait_begun()
         return work

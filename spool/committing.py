@@ -109,7 +109,11 @@ class Committer:
         if self._thread is None:
             self._thread = threading.Thread(target=self._commit_all, name="committer")
             self._thread.daemon = True
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # no room for one more: the next caller tries again
+                self._thread = None
+                raise
         self._work.notify()
 
     def _commit_all(self) -> None:

@@ -51,7 +51,11 @@ class CurrentFile:
         if self._tail is None:
             asked = self._keeper.request()  # who asks from here on may mean the file that comes
             self._tail = Tail.begin(self._disk, self._lane, self._clock)
-            self._keeper.start(asked)
+            try:
+                self._keeper.start(asked)
+            except BaseException:
+                self._give_up_tail()  # nobody would look after it
+                raise
         try:
             self._tail.commit(frames, records)
         except BaseException:

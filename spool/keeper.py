@@ -81,7 +81,11 @@ class Keeper:
             self._wake.set()
         else:
             self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # no room for one more
+                self._thread = None
+                raise
 
     def wake(self) -> None:
         """Seal soon what is complete. Never waits."""
@@ -110,6 +114,7 @@ class Keeper:
             try:
                 in_use = self._roll("age", self._due())
             except OSError as error:
+                in_use = True  # nobody knows: look again, or what is in use would never be sealed
                 self._failed = explained(error, "see how old a file may become")
 
     def _due(self) -> int:

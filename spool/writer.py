@@ -211,9 +211,13 @@ class Writer:
             if self._finished:
                 return
             self._committer.finish()
-            self._finished = True
             self._compressor.stop()
-            self._keeper.finish()
+            try:
+                self._keeper.finish()
+            except SpoolError:
+                self._finished = True
+                raise
+            self._finished = True
 
     def __enter__(self) -> Self:
         """Itself."""

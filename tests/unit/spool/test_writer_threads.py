@@ -1,0 +1,96 @@
+"""A writer's own threads: what could not be begun is tried again, and none of them sleeps for good."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from spool.clock import SYSTEM_CLOCK
+from spool.egressfile import seal_age_ms
+from spool.keeper import Keeper
+from spool.lane import Lane
+from spool.openfile import open_files
+from spool.writer import Writer
+from tests.support.spools import FAST, KEY, HandClock, records, wait_until
+
+
+def _writer(spool: Path, clock: HandClock | None = None) -> Writer:
+    return Writer(
+        spool,
+        "transactions",
+        node="n",
+        signer=KEY,
+        disk=FAST,
+        clock=clock or SYSTEM_CLOCK,
+        seal_age_ms=1000,
+    )
+
+
+def test_a_look_that_failed_while_a_file_came_into_use_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It did not know of any file in use: it slept for good, heard nobody who asked, sealed nothing.
+    clock, lane = HandClock(), Lane(tmp_path, "n", "transactions")
+    failed: list[Lane] = []
+
+    def fails_once(asked: Lane, configured: int | None) -> int:
+        if len(failed) == 1:
+            failed.append(asked)
+            raise OSError(24, "Too many open files")
+        return seal_age_ms(asked, configured)
+
+    monkeypatch.setattr("spool.keeper.seal_age_ms", fails_once)
+    with _writer(tmp_path, clock) as writer:
+        writer.append(records(1))
+        clock.seconds += 1.5
+        wait_until(lambda: not open_files(lane))  # sealed: none is in use
+        failed.append(lane)
+        writer.append(records(1))
+        wait_until(lambda: len(failed) == 2)
+        clock.seconds += 1.5
+        wait_until(lambda: not open_files(lane))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("keeper", 10), ("committer", 10), ("compressor", 100_000)]
+)
+def test_a_thread_that_could_not_be_begun_is_begun_by_the_next_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int
+) -> None:
+    # Whoever came next waited for ever for a thread that never was.
+    real = threading.Thread.start
+
+    def no_room(thread: threading.Thread) -> None:
+        if thread.name == name:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    some, inline = records(1, filler=size), name != "committer"
+    with _writer(tmp_path) as writer:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_room)
+            with pytest.raises(RuntimeError, match="new thread"):
+                writer.submit(some, inline=inline).wait()
+        writer.submit(some, inline=inline).wait()
+        assert name in {thread.name for thread in threading.enumerate()}
+    assert not open_files(writer.lane)
+
+
+def test_a_close_that_was_interrupted_before_its_file_was_sealed_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = _writer(tmp_path)
+    writer.append(records(1))
+    with monkeypatch.context() as patched:
+
+        def interrupted(_: Keeper) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(Keeper, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            writer.close()
+        writer._keeper._stop = True  # noqa: SLF001 - else its thread seals it all the same
+        writer._keeper._wake.set()  # noqa: SLF001
+    writer.close()
+    assert not open_files(writer.lane)
+    assert list(writer.lane.sealed_numbers()) == [1]
