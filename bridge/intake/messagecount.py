@@ -12,8 +12,8 @@ from spool.abandoning import checkpoint
 from spool.errors import RecordError
 
 VALUES_MAX = 100_000
-"""Messages and numbers of lists within one record: 12,000 data points with five attributes each. What
-is parsed and walked of so many takes 60 MiB and half a second."""
+"""Messages, members of lists and unknown fields within one record: 12,000 data points with five
+attributes each. What is parsed and walked of so many takes 60 MiB and half a second."""
 _MORE = 0x80
 """The bit of a varint's byte that says that another follows."""
 _STEP = 1024
@@ -40,6 +40,7 @@ def check_count(data: bytes, descriptor: Descriptor) -> None:
             fields += 1
             if not fields % _STEP:
                 checkpoint()
+                _check(found)
             # A tag and a small size, a byte each, need no function: there may be millions of them.
             tag = data[at]
             at += 1
@@ -47,7 +48,7 @@ def check_count(data: bytes, descriptor: Descriptor) -> None:
                 tag, at = varint(data, at - 1, end)
             field = kind.fields_by_number.get(tag >> 3)
             if tag & 7 != LENGTH or field is None:
-                found += field is not None and field.is_repeated
+                found += field is None or field.is_repeated
                 at = after(data, tag, at, end)
                 continue
             if at < end and (size := data[at]) < _MORE:
@@ -62,12 +63,18 @@ def check_count(data: bytes, descriptor: Descriptor) -> None:
                 waiting.append((begin, at, field.message_type))
             elif field.type not in _TEXT:
                 found += _numbers(data[begin:at], field)
-            if found > VALUES_MAX:
-                raise RecordError(
-                    "record.too_large",
-                    f"A record holds more than {VALUES_MAX} values.",
-                    "Send it in several records.",
-                )
+            else:
+                found += field.is_repeated
+    _check(found)
+
+
+def _check(found: int) -> None:
+    if found > VALUES_MAX:
+        raise RecordError(
+            "record.too_large",
+            f"A record holds more than {VALUES_MAX} values.",
+            "Send it in several records.",
+        )
 
 
 def _numbers(packed: bytes, field: FieldDescriptor) -> int:

@@ -8,13 +8,15 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, Metric
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from bridge.intake.messagecount import VALUES_MAX, check_count
 from bridge.intake.otlpjson import JSON_MAX, to_json
 from spool.errors import RecordError
 
+Buckets = ExponentialHistogramDataPoint.Buckets
 UNKNOWN = b"\xfa\x3f\x01x\xf8\x3f\x01"
 """Fields that the definitions do not have: a byte of text, a number."""
 
@@ -61,9 +63,39 @@ def checked(message: Message, more: bytes = b"") -> None:
 
 @pytest.mark.parametrize("made", [attributes, values, events, buckets, offsets])
 def test_what_a_record_holds_is_counted_exactly(made: Callable[[int], Message]) -> None:
-    checked(made(VALUES_MAX), UNKNOWN)
+    checked(made(VALUES_MAX))
+    checked(made(VALUES_MAX - 2), UNKNOWN)
+    with pytest.raises(RecordError):
+        checked(made(VALUES_MAX), UNKNOWN)
     with pytest.raises(RecordError) as refused:
         checked(made(VALUES_MAX + 2))
+    assert refused.value.id == "record.too_large"
+
+
+def texts(count: int) -> bytes:
+    resource = Resource()
+    resource.entity_refs.add().id_keys.extend([""] * (count - 1))
+    return resource.SerializeToString()
+
+
+def unpacked(count: int) -> bytes:
+    inner = b"\x10\x00" * (count - 1)
+    return Buckets(bucket_counts=[0]).SerializeToString() + inner
+
+
+def unknown(count: int) -> bytes:
+    return b"\x78\x00" * count
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"), [(Resource, texts), (Buckets, unpacked), (Resource, unknown)]
+)
+def test_texts_of_lists_numbers_one_by_one_and_unknown_fields_count_too(
+    kind: type[Message], made: Callable[[int], bytes]
+) -> None:
+    check_count(made(VALUES_MAX), cast(Descriptor, kind.DESCRIPTOR))
+    with pytest.raises(RecordError) as refused:
+        check_count(made(VALUES_MAX + 1), cast(Descriptor, kind.DESCRIPTOR))
     assert refused.value.id == "record.too_large"
 
 
