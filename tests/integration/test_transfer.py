@@ -650,3 +650,24 @@ def test_a_receipt_asks_for_no_more_holes_than_its_reader_takes(
     monkeypatch.setattr(returning, "wanting", lambda *_: holes)
     applied = inside.hear(relay.give_back(inside, stick))
     assert 500 < applied.missing // 2 < len(holes)
+
+
+def test_what_lies_between_the_numbers_of_a_bundle_is_not_read_from_the_books(
+    machines: tuple[Machine, Machine], stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, relay = machines
+    for number in range(5):
+        inside.append(number)
+    relay.take(inside.export(relay, stick).path)
+    ends = {"transactions": [Range(1, 1), Range(5, 5)]}
+    path = inside.export(relay, stick, numbers=ends).path
+    asked = []
+    digests = relay.ledger.imported_digests
+
+    def watched(lane: Lane, numbers: Range) -> dict[int, set[str]]:
+        asked.append(numbers)
+        return digests(lane, numbers)
+
+    monkeypatch.setattr(relay.ledger, "imported_digests", watched)
+    assert relay.take(path).duplicate == 2
+    assert asked == [Range(1, 1), Range(5, 5)]
