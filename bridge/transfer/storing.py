@@ -104,18 +104,22 @@ class Store:
         """Take away the copies that got no name, and their folder: what was refused leaves nothing."""
         if self._ready:
             self._clear()
-            self._copies.rmdir()
+            with suppress(OSError):  # a folder in it is none of ours, and stays
+                self._copies.rmdir()
 
     def _make(self) -> None:
         """Make the folder of copies, once; what a crash left in it goes."""
         if not self._ready:
+            if self._copies.is_symlink():  # all that is where it leads would be taken away
+                self._copies.unlink()
             make_folders(self._disk, self._spool, self._copies)
             self._ready = True
             self._clear()
 
     def _clear(self) -> None:
         for left in self._copies.iterdir():
-            left.unlink()
+            if left.is_symlink() or not left.is_dir():
+                left.unlink()
 
 
 class Placing:

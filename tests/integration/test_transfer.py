@@ -20,6 +20,7 @@ from bridge.transfer.bundle import MANIFEST_NAME, Bundle
 from bridge.transfer.exporting import Chosen, chosen, parted
 from bridge.transfer.fields import RANGES_TEXT_MAX, SEGMENTS_MAX
 from bridge.transfer.lanesums import LaneSums
+from bridge.transfer.storing import COPIES
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
@@ -671,3 +672,24 @@ def test_what_lies_between_the_numbers_of_a_bundle_is_not_read_from_the_books(
     monkeypatch.setattr(relay.ledger, "imported_digests", watched)
     assert relay.take(path).duplicate == 2
     assert asked == [Range(1, 1), Range(5, 5)]
+
+
+def test_where_a_link_in_the_place_of_the_copies_leads_nothing_is_taken_away(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "precious").touch()
+    (relay.spool / COPIES).symlink_to(tmp_path / "theirs")
+    assert relay.take(inside.export(relay, stick).path).new == 1
+    assert (tmp_path / "theirs" / "precious").exists()
+
+
+def test_a_folder_among_the_copies_stops_no_import(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    (relay.spool / COPIES / "folder").mkdir(parents=True)
+    assert relay.take(inside.export(relay, stick).path).new == 1
