@@ -63,7 +63,11 @@ class Compressor:
         work = Compressing(raw)
         with self._changing:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="compressor", daemon=True)
+                # Of its own: a word to stop that is meant for the last one is not for this one.
+                self._queue = SimpleQueue()
+                self._thread = threading.Thread(
+                    target=_run, args=(self._queue,), name="compressor", daemon=True
+                )
                 try:
                     self._thread.start()
                 except RuntimeError:  # no room for one more: the next lines try again
@@ -82,8 +86,9 @@ class Compressor:
         if thread is not None:
             thread.join()
 
-    def _run(self) -> None:
-        encoder = FrameEncoder()
-        while (work := self._queue.get()) is not None:
-            work.work(encoder)
-            del work
+
+def _run(queue: SimpleQueue[Compressing | None]) -> None:
+    encoder = FrameEncoder()
+    while (work := queue.get()) is not None:
+        work.work(encoder)
+        del work

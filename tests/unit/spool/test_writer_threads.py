@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from spool.beside import Compressor
 from spool.clock import SYSTEM_CLOCK
 from spool.egressfile import seal_age_ms
+from spool.frames import FrameEncoder
 from spool.keeper import Keeper
 from spool.lane import Lane
 from spool.openfile import open_files
@@ -94,3 +96,34 @@ def test_a_close_that_was_interrupted_before_its_file_was_sealed_is_finished_by_
     writer.close()
     assert not open_files(writer.lane)
     assert list(writer.lane.sealed_numbers()) == [1]
+
+
+def test_lines_that_come_while_the_compressor_stops_do_not_keep_it_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The thread that they began took the word to stop of the one before, which then waited for ever,
+    # and whoever closed the writer with it.
+    gate = threading.Event()
+
+    class Slow(FrameEncoder):
+        def encode(self, raw: bytes) -> bytes:
+            gate.wait()
+            return super().encode(raw)
+
+    monkeypatch.setattr("spool.beside.FrameEncoder", Slow)
+    compressor = Compressor()
+    compressor.begin(b"1\n")
+    before = set(threading.enumerate())
+    closing = threading.Thread(target=compressor.stop, daemon=True)
+    closing.start()
+    wait_until(lambda: compressor._thread is None)  # noqa: SLF001
+    coming = threading.Thread(target=compressor.begin, args=(b"2\n",), daemon=True)
+    coming.start()
+    # It has begun, or, where it took what was not meant for it, it has ended.
+    wait_until(lambda: compressor._thread is not None)  # noqa: SLF001
+    coming.join(0.5)
+    gate.set()
+    closing.join(20)
+    assert not closing.is_alive()
+    compressor.stop()
+    assert not {each for each in threading.enumerate() if each.name == "compressor"} - before
