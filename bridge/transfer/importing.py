@@ -27,6 +27,7 @@ from spool.lane import Lane
 from spool.ledger import Arrival, Ledger, Taken
 from spool.ranges import Range, join_ranges, without
 from spool.statement import Statement
+from spool.streams import STREAMS
 
 GROUP = 64
 """Segments that are entered together: one transaction, one sync of a folder."""
@@ -217,12 +218,13 @@ class Importer:
     def _elsewhere(self, bundle: Bundle) -> Sequence[Sent]:
         """What went another way; a revoked key's word on that counts for nothing.
 
-        It has no number to judge it by, and nothing would ever be asked for any more.
+        It has no number to judge it by, and nothing would ever be asked for any more. Nor is there
+        a lane for streams that are not known here, of which segments are refused.
         """
         signer = self._trust.find(bundle.signer.id)
         if signer is None or signer.revoked is not None:
             return ()
-        return bundle.manifest.elsewhere or ()
+        return [each for each in bundle.manifest.elsewhere or () if each.stream in STREAMS]
 
     def _note_elsewhere(self, said: Manifest, elsewhere: Sequence[Sent]) -> None:
         for sent in elsewhere:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.transfer import exporting
 from bridge.transfer.bundle import Bundle
 from bridge.transfer.gaps import wanting
+from bridge.transfer.manifest import Sent
 from spool.ledger import Elsewhere
 from spool.ranges import Range
 from tests.support.bundles import Machine, pair
@@ -162,3 +164,14 @@ def test_a_revoked_keys_word_on_what_went_another_way_hides_no_gap(
     relay.trust = relay.trust.revoke(inside.key.public.id, {})
     assert relay.take(path, dry_run=dry_run).gaps == {LANE: [Range(2, 3)]}
     assert wanting(relay.ledger, relay.lane(node="inside")) == [Range(2, 3)]
+
+
+def test_what_is_told_of_a_stream_that_is_not_known_here_makes_no_lane(
+    machines: tuple[Machine, Machine], stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, relay = machines
+    heard(inside, relay, stick)
+    sent = Sent("newer", Elsewhere("c" * 32, 1, 5, "d" * 64))
+    monkeypatch.setattr(exporting, "sent_elsewhere", lambda *_: (sent,))
+    assert relay.take(inside.export(relay, stick).path).new == 1
+    assert [(each.node, each.stream) for each in relay.ledger.counts()] == [LANE]
