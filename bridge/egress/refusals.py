@@ -31,7 +31,8 @@ HELD_MAX = 10_000
 that stays an exception until a person acts."""
 
 ASIDE_MAX = 1_000
-"""Refused records that one wish of a person sets aside without a pause."""
+"""Refused records that one wish of a person sets aside without a pause; each request that is taken
+meanwhile makes it one less."""
 
 _Refused = tuple[Lane, SegmentSums, int]
 
@@ -85,6 +86,8 @@ class Refusals:
     def taken(self) -> None:
         """The route took something. Raises as :meth:`refused` does."""
         with self._lock:
+            # A wish does not hold for ever: what is refused much later, nobody has looked at.
+            self._aside = max(self._aside - 1, 0)
             again = self._earlier + (self._in_row if self._paused else [])
             self._paused = False
             if again:

@@ -206,3 +206,16 @@ def test_a_wish_sets_aside_so_many_and_then_it_is_the_route_again(tmp_path: Path
         row = [refusals.refused(lane, sums, ASIDE_MAX + n) for n in range(REFUSED_MAX)]
         assert row == [False] * (REFUSED_MAX - 1) + [True]
         assert refusals.wanted()
+
+
+def test_a_wish_is_over_when_a_route_has_taken_so_many_requests(tmp_path: Path) -> None:
+    # A replay while all was well had a route that broke weeks later put a thousand aside for good.
+    lane = fill(tmp_path, "transactions", 1, 1)
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        refusals = Refusals(ledger, tmp_path, "transactions")
+        assert not refusals.wanted()
+        for _ in range(ASIDE_MAX):
+            refusals.taken()
+        sums = SegmentSums(1, NOTHING, Totals(REFUSED_MAX, 0))
+        row = [refusals.refused(lane, sums, line) for line in range(REFUSED_MAX)]
+        assert row == [False] * (REFUSED_MAX - 1) + [True]
