@@ -2,6 +2,7 @@
 
 import resource
 import sys
+import traceback
 from pathlib import Path
 
 from spool.errors import SpoolError
@@ -11,13 +12,20 @@ from tests.support.spools import KEY, records
 
 
 def append_some(spool: Path, name: str, count: int) -> None:
-    """Append ``count`` records, ten at a time, sealing now and then."""
+    """Append ``count`` records, ten at a time, sealing now and then; what is raised stands in a file.
+
+    A child that was forked out of a test has no stderr that anybody reads.
+    """
     made = records(count, name)
-    with Writer(
-        spool, "transactions", node="n", signer=KEY, seal_size=2000, disk=FastDisk()
-    ) as writer:
-        for first in range(0, count, 10):
-            writer.append(made[first : first + 10])
+    try:
+        with Writer(
+            spool, "transactions", node="n", signer=KEY, seal_size=2000, disk=FastDisk()
+        ) as writer:
+            for first in range(0, count, 10):
+                writer.append(made[first : first + 10])
+    except BaseException:
+        (spool / f"{name}.raised").write_text(traceback.format_exc())
+        raise
 
 
 def append_and_say(spool: Path) -> None:
