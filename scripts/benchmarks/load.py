@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 CONNECTIONS = 64
@@ -82,8 +83,8 @@ async def _run(
     for number in range(CONNECTIONS):
         first = begin + pace * number / CONNECTIONS
         made = await loop.create_connection(
-            lambda at=first: _Client(run, at), "127.0.0.1", port, **secured
-        )  # type: ignore[misc]
+            partial(_Client, run, first), "127.0.0.1", port, **secured
+        )
         transports.append(made[0])
     try:
         if beside is not None:
