@@ -107,7 +107,7 @@ def _streams(folder: Path) -> Curve:
                 name: stack.enter_context(writer(folder / str(count), name)) for name in names
             }
             threads = [
-                threading.Thread(target=pipelined, args=(targets[name], inputs[name]))
+                threading.Thread(target=pipelined, args=(targets[name].submit_lines, inputs[name]))
                 for name in names
             ]
             begin = time.perf_counter()
