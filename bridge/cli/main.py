@@ -10,6 +10,7 @@ import click
 
 from bridge.cli.commands import COMMANDS
 from bridge.cli.session import Session
+from bridge.garbage import collect_seldom
 from keys.errors import BridgeError
 
 INTERRUPTED = 130
@@ -86,6 +87,7 @@ def bridge(session: Session, config_file: Path | None, *, verbose: bool, quiet: 
 
 def main() -> None:
     """Run the command line and exit."""
+    collect_seldom()
     sys.exit(run(sys.argv[1:]))
 
 

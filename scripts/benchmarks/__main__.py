@@ -22,6 +22,8 @@ from plots import draw
 from rows import Row
 from table import as_markdown, as_text, write
 
+from bridge.garbage import collect_seldom
+
 Measure = Callable[[Path, int], list[Row]]
 
 MEASURES: dict[str, Measure] = {
@@ -57,6 +59,7 @@ ROUNDS = 5
 
 def main() -> None:
     """Run what was asked for, print the table; with ``--write`` put it, with plots, into docs."""
+    collect_seldom()
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"what to measure; all of: {', '.join(MEASURES)}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often (default: 5)")

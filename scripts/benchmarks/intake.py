@@ -15,6 +15,7 @@ from bridge.config import Config, load
 from bridge.config.licensekeys import load_license_keys
 from bridge.daemon.certwatch import tls_for
 from bridge.daemon.serving import start_intake
+from bridge.garbage import collect_seldom
 from bridge.intake.counts import IntakeCounts
 from bridge.intake.server import IntakeServer
 from bridge.intake.tls import IntakeTls
@@ -58,6 +59,7 @@ def _ours(config: Config, held: ExitStack, tls: IntakeTls | None = None) -> Inta
 
 def main() -> None:
     """Serve until the input ends."""
+    collect_seldom()
     with ExitStack() as held:
         tls: IntakeTls | None = None
         if sys.argv[1] == "ours":

@@ -11,6 +11,7 @@ from records import STREAMS, records
 from spools import GROUP, MIB, NODE, groups_of, pipelined, writer
 
 from bridge.egress.client import BeaconClient
+from bridge.garbage import collect_seldom
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover
 from spool.lane import Lane
@@ -70,6 +71,7 @@ def _take(folder: Path) -> int:
 
 def main() -> None:
     """Do what the arguments say."""
+    collect_seldom()
     spool = Path(sys.argv[2])
     if sys.argv[1] in (crossings := {"cross": _cross, "pack": _pack, "take": _take}):
         peak = crossings[sys.argv[1]](spool)
