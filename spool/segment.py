@@ -27,6 +27,8 @@ SEAL_MAX = 64 * 1024
 """Bytes of a whole seal; one with the longest statement has 45 KiB."""
 SEGMENT_STORED_MAX = 1024 * 1024 * 1024
 """Bytes of a whole segment file; a writer seals at 32 MiB of records unless told otherwise."""
+_TAIL = 4096
+"""Bytes that are read first: the whole seal, unless it declares a loss of many numbers."""
 _FRAMING = 12
 """Bytes of a seal around its envelope: magic, size, and the total length at the end."""
 _PIECE = 256 * 1024
@@ -111,11 +113,13 @@ class Segment:
         size = self.stored_size
         if size > SEGMENT_STORED_MAX:
             raise _bad("too_large", f"it has more than {SEGMENT_STORED_MAX} bytes")
-        tail = self._read(max(size - SEAL_MAX, 0), SEAL_MAX)
-        if not tail.strip(b"\0"):
-            raise _bad("blank", "it is empty or holds only zeros")
+        tail = self._tail(_TAIL)
         total = int.from_bytes(tail[-4:], "little")
+        if len(tail) < total <= SEAL_MAX:
+            tail = self._tail(total)
         if not _FRAMING <= total <= len(tail):
+            if not self._tail(SEAL_MAX).strip(b"\0"):
+                raise _bad("blank", "it is empty or holds only zeros")
             raise _bad("no_seal", "it does not end with a seal")
         seal = tail[-total:]
         inner = int.from_bytes(seal[4:8], "little")
@@ -123,6 +127,9 @@ class Segment:
             raise _bad("no_seal", "it does not end with a seal")
         self.seal_offset = size - total
         return seal[8:-4]
+
+    def _tail(self, size: int) -> bytes:
+        return self._read(max(self.stored_size - size, 0), size)
 
     def check_digest(self) -> None:
         """Raise ``segment.digest`` unless the bytes before the seal are the ones that were signed."""

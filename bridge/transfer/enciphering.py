@@ -13,6 +13,7 @@ from itertools import cycle
 from bridge.transfer.agewriting import AgeWriter, sealed_size
 from bridge.transfer.beside import Beside, rooms_of
 from bridge.transfer.pouring import pour
+from bridge.transfer.settling import Settling
 from bridge.transfer.sources import PIECE, DamagedSourceError, Source, Stored, layout, open_source
 
 
@@ -26,9 +27,11 @@ def encipher(
     """
     writer = AgeWriter(recipients)
     digest = hashlib.sha256()
+    settling = Settling(fd)
 
     def put(data: bytes | memoryview) -> None:
         pour(fd, data)
+        settling.wrote(len(data))
         digest.update(data)
 
     # One is filled while those before it are written.

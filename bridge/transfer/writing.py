@@ -15,6 +15,7 @@ from pathlib import Path
 from bridge.transfer.enciphering import encipher
 from bridge.transfer.pouring import pour
 from bridge.transfer.rereading import Comparison, changed, reread
+from bridge.transfer.settling import Settling
 from bridge.transfer.sources import DamagedSourceError, Source, Stored, layout, open_source
 from spool.errors import SpoolError
 from spool.locks import still_named
@@ -122,17 +123,23 @@ def _begin(part: Path) -> int:
 
 
 def _plain(fd: int, sources: Sequence[Source], progress: Callable[[int], None]) -> None:
+    settling = Settling(fd)
+
+    def wrote(count: int) -> None:
+        settling.wrote(count)
+        progress(count)
+
     for part in layout(sources):
         if isinstance(part, bytes):
             pour(fd, part)
-            progress(len(part))
+            wrote(len(part))
             continue
         stored = part.data
         assert not isinstance(stored, bytes)  # noqa: S101 - by layout
-        _copy(fd, part, stored, progress)
+        _copy(fd, part, stored, wrote)
 
 
-def _copy(fd: int, source: Source, stored: Stored, progress: Callable[[int], None]) -> None:
+def _copy(fd: int, source: Source, stored: Stored, wrote: Callable[[int], None]) -> None:
     """Have the kernel copy a segment to the end of the file; it is judged when it is read back."""
     held = open_source(source, stored)
     try:
@@ -142,7 +149,7 @@ def _copy(fd: int, source: Source, stored: Stored, progress: Callable[[int], Non
             if not moved:
                 raise DamagedSourceError(source.name)
             done += moved
-            progress(moved)
+            wrote(moved)
     finally:
         os.close(held)
 

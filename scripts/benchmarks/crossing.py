@@ -100,23 +100,22 @@ def fill_large(spool: Path, size: int) -> None:
 class Watch:
     """How long an export took, and how much of that until the reading back began, in seconds."""
 
-    def __init__(self, size: float) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._moved = 0
+        self._steps: list[tuple[int, float]] = []
         self._began = time.perf_counter()
-        self._back_at = self._read_at = 0.0
 
     def moved(self, count: int) -> None:
         """Of bytes that were written, then read."""
         self._moved += count
-        self._read_at = time.perf_counter()
-        if not self._back_at and self._moved > self._size:
-            self._back_at = self._read_at
+        self._steps.append((self._moved, time.perf_counter()))
 
     def stop(self) -> tuple[float, float]:
         """All of it, and all of it but the reading back."""
         took = time.perf_counter() - self._began
-        return took, took - (self._read_at - self._back_at)
+        # As many are read as were written, or a little more; the first piece counts as written.
+        back_at = next(at for moved, at in self._steps if moved > self._moved // 2)
+        return took, took - (self._steps[-1][1] - back_at)
 
 
 def _export(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float) -> list[Row]:
@@ -124,7 +123,7 @@ def _export(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float
 
     def ours() -> float:
         target = _fresh(folder / "out")
-        watch = Watch(stored * 1e6)
+        watch = Watch()
         pack(lane, ledger, target, (), watch)
         whole, written = watch.stop()
         quick.append(stored / written)
@@ -171,7 +170,7 @@ def _encrypted(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: fl
     quick: list[float] = []
 
     def ours() -> float:
-        watch = Watch(stored * 1e6)
+        watch = Watch()
         pack(lane, ledger, _fresh(folder / "out"), (recipient,), watch)
         whole, written = watch.stop()
         quick.append(stored / written)
@@ -197,7 +196,7 @@ def _encrypted(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: fl
 
 
 def _import(folder: Path, rounds: int, lane: Lane, ledger: Ledger, stored: float) -> list[Row]:
-    path = pack(lane, ledger, _fresh(folder / "out"), (), Watch(0)).path
+    path = pack(lane, ledger, _fresh(folder / "out"), (), Watch()).path
     segments = [str(lane.segment(seq)) for seq in range(1, SEGMENTS + 1)]
 
     def ours() -> float:

@@ -59,7 +59,7 @@ def _pack(folder: Path) -> int:
     lane = Lane(folder / "spool", NODE, crossing.STREAM)
     with Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as ledger:
         discover(ledger, lane)
-        crossing.pack(lane, ledger, folder, (), crossing.Watch(0))
+        crossing.pack(lane, ledger, folder, (), crossing.Watch())
     return _status("VmHWM")
 
 

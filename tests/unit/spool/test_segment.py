@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -16,8 +17,10 @@ from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
 from spool.filled import Filled
 from spool.frames import FrameDecoder, FrameEncoder
-from spool.segment import SEAL_MAGIC, SEGMENT_STORED_MAX, Segment, check_link
-from spool.statement import Statement
+from spool.lane import SEQ_MAX
+from spool.ranges import RANGES_MAX, Range, format_ranges
+from spool.segment import SEAL_MAGIC, SEGMENT_STORED_MAX, Segment, check_link, make_seal
+from spool.statement import Lost, Statement
 from spool.totals import Totals
 from tests.support.spools import FAST, KEY, new_lane, raw_of, records, seal_one, sealer
 
@@ -84,6 +87,29 @@ def test_a_second_seal_is_refused(path: Path) -> None:
 def test_an_empty_or_zeroed_file_is_refused(path: Path, size: int) -> None:
     path.write_bytes(bytes(size))
     assert _refusal(path) == "segment.blank"
+
+
+@pytest.mark.parametrize("ranges", [300, RANGES_MAX])
+def test_a_seal_that_declares_many_numbers_lost_is_read_whole(tmp_path: Path, ranges: int) -> None:
+    numbers = format_ranges(Range(SEQ_MAX - 4 * n, SEQ_MAX - 4 * n + 1) for n in range(1, ranges))
+    lane = new_lane(tmp_path / "spool")
+    said = replace(
+        seal_one(lane, records(1, "a")),
+        records=0,
+        raw_size=0,
+        size=0,
+        first_at=None,
+        last_at=None,
+        reason="loss",
+        lost=Lost(numbers, None, None, "budget"),
+    )
+    seal, digest = make_seal(said, KEY)
+    path = tmp_path / "segment"
+    path.write_bytes(seal)
+
+    assert len(seal) > 8192
+    with Segment.open(path) as segment:
+        assert (segment.statement, segment.digest) == (said, digest)
 
 
 def test_a_file_above_the_limit_is_refused_unread(path: Path) -> None:
