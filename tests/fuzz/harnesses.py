@@ -10,6 +10,7 @@ from tests.fuzz.parsers import (
     csvrows,
     envelope,
     frames,
+    judging,
     manifest,
     otlpjson,
     otlpprotobuf,
@@ -24,7 +25,7 @@ HARNESSES: Mapping[str, Harness] = MappingProxyType(
         module.HARNESS.name: module.HARNESS
         for module in (
             frames, seal, statement, envelope, manifest, receipt, container, token, otlpjson,
-            otlpprotobuf, csvrows, configuration,
+            otlpprotobuf, judging, csvrows, configuration,
         )
     }
 )  # fmt: skip

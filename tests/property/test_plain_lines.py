@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spool.errors import RecordError
 from spool.judging import judged as judge_group
 from spool.layouts import Layouts
-from spool.lines import Lines
+from spool.lines import Lines, plain_transactions_until
 from spool.otlp import SPLIT_ABOVE, Signal
 from spool.otlpshapes import Log, Metric, Shapes, Span
 from spool.secrets import NO_SECRETS, SecretGuard
@@ -174,6 +174,14 @@ def check(stream: Stream, data: bytes) -> None:
 def test_a_usual_line_is_judged_quickly(name: str) -> None:
     assert is_plain(STREAMS[name], USUAL[name])
     check(STREAMS[name], USUAL[name])
+
+
+def test_a_transaction_whose_layout_nobody_learns_is_judged_quickly_all_the_same() -> None:
+    odd = b'{"id":"1","no name":[[{}]]}'  # by its name and its depth
+    assert plain_transactions_until([TRANSACTION, odd, odd, TRANSACTION], 0) == 4
+    for other in (b'{"no name":1}', b'{"id":2,"no name":1}', b'{"id":"","no name":1}', b"[]"):
+        assert plain_transactions_until([odd, other, odd], 0) == 1
+        assert plain_transactions_until([odd, other, odd], 2) == 3
 
 
 def test_bodies_of_real_clients_are_judged_quickly() -> None:

@@ -31,8 +31,12 @@ def _read(data: bytes, version: int) -> bool:
 
 def seeds() -> list[bytes]:
     """The golden one, and some of its kind."""
-    changed = golden.manifest(note="", received=0), golden.manifest(serial=2**53)
-    return [compact(each) for each in (golden.manifest(), golden.manifest_2(), *changed)]
+    changed = [golden.manifest(note="", received=0), golden.manifest(serial=2**53)]
+    runs = golden.manifest_2()["elsewhere"]
+    longer = [*runs, runs[0] | {"first": 9, "last": 9}]
+    other = [runs[0] | {"stream": "logs", "chain": "0" * 32}, *runs]
+    changed += [golden.manifest_2(elsewhere=each) for each in ([], runs, longer, other)]
+    return [compact(each) for each in (golden.manifest(), *changed)]
 
 
 HARNESS = Harness(
@@ -41,6 +45,7 @@ HARNESS = Harness(
     tried,
     seeds,
     (b'"ranges":"1-2"', b'"members":[', b'"lost":[', b'"rotations":[', b'"elsewhere":[',
+     b'"first":', b'"last":', b"9007199254740991",
      b"segments/prod-1/transactions/000000000003.ndjson.zst", b"null", b"true", b"1e3", b"../",
      b"\\u202e"),
     rounds=15000,

@@ -64,14 +64,25 @@ def _exactly(text: bytes) -> Any:  # noqa: ANN401 - JSON is anything
 
 
 def seeds() -> list[bytes]:
-    """The golden lines, whole and with line breaks, and one with the key in it."""
+    """The golden lines: whole, with line breaks, with the key in them, and full of escapes."""
     lines = [each.lines.strip() for each in good() if each.said["stream"] in NAMES]
     broken = [line.replace(b",", b" ,\r\n") for line in lines]
     return [
         *lines,
         *broken,
         *(line.replace(b'"name"', b'"' + KEY.encode() + b'"') for line in lines),
+        *(line.replace(b"attributes", each) for line in lines for each in _ESCAPED),
     ]
+
+
+_ESCAPED = (
+    b'a\\\\\\"}],[{\\\\',
+    b"\\u0022\\u005c\\\\u0022" * 9,
+    b"\\/\\b\\f\\n\\r\\t\\u0000\\ud83d\\ude00",
+    "".join(f"\\u{ord(letter):04x}" for letter in KEY).encode(),
+    b"\\\\" * 70 + b'\\"' * 70 + b"[{" * 70,
+)
+"""Names that look like more than they are, or less."""
 
 
 HARNESS = Harness(
@@ -80,6 +91,7 @@ HARNESS = Harness(
     tried,
     seeds,
     (b'"resourceLogs":[', b'"scopeLogs":[', b'"logRecords":[', b'"severityNumber":13', b"null",
-     b"[]", b"{}", b"1e999", b"-0", b"\\ud800", b"\\u0072", b"\xef\xbb\xbf", KEY.encode(), b",", b"\n"),
+     b"[]", b"{}", b"1e999", b"-0", b"\\ud800", b"\\u0072", b"\xef\xbb\xbf", KEY.encode(), b",", b"\n",
+     b'\\"', b"\\\\", b'\\\\"', b"\\u005c", b"\\u0022", b"\\u006cc\\u006c_"),
     rounds=10000,
 )  # fmt: skip

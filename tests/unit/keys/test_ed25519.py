@@ -138,6 +138,12 @@ def test_a_key_survives_pem_and_der() -> None:
     assert key.public.id == hashlib.sha256(key.public.spki_der()).hexdigest()
 
 
+def test_a_public_key_that_was_read_twice_is_one_key_in_a_set() -> None:
+    key, other = SigningKey.generate().public, SigningKey.generate().public
+    assert {key, PublicKey.from_pem(key.pem()), other} == {key, other}
+    assert len({key, PublicKey.from_spki_der(key.spki_der()), other}) == 2
+
+
 def test_nothing_that_prints_a_signing_key_shows_it() -> None:
     key = SigningKey(bytes(range(32, 64)))
     try:

@@ -177,9 +177,11 @@ def test_what_is_wrong_with_a_key_is_told_with_its_file_and_what_to_do(
     assert "openssl genpkey" in caught.value.hint
 
 
-def test_a_file_that_is_larger_than_a_key_may_be_is_refused(tmp_path: Path) -> None:
-    end = b"\n-----END PRIVATE KEY-----\n"
-    begin = b"-----BEGIN PRIVATE KEY-----\n"
+def test_a_file_that_is_larger_than_a_key_may_be_is_refused_and_not_read(tmp_path: Path) -> None:
+    begin, end = b"-----BEGIN PRIVATE KEY-----\n", b"\n-----END PRIVATE KEY-----"
     for size, error in ((4096, "key.encoding"), (4097, "key.blocks")):
         filler = b"A" * (size - len(begin) - len(end))
-        assert private_error(stored(tmp_path, begin + filler + end)) == error
+        path = stored(tmp_path, begin + filler + end)
+        assert private_error(path) == error
+    os.truncate(path, 2**40)  # a hole: no memory holds it
+    assert private_error(path) == "key.blocks"

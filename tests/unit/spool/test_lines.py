@@ -47,6 +47,20 @@ def test_a_line_keeps_the_producers_bytes(data: bytes) -> None:
     assert transaction_lines(data, NO_SECRETS).lines == [data]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"id":"a \\"b"}',
+        b' {"id":"a \\"b"}',
+        b'{"n":1.0,"id":"a \\"b"}',
+        b'{"n":[{"id":"c"}],"id":"a \\"b"}',
+    ],
+)
+def test_the_id_of_a_transaction_is_told_whichever_way_it_is_judged(data: bytes) -> None:
+    for _ in range(2):  # the second time what it looks like is known
+        assert transaction_lines(data, NO_SECRETS) == Lines([data.strip()], ids=('a "b',))
+
+
 def test_line_breaks_become_spaces_and_space_around_goes() -> None:
     data = b'\r\n {\n"id":\r\n"1",\r"n": 1.0\n} \n'
     assert transaction_lines(data, NO_SECRETS).lines == [b'{ "id": "1", "n": 1.0 }']
