@@ -10,7 +10,6 @@ compares before it changes and is on disk when the method returns; readers never
 ``ledger.io`` or ``ledger.corrupt`` where the disk fails; nothing was changed then.
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from spool.ledger_replay import Lines
 from spool.ledger_retaining import Undeclared
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
+from spool.locks import let_go
 from spool.ranges import ChainRanges, Range
 from spool.states import By, LedgerError, State
 from spool.totals import Totals
@@ -82,7 +82,7 @@ class Ledger(Receipts):
         try:
             self._database.close()
         finally:
-            os.close(self._lock)
+            let_go(self._lock)
 
     def __enter__(self) -> Self:
         return self

@@ -7,11 +7,9 @@ is put aside is kept for ever, with its ``-wal``, ``-shm`` and ``-journal``:
 ``ledger.db.<UTC time>.bad`` is still a database that SQLite opens.
 """
 
-import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from keys.errors import shown
@@ -21,7 +19,7 @@ from spool.errors import SpoolError
 from spool.ledger_db import Database, connect, translated
 from spool.ledger_migrating import migrate
 from spool.ledger_schema import Condition, create, examine
-from spool.locks import take
+from spool.locks import let_go, take
 
 NAME = "ledger.db"
 LOCK_NAME = "ledger.lock"
@@ -36,6 +34,8 @@ _PARTS = ("", "-wal", "-shm", "-journal")
 def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
     """The ledger of ``spool``, a descriptor that holds the shared lock, and whether it is new.
 
+    :func:`spool.locks.let_go` ends the lock.
+
     Raises :class:`~keys.errors.ConfigError` ``ledger.newer``, ``ledger.foreign``, or
     :class:`SpoolError` ``ledger.*``, ``lock.kind``, ``disk.*``.
     """
@@ -43,12 +43,15 @@ def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
     fresh = False
     try:
         for _ in range(int(WAIT_S / PAUSE_S)):
-            with _held(take(lock_path, shared=True, wait=False)) as shared:
+            with ExitStack() as held:
+                shared = _taken(held, lock_path, shared=True)
                 if shared is not None and _condition(path) is Condition.GOOD:
-                    return Database(path), os.dup(shared), fresh
+                    database = Database(path)
+                    held.pop_all()  # who closes the ledger lets go
+                    return database, shared, fresh
             # Let go of in between: whoever else waits to be alone would wait for this one.
-            with _held(take(lock_path, wait=False)) as alone:
-                if alone is not None:
+            with ExitStack() as held:
+                if _taken(held, lock_path, shared=False) is not None:
                     fresh |= _start_anew(path, _condition(path), clock)
                     continue
             time.sleep(PAUSE_S)
@@ -61,13 +64,11 @@ def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
     )
 
 
-@contextmanager
-def _held(lock: int | None) -> Iterator[int | None]:
-    try:
-        yield lock
-    finally:
-        if lock is not None:
-            os.close(lock)
+def _taken(held: ExitStack, path: Path, *, shared: bool) -> int | None:
+    lock = take(path, shared=shared, wait=False)
+    if lock is not None:
+        held.callback(let_go, lock)
+    return lock
 
 
 def _condition(path: Path) -> Condition:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from keys.errors import ConfigError
+from spool import locks
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import By, Ledger, State
@@ -393,3 +394,44 @@ def test_a_clock_of_the_machine_will_do(tmp_path: Path) -> None:
     with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
         fill(ledger, lane(tmp_path), 1, 2)
         move(ledger, lane(tmp_path), (1, 2), (State.PENDING, State.LOST), By.LOSS)
+
+
+def test_a_child_forked_after_a_ledger_was_closed_keeps_every_descriptor_that_is_its_own(
+    tmp_path: Path,
+) -> None:
+    reopen(tmp_path).close()
+    # Whatever number the ledger's files had is one of these now.
+    mine = [os.open(os.devnull, os.O_RDONLY) for _ in range(16)]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for fd in mine:
+                os.fstat(fd)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    for fd in mine:
+        os.close(fd)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_living_child_does_not_hold_the_ledger_that_its_parent_closed(tmp_path: Path) -> None:
+    ledger = reopen(tmp_path)
+    wait, end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(end)
+            os.read(wait, 1)
+        finally:
+            os._exit(0)
+    os.close(wait)
+    try:
+        assert locks.take(tmp_path / "ledger.lock", wait=False) is None
+        ledger.close()
+        alone = locks.take(tmp_path / "ledger.lock", wait=False)
+        assert alone is not None
+        locks.let_go(alone)
+    finally:
+        os.close(end)
+        os.waitpid(pid, 0)
