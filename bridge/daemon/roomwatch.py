@@ -85,7 +85,7 @@ class RoomWatch:
 
     def has_room(self, kind: Kind) -> bool:
         """Whether records of ``kind`` are taken. Raises :class:`OSError` if the last look failed."""
-        if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S and not self._asked.is_set():
             self._asked.set()
         return self.now().takes(kind)
 

@@ -30,6 +30,7 @@ from bridge.intake.rules import Rules
 from bridge.intake.storing import ANSWER_S, Post, Storing, too_slow
 from bridge.intake.taking import ROWS, Row, why_rejected
 from bridge.intake.via import Via
+from bridge.intake.whole import Answer, Whole, whole_of
 from spool.durable import explained
 from spool.errors import RecordError, SpoolError
 from spool.secrets import SecretGuard
@@ -43,7 +44,7 @@ _OTLP_PATHS = frozenset(row.path for row in ROWS.values() if row.otlp)
 
 _LOG = logging.getLogger(__name__)
 _Error = TypeVar("_Error", bound=BaseException)
-_TAKEN = Response(b"{}", media_type=JSON)
+_TAKEN, _TAKEN_PROTOBUF = Answer(b"{}", JSON), Answer(b"", PROTOBUF)
 """What nearly every request is answered; making it anew costs as much as reading the headers."""
 
 
@@ -81,15 +82,18 @@ class Intake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        response = await self._respond(scope, receive)
+        whole = whole_of(scope, receive)
+        response = await self._respond(scope, receive, whole)
+        if whole is not None and type(response) is Answer and whole.give(response):
+            return
         await response(scope, receive, send)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+    async def _respond(self, scope: Scope, receive: Receive, whole: Whole | None) -> Response:
         path: str = scope["path"]
         try:
             row = ROWS.get(path)
             if row is not None:
-                return await self._take(scope, receive, row)
+                return await self._take(scope, receive, whole, row)
             return await self._route(scope, receive, path)
         except RefusalError as refusal:
             found = _without_frames(refusal)
@@ -176,7 +180,9 @@ class Intake:
             "Have it delivered or exported, or give it a larger disk or spool.max_size.",
         )
 
-    async def _take(self, scope: Scope, receive: Receive, row: Row) -> Response:
+    async def _take(
+        self, scope: Scope, receive: Receive, whole: Whole | None, row: Row
+    ) -> Response:
         if scope["method"] != "POST":
             _check_method(scope["method"], "POST")
         self.counts.requests[row.path] += 1
@@ -190,17 +196,20 @@ class Intake:
         if row.stream.name not in rules.switched_off:
             self._check_room(row.stream)
         post = Post(head, row, form, rules, vouched)
-        lines, unknown = await self._storing.store(post, scope, receive)
+        take = None if whole is None else whole.take_body
+        lines, unknown = await self._storing.store(post, take, receive)
         if bridges:
             self._via.taken(bridges)
         self.counts.count_taken(row.stream.name, lines, unknown)
         if form == PROTOBUF:
+            if not lines.dropped and not unknown:
+                return _TAKEN_PROTOBUF
             said = export_answer(row.stream.name, lines.dropped, why_rejected(lines, unknown))
-            return Response(said, media_type=PROTOBUF)
+            return Answer(said, PROTOBUF)
         status, said = row.answer(lines)
         if said == _TAKEN.body:
             return _TAKEN
-        return Response(said, status, media_type=JSON if said else None)
+        return Answer(said, JSON) if said else Response(status_code=status)
 
 
 def _without_frames(error: _Error) -> _Error:

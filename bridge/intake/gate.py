@@ -154,7 +154,7 @@ class Gate:
         ``vouched`` says that a data plane's credential was. Raises :class:`SpoolError` where the
         first key cannot be pinned.
         """
-        found = [key for key in presented if key is not None]
+        found = presented and [key for key in presented if key is not None]
         if not found:
             if otlp and (self._open_otlp or vouched):
                 return

@@ -5,6 +5,7 @@ A pure policy. The room is what the spool may take, or what its disk has, whiche
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 from spool.streams import Kind
@@ -17,7 +18,7 @@ HasRoom = Callable[[Kind], bool]
 """Whether records of a kind are taken now. Raises :class:`OSError` where nobody can tell."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Room:
     """What was read of a spool and its disk, in bytes.
 
@@ -42,4 +43,12 @@ class Room:
 
     def takes(self, kind: Kind) -> bool:
         """Whether records of ``kind`` are taken; where billing is not, nothing is."""
-        return self.left > 0 and 100 * self.left > RESERVED[kind] * self.whole
+        return kind in self._taken
+
+    @cached_property
+    def _taken(self) -> frozenset[Kind]:
+        """Worked out once: each request asks, and a look at the disk holds for thousands."""
+        left, whole = self.left, self.whole
+        if left <= 0:
+            return frozenset()
+        return frozenset(kind for kind, kept in RESERVED.items() if 100 * left > kept * whole)

@@ -18,6 +18,7 @@ from bridge.intake.app import Intake
 from bridge.intake.connection import LINGERING_MAX, Connection, connections_max
 from bridge.intake.listener import Listener
 from bridge.intake.tls import GOODBYE_S, HANDSHAKE_S
+from bridge.intake.whole import Defaults
 from keys.errors import ConfigError
 from spool.beat import BEAT_S, until_beat
 
@@ -48,12 +49,12 @@ class _State(ServerState):
         now = int(time.time())
         if now != self._second:
             self._second = now
-            self._headers = [(b"date", formatdate(now, usegmt=True).encode())]
+            self._headers = Defaults([(b"date", formatdate(now, usegmt=True).encode())])
         return self._headers
 
     @default_headers.setter
     def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
-        self._headers = headers
+        self._headers = Defaults(headers)
 
 
 class _Server(uvicorn.Server):

@@ -8,9 +8,9 @@ waits for the disk among the lines of its writer, of which there is a bounded nu
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive
 
 from bridge.intake.bodies import BodyReader
 from bridge.intake.counts import IntakeCounts
@@ -24,8 +24,6 @@ from bridge.intake.taking import Row, Taken
 from spool.lines import Lines
 from spool.writer import Writer
 
-WHOLE = "whole"
-"""The name in a scope's state that says that the request has come whole: nobody waits for it."""
 SMALL = 32 * 1024
 """Bytes of a body that is taken in one go."""
 WAITING_MAX = 16 * MIB
@@ -44,6 +42,8 @@ APPEND_S = 2.0
 """Seconds to become durable that a request has at least, however long it took to come and be judged."""
 _NOTHING = Lines([])
 
+Take = Callable[[int], bytes | None]
+"""Gives the body of a request that has come whole, once; None where it has more bytes than that."""
 _T = TypeVar("_T")
 
 
@@ -101,16 +101,16 @@ class Storing:
         self._deadlines = Deadlines(answer_s)
         self._judge_s = judge_s
 
-    async def store(self, post: Post, scope: Scope, receive: Receive) -> tuple[Lines, int]:
+    async def store(self, post: Post, take: Take | None, receive: Receive) -> tuple[Lines, int]:
         """What became lines, durable now, and how many unknown fields did not.
 
-        Raises :class:`RefusalError`, :class:`RecordError` or :class:`SpoolError`.
+        ``take`` None: the request has not come whole. Raises :class:`RefusalError`,
+        :class:`RecordError` or :class:`SpoolError`.
         """
-        if WHOLE in scope.get("state", ()) and not post.head.all("content-encoding"):
-            message = await receive()
-            if message["type"] == "http.request" and len(message["body"]) <= SMALL:
-                return await self._store_small(post, message.pop("body"))
-            receive = _once(message)
+        if take is not None and not post.head.all("content-encoding"):
+            body = take(SMALL)
+            if body is not None:
+                return await self._store_small(post, body)
         return await self._store_any(post, receive)
 
     async def _store_small(self, post: Post, body: bytes) -> tuple[Lines, int]:
@@ -240,12 +240,3 @@ def too_slow(*, whole: bool) -> RefusalError:
         "Send it again.",
         {"Connection": "close"},
     )
-
-
-def _once(message: Message) -> Receive:
-    """Gives what was received already."""
-
-    async def receive() -> Message:
-        return message
-
-    return cast(Receive, receive)

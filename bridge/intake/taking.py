@@ -5,6 +5,7 @@ The license key is taken out of a body before anything else looks at it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import msgspec
@@ -25,7 +26,7 @@ class Taken:
     to_lines: Callable[[SecretGuard], Lines]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One path. ``answer`` makes the answer's status and body from lines and records dropped."""
 
@@ -34,7 +35,7 @@ class Row:
     take: Callable[[bytes], Taken]
     answer: Callable[[Lines], tuple[int, bytes]]
 
-    @property
+    @cached_property
     def otlp(self) -> bool:
         """Whether senders speak OTLP: the license is in a header, errors are ``Status``."""
         return self.stream.kind == "operational"

@@ -19,7 +19,7 @@ from bridge.intake.memory import Budget
 from bridge.intake.passing import nobody
 from bridge.intake.refusals import JSON, PROTOBUF, RefusalError
 from bridge.intake.rules import Rules
-from bridge.intake.storing import SMALL, WAITING_MAX, WHOLE, Post, Storing
+from bridge.intake.storing import SMALL, WAITING_MAX, Post, Storing
 from bridge.intake.taking import ROWS
 from spool import frames
 from spool.durable import OsDisk
@@ -70,7 +70,8 @@ async def answer(storing: Storing, body: bytes, form: str = JSON, *, whole: bool
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
-        await storing.store(post, {"state": {WHOLE: True} if whole else {}}, receive)
+        take = (lambda most: body if len(body) <= most else None) if whole else None
+        await storing.store(post, take, receive)
     except (RefusalError, RecordError) as refusal:
         refusal.__context__ = refusal.__cause__ = None
         return refusal.id
