@@ -168,44 +168,41 @@ def test_attack_105_to_119_what_is_planted_in_the_spool_is_set_aside_and_the_res
     assert json.loads(status.stdout)["schema"] == "bridge.status/1"
 
 
-@pytest.mark.enable_socket
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
-        ("/v1/beacon/ingest-traces", b"", 400),
-        ("/v1/beacon/ingest-traces", b"[]", 400),
-        ("/v1/beacon/ingest-traces", b'{"license":1,"trace_transactions":[]}', 403),
-        ("/v1/beacon/ingest-traces", b'{"license":"K","trace_transactions":[{"id":"a"},1]}', 400),
-        ("/v1/beacon/ingest-traces", b'{"license":"K","trace_transactions":[{"x":1}]}', 400),
-        (
-            "/v1/beacon/ingest-traces",
-            b'{"license":"K","trace_transactions":[{"id":"a","id":"b"}]}',
-            400,
-        ),
-        ("/v1/beacon/metadata/submit", b'{"license_key":"K","measures":{}}', 400),
-        ("/v1/beacon/v1/logs", b'{"resourceLogs":[1]}', 400),
-        ("/v1/beacon/v1/logs", b'{"resourceLogs":[{"x":NaN}]}', 400),
-        ("/v1/beacon/v1/logs", b'{"resourceLogs":' + b"[" * 70 + b"]" * 70 + b"}", 400),
-        (
-            "/v1/beacon/v1/logs",
-            b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":"'
-            + b"x" * 9_000_000
-            + b'"}]}]}]}',
-            413,
-        ),
-        ("/v1/beacon/unknown", b"{}", 404),
-        ("/runs/multipart", b"{}", 404),
-        ("/v1/beacon/verify", b'{"license":7}', 403),
-    ],
+BAD_REQUESTS = (
+    ("/v1/beacon/ingest-traces", b"", 400),
+    ("/v1/beacon/ingest-traces", b"[]", 400),
+    ("/v1/beacon/ingest-traces", b'{"license":1,"trace_transactions":[]}', 403),
+    ("/v1/beacon/ingest-traces", b'{"license":"K","trace_transactions":[{"id":"a"},1]}', 400),
+    ("/v1/beacon/ingest-traces", b'{"license":"K","trace_transactions":[{"x":1}]}', 400),
+    (
+        "/v1/beacon/ingest-traces",
+        b'{"license":"K","trace_transactions":[{"id":"a","id":"b"}]}',
+        400,
+    ),
+    ("/v1/beacon/metadata/submit", b'{"license_key":"K","measures":{}}', 400),
+    ("/v1/beacon/v1/logs", b'{"resourceLogs":[1]}', 400),
+    ("/v1/beacon/v1/logs", b'{"resourceLogs":[{"x":NaN}]}', 400),
+    ("/v1/beacon/v1/logs", b'{"resourceLogs":' + b"[" * 70 + b"]" * 70 + b"}", 400),
+    (
+        "/v1/beacon/v1/logs",
+        b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":"' + b"x" * 9_000_000 + b'"}]}]}]}',
+        413,
+    ),
+    ("/v1/beacon/unknown", b"{}", 404),
+    ("/runs/multipart", b"{}", 404),
+    ("/v1/beacon/verify", b'{"license":7}', 403),
 )
-def test_a_bad_request_is_refused_whole_and_stores_nothing(
-    node: Node, path: str, body: bytes, status: int
-) -> None:
+
+
+@pytest.mark.enable_socket
+def test_a_bad_request_is_refused_whole_and_stores_nothing(node: Node) -> None:
+    lanes = [Lane(node.spool, node.name, name) for name in ("transactions", "langgraph", "logs")]
     node.daemon.start()
-    real = body.replace(b'"K"', b'"lcl_EXAMPLE_NOT_A_KEY"')
-    assert node.daemon.post(path, real) == status
+    for path, body, status in BAD_REQUESTS:
+        real = body.replace(b'"K"', b'"lcl_EXAMPLE_NOT_A_KEY"')
+        assert node.daemon.post(path, real) == status, (path, body[:99])
+        assert not [name for lane in lanes for name in lane.open.iterdir()], (path, body[:99])
     node.daemon.stop()
-    for stream in ("transactions", "langgraph", "logs"):
-        lane = Lane(node.spool, node.name, stream)
+    for lane in lanes:
         assert not list(lane.open.iterdir())
         assert not lines(lane, read_signing_key(node.folder / "keys" / "node.pem"))

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from bridge.demo.clients import LICENSE
 from bridge.demo.processes import Service, free_port
+from tests.support.forkserver import forked_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Node:
     def bridge(self, *arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
         """Run a command of this node to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "bridge.cli.main", "--config", str(self.config), *arguments],
+            [*forked_command(), "--config", str(self.config), *arguments],
             input=stdin.decode(),
             capture_output=True,
             text=True,
@@ -45,9 +45,7 @@ def node_for(folder: Path, url: str, *, name: str = "n", more: str = "") -> Iter
     home = folder / f"node-{name}"
     subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "bridge.cli.main",
+            *forked_command(),
             "init",
             str(home),
             "--node",

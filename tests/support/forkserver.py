@@ -1,0 +1,144 @@
+"""The command line as forks of one process that has imported it: a start takes a tenth of the time.
+
+Most of what a command's process does is to import what it needs, and to take it apart at the end, and a
+test run starts thousands. Each is a process of its own here too, with its own arguments, folder,
+environment and three streams: only what was imported, and nothing that ran, is shared. That a command
+starts by itself, and imports what it needs, the tests that use ``COMMAND`` show.
+
+Run as a program with a socket's path, it serves until its stdin ends. There is one for each process of
+a test run.
+"""
+
+import atexit
+import functools
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import bridge
+import bridge.cli.main
+
+SIZE_BYTES = 4
+_READY = b"ready\n"
+STREAMS = 3
+_CLIENT = f"""
+import _socket, marshal, os, sys
+path, *arguments = sys.argv[1:]
+told = marshal.dumps((arguments, os.getcwd(), dict(os.environ)))
+served = _socket.socket(_socket.AF_UNIX)
+served.connect(path)
+streams = b"".join(fd.to_bytes(4, sys.byteorder) for fd in range({STREAMS}))
+size = len(told).to_bytes({SIZE_BYTES}, "big")
+served.sendmsg([size], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+while told:
+    told = told[served.send(told):]
+code = int(served.recv(64) or b"70")
+if code < 0:
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
+"""A program for ``python -I -S -c``: it asks for a command, and ends as that ends."""
+
+
+@functools.cache
+def forked_command() -> tuple[str, ...]:
+    """What to run, followed by a command's arguments, in the place of ``python -m bridge.cli.main``."""
+    # A socket's path is to be short, whatever TMPDIR is just now.
+    folder = Path(tempfile.mkdtemp(prefix="forkserver-", dir="/tmp"))
+    path = folder / "socket"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.forkserver", str(path)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    atexit.register(_ended, server, folder)
+    assert server.stdout is not None
+    assert server.stdout.readline() == _READY
+    return (sys.executable, "-I", "-S", "-c", _CLIENT, str(path))
+
+
+def _ended(server: "subprocess.Popen[bytes]", folder: Path) -> None:
+    server.communicate()
+    shutil.rmtree(folder)
+
+
+def _serve(path: str) -> None:
+    """Fork a child for each connection; return only in one that is to run a command."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    os.write(1, _READY)
+    ends = 0  # our stdin
+    while True:
+        ready, _, _ = select.select([listener.fileno(), ends], [], [], 1)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if ends in ready:
+            os._exit(0)
+        if listener.fileno() in ready:
+            connection, _ = listener.accept()
+            if not os.fork():
+                listener.close()
+                if _began(connection):
+                    return
+                os._exit(0)
+            connection.close()
+
+
+def _began(connection: socket.socket) -> bool:
+    """Whether this is the process that runs the command; else wait for it, and say how it ended."""
+    size, streams, _, _ = socket.recv_fds(connection, SIZE_BYTES, STREAMS)
+    told = b""
+    while len(told) < int.from_bytes(size, "big"):
+        told += connection.recv(1 << 20)
+    arguments, folder, environment = marshal.loads(told)  # noqa: S302 - our own words
+    pid = os.fork()
+    if not pid:
+        connection.close()
+        for to, fd in enumerate(streams):
+            os.dup2(fd, to)
+            os.close(fd)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv[1:] = arguments
+        return True
+    ended = os.pidfd_open(pid)
+    ready, _, _ = select.select([connection.fileno(), ended], [], [])
+    if ended not in ready:  # who asked is gone
+        os.kill(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with suppress(OSError):
+        connection.send(b"%d" % code)
+    return False
+
+
+if __name__ == "__main__":
+    for module in pkgutil.walk_packages(bridge.__path__, "bridge."):
+        importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()
+    _serve(sys.argv[1])
+    try:
+        bridge.cli.main.main()
+    except SystemExit as end:
+        # What Python does then, but for taking apart all that was imported.
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
+        atexit._run_exitfuncs()  # noqa: SLF001
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)
