@@ -1,9 +1,10 @@
 """Numbers of an imported lane that its node sent to the beacon itself, by the node's word.
 
 They never come here, and are no gap. The next segment has to name the digest of the last of them.
+With each run stands the key that signed it: it counts as long as that key does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from spool.ledger_db import Transaction
@@ -20,17 +21,18 @@ class Elsewhere:
     digest: str
 
 
-def note(tx: Transaction, lane: int, told: Iterable[Elsewhere]) -> None:
-    """Enter what a node tells; it may tell the same again, and more, in any order."""
+def note(tx: Transaction, lane: int, told: Iterable[Elsewhere], key: str) -> None:
+    """Enter what a node tells by ``key``; it may tell the same again, and more, in any order."""
     for each in told:
         tx.execute(
-            "DELETE FROM elsewhere WHERE lane = ? AND chain = ? AND first >= ? AND last < ?",
-            (lane, each.chain, each.first, each.last),
+            "DELETE FROM elsewhere"
+            " WHERE lane = ? AND chain = ? AND first >= ? AND last < ? AND told_by = ?",
+            (lane, each.chain, each.first, each.last, key),
         )
         tx.execute(
-            "INSERT OR REPLACE INTO elsewhere (lane, chain, first, last, digest)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (lane, each.chain, each.first, each.last, each.digest),
+            "INSERT OR REPLACE INTO elsewhere (lane, chain, first, last, digest, told_by)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (lane, each.chain, each.first, each.last, each.digest, key),
         )
         # What came before may name another predecessor; where its own is here, that was judged.
         tx.execute(
@@ -43,10 +45,10 @@ def note(tx: Transaction, lane: int, told: Iterable[Elsewhere]) -> None:
         )
 
 
-def elsewhere(tx: Transaction, lane: int | None) -> list[Range]:
-    """All of them, joined."""
-    rows = tx.execute("SELECT first, last FROM elsewhere WHERE lane = ?", (lane,))
-    return join_ranges(Range(*row) for row in rows)
+def elsewhere(tx: Transaction, lane: int | None, but_by: Collection[str]) -> list[Range]:
+    """All of them, joined; not what the keys with the ids ``but_by`` told."""
+    rows = tx.execute("SELECT first, last, told_by FROM elsewhere WHERE lane = ?", (lane,))
+    return join_ranges(Range(first, last) for first, last, key in rows if key not in but_by)
 
 
 def ended_by(tx: Transaction, lane: int, chain: str, last: int) -> list[str]:

@@ -1,6 +1,6 @@
 """The ledger's verbs for segments of other nodes; part of :class:`spool.ledger.Ledger`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -127,15 +127,19 @@ class Importing(Bundling):
             ).fetchall()
         return [Lane(spool, *row) for row in rows]
 
-    def note_elsewhere(self, lane: Lane, told: Iterable[Elsewhere]) -> None:
-        """The node of ``lane`` says that the beacon got these numbers another way."""
+    def note_elsewhere(self, lane: Lane, told: Iterable[Elsewhere], key: str) -> None:
+        """The node of ``lane`` says, signed by ``key``, that the beacon got these another way."""
         with self._database.write() as tx:
-            note(tx, need_lane(tx, lane), told)
+            note(tx, need_lane(tx, lane), told, key)
 
-    def elsewhere(self, lane: Lane) -> list[Range]:
-        """The numbers of an imported lane that the beacon got another way, by its node's word."""
+    def elsewhere(self, lane: Lane, but_by: Collection[str] = ()) -> list[Range]:
+        """The numbers of an imported lane that the beacon got another way, by its node's word.
+
+        Without what the keys with the ids ``but_by`` said; an empty one is the key that an earlier
+        version of the ledger did not note.
+        """
         with self._database.read() as tx:
-            return elsewhere(tx, lane_id(tx, lane))
+            return elsewhere(tx, lane_id(tx, lane), but_by)
 
 
 def _take_in(tx: Transaction, one: Arrival) -> Taken:

@@ -13,7 +13,7 @@ from pathlib import Path
 from keys.errors import ConfigError
 from spool.ledger_db import Transaction, connect, in_words, is_damage
 
-VERSION = 4
+VERSION = 5
 APPLICATION_ID = 0x41674272
 """``AgBr`` in ASCII; ``file ledger.db`` shows it."""
 
@@ -125,14 +125,16 @@ _TABLES = {
         at INTEGER NOT NULL,
         accepts TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (peer, made)) WITHOUT ROWID""",
-    # numbers of an imported lane that its node sent itself; digest: of the last
+    # numbers of an imported lane that its node sent itself; digest: of the last; told_by: the id of
+    # the key that signed it, empty where an earlier version did not note that
     "elsewhere": """(
         lane INTEGER NOT NULL REFERENCES lane,
         chain TEXT NOT NULL,
         first INTEGER NOT NULL CHECK (first >= 1),
         last INTEGER NOT NULL CHECK (last >= first),
         digest TEXT NOT NULL,
-        PRIMARY KEY (lane, chain, first, last)) WITHOUT ROWID""",
+        told_by TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (lane, chain, first, last, told_by)) WITHOUT ROWID""",
     # numbers that a relay never got, by its newest receipt
     "missing": """(
         peer TEXT NOT NULL,

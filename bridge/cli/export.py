@@ -91,7 +91,7 @@ def command(
     if not other.age and not session.as_json:
         session.note("It is not encrypted: whoever holds the medium can read it.")
     if other.role == "node":
-        give_back(session, other, folder, name, dry_run=dry_run)
+        give_back(session, trust, other, folder, name, dry_run=dry_run)
         return
     from bridge.daemon.packing import Packer
     from bridge.daemon.sealingall import seal_all

@@ -7,10 +7,17 @@ from bridge.cli.session import Session
 from bridge.cli.told import ledger_of
 from bridge.terminal import counted
 from bridge.transfer.peer import Peer
+from keys.truststore import TrustStore
 
 
 def give_back(
-    session: Session, other: Peer, folder: Path, name: str | None, *, dry_run: bool
+    session: Session,
+    trust: TrustStore,
+    other: Peer,
+    folder: Path,
+    name: str | None,
+    *,
+    dry_run: bool,
 ) -> None:
     """Export the return bundle for ``other``: a receipt, and the node's token if there is one.
 
@@ -25,11 +32,12 @@ def give_back(
     with ledger_of(session) as ledger:
         told = receipt_for(
             ledger,
+            trust,
             config.spool.path,
             config.node,
             other.name,
             SYSTEM_CLOCK,
-            config.transfer.return_text,
+            text_max=config.transfer.return_text,
             dry_run=dry_run,
         )
     token = token_for_return(config, session.license_keys, session.signing_key.own_keys, other.name)

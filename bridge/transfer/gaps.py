@@ -1,7 +1,13 @@
-"""What of an imported lane never came, and what of it was lost here: its node is asked for both."""
+"""What of an imported lane never came, and what of it was lost here: its node is asked for both.
+
+Not for what its node says that it sent to the beacon itself; that word counts only as long as no key
+that gave it was revoked. There is nothing else to judge it by: the digest that it has to name stands in
+the next segment, for whoever reads it.
+"""
 
 from collections.abc import Iterator, Mapping
 
+from keys.truststore import TrustStore
 from spool.chain import NEW_CHAIN_STEP
 from spool.discovery import said_by
 from spool.lane import Lane
@@ -9,22 +15,30 @@ from spool.ledger import Ledger, State
 from spool.ranges import Range, join_ranges, without
 
 
-def wanting(ledger: Ledger, lane: Lane) -> list[Range]:
+def wanting(ledger: Ledger, lane: Lane, trust: TrustStore) -> list[Range]:
     """The numbers of an imported lane that its node is asked for: never came, or were lost here."""
     lost = [Range(span.first, span.last) for span in ledger.spans(lane, State.LOST)]
-    return without(join_ranges([*gaps_of(ledger, lane), *lost]), ledger.elsewhere(lane))
+    wanted = join_ranges([*gaps_of(ledger, lane, trust), *lost])
+    return without(wanted, _elsewhere(ledger, lane, trust))
 
 
-def gaps_of(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+def gaps_of(ledger: Ledger, lane: Lane, trust: TrustStore) -> Iterator[Range]:
     """The numbers of an imported lane that never came, before and between those that did.
 
     Where chains share numbers, one that came of any of them is no gap: the rest are forks. Nor is one
     that its node sent to the beacon itself, and says so.
     """
-    came = ledger.elsewhere(lane)
+    came = _elsewhere(ledger, lane, trust)
     came += [Range(span.first, span.last) for span in ledger.spans(lane)]
     came += [Range(seq, seq) for seq, _ in ledger.forks(lane)]
     yield from without(_gaps_by_chain(ledger, lane), came)
+
+
+def _elsewhere(ledger: Ledger, lane: Lane, trust: TrustStore) -> list[Range]:
+    """What went another way, by the word of keys that count."""
+    revoked = {key.public.id for key in trust.named("node", lane.node) if key.revoked is not None}
+    # Whose word an earlier version did not note may be that of any of them.
+    return ledger.elsewhere(lane, but_by={"", *revoked} if revoked else ())
 
 
 def _gaps_by_chain(ledger: Ledger, lane: Lane) -> Iterator[Range]:

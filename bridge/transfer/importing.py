@@ -101,7 +101,7 @@ class Importer:
         try:
             with self._alone(progress):
                 if not dry_run:
-                    self._note_elsewhere(said, elsewhere)
+                    self._note_elsewhere(said, elsewhere, bundle.signer.id)
                 for each, good in self._taken(bundle, progress, dry_run=dry_run):
                     if isinstance(good, VerificationError):
                         outcome.refused.append(Refusal(each, good))
@@ -226,10 +226,10 @@ class Importer:
             return ()
         return [each for each in bundle.manifest.elsewhere or () if each.stream in STREAMS]
 
-    def _note_elsewhere(self, said: Manifest, elsewhere: Sequence[Sent]) -> None:
+    def _note_elsewhere(self, said: Manifest, elsewhere: Sequence[Sent], key: str) -> None:
         for sent in elsewhere:
             lane = Lane(self._spool, said.sender, sent.stream)
-            self._ledger.note_elsewhere(lane, [sent.run])
+            self._ledger.note_elsewhere(lane, [sent.run], key)
 
     def _look_at_lanes(self, said: Manifest, elsewhere: Sequence[Sent], outcome: Outcome) -> None:
         for each in said.lanes:
@@ -240,7 +240,7 @@ class Importer:
                 for sent in elsewhere
                 if sent.stream == each.stream
             ]
-            if gaps := without(list(gaps_of(self._ledger, lane)), join_ranges(told)):
+            if gaps := without(list(gaps_of(self._ledger, lane, self._trust)), join_ranges(told)):
                 outcome.gaps[each.node, each.stream] = gaps
             outcome.records += each.records
             unlinked = set(self._ledger.unlinked(lane))

@@ -35,6 +35,7 @@ from bridge.transfer.writing import Medium, write
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError, shown
+from keys.truststore import TrustStore
 from spool.chain import NEW_CHAIN_STEP
 from spool.clock import Clock
 from spool.discovery import said_by
@@ -49,12 +50,13 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 
 def receipt_for(
     ledger: Ledger,
+    trust: TrustStore,
     spool: Path,
     relay: str,
     node: str,
     clock: Clock,
-    text_max: int = 0,
     *,
+    text_max: int = 0,
     dry_run: bool = False,
 ) -> Receipt:
     """All that is known here of ``node``, as a receipt with a serial of its own (a dry run takes none).
@@ -70,12 +72,12 @@ def receipt_for(
             "Look at bridge status for the nodes that were.",
         )
     now = clock.wall_ms()
-    told = tuple(_lane_receipt(ledger, lane, text_max) for lane in found)
+    told = tuple(_lane_receipt(ledger, trust, lane, text_max) for lane in found)
     serial = 1 if dry_run else ledger.next_receipt(node, now)
     return Receipt(serial, now, relay, node, told)
 
 
-def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
+def _lane_receipt(ledger: Ledger, trust: TrustStore, lane: Lane, text_max: int) -> LaneReceipt:
     refused = _refused_of(ledger, lane, text_max)
     # What there is no room to call refused must not be called delivered either.
     end = refused[REFUSED_MAX].seq if len(refused) > REFUSED_MAX else SEQ_MAX + 1
@@ -95,16 +97,16 @@ def _lane_receipt(ledger: Ledger, lane: Lane, text_max: int) -> LaneReceipt:
         lane.stream,
         tuple(spans),
         tuple(refused),
-        tuple(_asked_for(ledger, lane)),
+        tuple(_asked_for(wanting(ledger, lane, trust))),
         sum(each.in_doubt for each in counts),
         tuple(_forks(ledger, lane, forks, text_max)),
     )
 
 
-def _asked_for(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+def _asked_for(wanted: Sequence[Range]) -> Iterator[Range]:
     """The first numbers that are wanting, as many as a reader takes; the rest is asked for later."""
     room = RANGES_TEXT_MAX
-    for each in wanting(ledger, lane)[:RANGES_MAX]:
+    for each in wanted[:RANGES_MAX]:
         room -= len(format_ranges([each])) + 1
         if room < 0:
             return

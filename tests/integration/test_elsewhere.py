@@ -9,6 +9,7 @@ from bridge.transfer import exporting
 from bridge.transfer.bundle import Bundle
 from bridge.transfer.gaps import wanting
 from bridge.transfer.manifest import Sent
+from keys.ed25519 import SigningKey
 from spool.ledger import Elsewhere
 from spool.ranges import Range
 from tests.support.bundles import Machine, pair
@@ -68,7 +69,7 @@ def test_what_went_another_way_is_no_gap_and_is_not_asked_for(
     outcome = relay.take(path, dry_run=dry_run)
     assert (outcome.new, outcome.gaps, outcome.unlinked) == (1, {}, [])
     if not dry_run:
-        assert wanting(relay.ledger, relay.lane(node="inside")) == []
+        assert wanting(relay.ledger, relay.lane(node="inside"), relay.trust) == []
         relay.answer("inside")
         applied = inside.hear(relay.give_back(inside, stick))
         assert (applied.missing, applied.foreign) == (0, [])
@@ -104,7 +105,7 @@ def test_a_segment_that_does_not_name_the_last_of_what_went_before_it_is_told(
     found = relay.opened(path)
     assert isinstance(found, Bundle)
     lie = Elsewhere(found.manifest.lanes[0].head_chain, 2, 3, "e" * 64)
-    relay.ledger.note_elsewhere(relay.lane(node="inside"), [lie])
+    relay.ledger.note_elsewhere(relay.lane(node="inside"), [lie], inside.key.public.id)
     assert [each.seq for each in relay.take(path).unlinked] == [4]
 
 
@@ -116,7 +117,8 @@ def test_that_is_told_as_well_where_the_segment_came_first(
     assert relay.take(path).unlinked == []
     lane = relay.lane(node="inside")
     chain = relay.ledger.spans(lane)[0].chain
-    relay.ledger.note_elsewhere(lane, [Elsewhere(chain, 2, 3, "e" * 64)])
+    told = [Elsewhere(chain, 2, 3, "e" * 64)]
+    relay.ledger.note_elsewhere(lane, told, inside.key.public.id)
     assert relay.ledger.unlinked(lane) == [4]
 
 
@@ -132,7 +134,7 @@ def test_what_was_told_before_is_kept_once(machines: tuple[Machine, Machine]) ->
     _, relay = machines
     lane = relay.lane(node="inside")
     for first, last in ((2, 3), (2, 3), (2, 8), (5, 6)):
-        relay.ledger.note_elsewhere(lane, [Elsewhere("c" * 32, first, last, "e" * 64)])
+        relay.ledger.note_elsewhere(lane, [Elsewhere("c" * 32, first, last, "e" * 64)], "f" * 64)
     assert relay.ledger.elsewhere(lane) == [Range(2, 8)]
 
 
@@ -163,7 +165,46 @@ def test_a_revoked_keys_word_on_what_went_another_way_hides_no_gap(
     assert (2, 3) in manifest(relay, path)[1]
     relay.trust = relay.trust.revoke(inside.key.public.id, {})
     assert relay.take(path, dry_run=dry_run).gaps == {LANE: [Range(2, 3)]}
-    assert wanting(relay.ledger, relay.lane(node="inside")) == [Range(2, 3)]
+    assert wanting(relay.ledger, relay.lane(node="inside"), relay.trust) == [Range(2, 3)]
+
+
+def test_what_a_key_told_before_it_was_revoked_hides_no_gap_either(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    heard(inside, relay, stick)
+    assert relay.take(inside.export(relay, stick).path).gaps == {}
+    relay.trust = relay.trust.revoke(inside.key.public.id, {"inside/transactions": 9})
+    assert wanting(relay.ledger, relay.lane(node="inside"), relay.trust) == [Range(2, 3)]
+    asked = inside.hear(relay.give_back(inside, stick))
+    assert asked.missing == 0  # the node knows better, and packs nothing twice
+
+
+def test_a_good_key_that_tells_the_same_again_is_believed(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    heard(inside, relay, stick)
+    relay.take(inside.export(relay, stick).path)
+    relay.trust = relay.trust.revoke(inside.key.public.id, {"inside/transactions": 5})
+    inside.key = SigningKey(bytes([9]) * 32)
+    relay.trusts(inside, "node")
+    inside.append(5)
+    assert relay.take(inside.export(relay, stick).path).gaps == {}
+    assert wanting(relay.ledger, relay.lane(node="inside"), relay.trust) == []
+
+
+def test_whose_word_it_was_that_an_earlier_ledger_did_not_note_counts_until_a_key_is_revoked(
+    machines: tuple[Machine, Machine],
+) -> None:
+    inside, relay = machines
+    lane = relay.lane(node="inside")
+    relay.ledger.note_elsewhere(lane, [Elsewhere("c" * 32, 2, 3, "e" * 64)], "")
+    assert relay.ledger.elsewhere(lane) == [Range(2, 3)]
+    later = [Elsewhere("c" * 32, 6, 7, "e" * 64)]
+    relay.ledger.note_elsewhere(lane, later, "f" * 64)
+    relay.trust = relay.trust.revoke(inside.key.public.id, {})
+    assert relay.ledger.elsewhere(lane, but_by={"", inside.key.public.id}) == [Range(6, 7)]
 
 
 def test_what_is_told_of_a_stream_that_is_not_known_here_makes_no_lane(

@@ -35,14 +35,14 @@ def test_numbers_whose_seals_are_gone_are_found_again_with_their_own_sums(tmp_pa
     mender = _mender(relay)
     assert [mender.mend(2), mender.mend(3)] == [(2, 2), (3, 3)]
     assert relay.records("inside") == {State.PENDING: 4, State.LOST: 4}
-    assert wanting(relay.ledger, lane) == [Range(2, 3)]
+    assert wanting(relay.ledger, lane, relay.trust) == [Range(2, 3)]
     assert not lane.head.exists()
     assert list(lane.sealed_numbers()) == [1, 4]  # no loss record: nobody here may seal one
     outcome = relay.take(path)
     assert (outcome.new, outcome.duplicate) == (2, 2)
     assert relay.records("inside") == {State.PENDING: 8}
     assert [(span.first, span.last) for span in relay.ledger.spans(lane)] == [(1, 4)]
-    assert wanting(relay.ledger, lane) == []
+    assert wanting(relay.ledger, lane, relay.trust) == []
 
 
 def test_a_run_of_missing_files_is_one_loss(tmp_path: Path) -> None:

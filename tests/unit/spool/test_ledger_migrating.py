@@ -21,9 +21,9 @@ from tests.support.bundles import Machine, pair
 from tests.support.ledgers import fill, lane
 
 SCHEMAS = Path(__file__).parents[2] / "golden" / "ledgers"
-"""The tables as the program made them earlier: four that it called version 1, then 2 and 3."""
+"""The tables as the program made them earlier: four that it called version 1, then 2, 3 and 4."""
 EARLIER = sorted(path.stem for path in SCHEMAS.iterdir())
-IMPORTING = {"bundles", "forks", "version2", "version3"}
+IMPORTING = {"bundles", "forks", "version2", "version3", "version4"}
 """Those that had tables for what is imported."""
 Rows = dict[str, list[dict[str, object]]]
 
@@ -39,7 +39,7 @@ def as_of(path: Path, schema: str) -> None:
             told = " WHERE fork = ''" if table == "lane" and "fork" not in names else ""
             listed = ", ".join(names)
             connection.execute(f"INSERT INTO {table} SELECT {listed} FROM today.{table}{told}")  # noqa: S608
-        if schema not in {"forks", "version2", "version3"}:
+        if schema not in {"forks", "version2", "version3", "version4"}:
             connection.execute("DELETE FROM span WHERE lane NOT IN (SELECT id FROM lane)")
         connection.execute("DETACH today")
         connection.execute("PRAGMA journal_mode = WAL")
