@@ -121,6 +121,14 @@ class Ledger(Receipts):
             spans = [] if found is None else ledger_spans.spans(tx, found, 1, SEQ_MAX)
         return [span for span in spans if not states or span.state in states]
 
+    def spans_among(self, lane: Lane, numbers: Range) -> list[Span]:
+        """The spans that hold any of ``numbers``, ascending; the outer ones may reach beyond."""
+        with self._database.read() as tx:
+            found = ledger_spans.lane_id(tx, lane)
+            if found is None:
+                return []
+            return ledger_spans.spans(tx, found, numbers.first, numbers.last)
+
     def delivered_ranges(self, lane: Lane) -> list[ChainRanges]:
         """What was delivered, for the frontier file."""
         chains: dict[str, list[Range]] = {}

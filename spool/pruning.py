@@ -19,7 +19,7 @@ from spool.holdings import Kept, sealed_sizes, shelves
 from spool.lane import Lane
 from spool.ledger import Ledger, State, Undeclared
 from spool.ranges import Range, format_ranges, join_ranges
-from spool.retention import Taken, choose
+from spool.retention import Shelf, Taken, choose
 from spool.sealing import Sealer
 from spool.statement import Lost
 from spool.streams import STREAMS, Kind
@@ -63,14 +63,18 @@ class Pruner:
             for each in self._ledger.undeclared(lane):
                 self._declare(lane, each)
 
-    def make_room(self, lanes: Sequence[Lane], wanted: int) -> Iterator[Pruned]:
+    def make_room(
+        self, lanes: Sequence[Lane], wanted: int, forks: Sequence[Lane] = ()
+    ) -> Iterator[Pruned]:
         """Free ``wanted`` bytes, or as many as may be; what went, as it goes.
 
-        Raises :class:`OSError` or :class:`SpoolError`; what is half done is finished by the next.
+        Of ``forks`` only what was delivered. Raises :class:`OSError` or :class:`SpoolError`; what is
+        half done is finished by the next.
         """
         self.declare(lanes)
         self._note_delivered(lanes)
         found = [shelf for lane in lanes for shelf in shelves(self._ledger, lane, wanted)]
+        found += self._delivered_forks(forks)
         own = [
             shelf
             for shelf in found
@@ -124,15 +128,21 @@ class Pruner:
 
     def forks_by_age(self, forks: Sequence[Lane], before: Mapping[Kind, int]) -> Iterator[Pruned]:
         """Delete forks that were delivered, as :meth:`by_age` does; their digests stay known."""
+        for shelf in self._delivered_forks(forks):
+            for seq, _ in shelf.segments:
+                said = said_by(shelf.lane, seq)
+                if said is not None and (said.last_at or 0) < before[shelf.stream.kind]:
+                    yield self._delete(shelf.lane, State.DELIVERED, [seq])
+
+    def _delivered_forks(self, forks: Sequence[Lane]) -> Iterator[Shelf]:
+        """Those of ``forks`` that were delivered, and that nobody works on."""
         for fork in forks:
             stream = STREAMS.get(fork.stream)
             states = {span.state for span in self._ledger.spans(fork)}
             if stream is None or states != {State.DELIVERED} or self._ledger.worked_on(fork):
                 continue
-            for seq in list(fork.sealed_numbers()):
-                said = said_by(fork, seq)
-                if said is not None and (said.last_at or 0) < before[stream.kind]:
-                    yield self._delete(fork, State.DELIVERED, [seq])
+            held = [(seq, fork.segment(seq).lstat().st_size) for seq in fork.sealed_numbers()]
+            yield Shelf(fork, stream, State.DELIVERED, held)
 
     def _note_delivered(self, lanes: Sequence[Lane]) -> None:
         """What a receipt confirmed is in no frontier yet, and goes only once it is."""

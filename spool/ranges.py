@@ -82,17 +82,20 @@ def join_ranges(ranges: Iterable[Range]) -> list[Range]:
 
 def without(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
     """What of ``ranges`` is in none of ``others``, ascending and apart."""
-    left = join_ranges(ranges)
-    for other in join_ranges(others):
-        left = [
-            part
-            for item in left
-            for part in (
-                Range(item.first, min(item.last, other.first - 1)),
-                Range(max(item.first, other.last + 1), item.last),
-            )
-            if part.first <= part.last
-        ]
+    left: list[Range] = []
+    taken = iter(join_ranges(others))
+    other = next(taken, None)
+    for item in join_ranges(ranges):
+        first = item.first
+        while other is not None and other.first <= item.last:
+            if first < other.first:
+                left.append(Range(first, other.first - 1))
+            first = max(first, other.last + 1)
+            if other.last > item.last:  # the next one may lie in it, too
+                break
+            other = next(taken, None)
+        if first <= item.last:
+            left.append(Range(first, item.last))
     return left
 
 

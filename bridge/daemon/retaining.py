@@ -157,7 +157,8 @@ class Retaining:
                 self._tell(Event("spool.ballast", "The spool's ballast is in its place."))
             return
         went = 0
-        for pruned in self._pruner.make_room(self._lanes(), wanted):
+        forks = self._ledger.fork_lanes(self._spool)
+        for pruned in self._pruner.make_room(self._lanes(), wanted, forks):
             went += pruned.size
             self._freed(pruned.size)
             self._say(pruned, "for want of room")

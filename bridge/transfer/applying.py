@@ -4,8 +4,10 @@ As far as the digests in it are of segments of ours; delivered stays delivered, 
 a receipt that is no newer than what was applied changes nothing.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from bridge.transfer.bundle import ReturnBundle
@@ -113,10 +115,8 @@ def _heard(lane: Lane, told: LaneReceipt) -> _Heard:
 
 def _check_records(lane: Lane, head: Head, span: Span, refused: Sequence[Refused]) -> None:
     """The books count what is refused off what is delivered: it must be records that there are."""
-    last = {each.seq: each.line for each in refused}  # they are in order
+    last = {each.seq: each.line for each in _among(refused, span.first, span.last)}
     for seq, line in last.items():
-        if not span.first <= seq <= span.last:
-            continue
         held = totals_before(lane, head, seq + 1) - totals_before(lane, head, seq)
         if line >= held.records:
             raise VerificationError(
@@ -127,8 +127,14 @@ def _check_records(lane: Lane, head: Head, span: Span, refused: Sequence[Refused
             )
 
 
+def _among(refused: Sequence[Refused], first: int, last: int) -> Sequence[Refused]:
+    """Those of ``refused``, which are in order, that are of these segments."""
+    begin = bisect_left(refused, first, key=attrgetter("seq"))
+    return refused[begin : bisect_right(refused, last, begin, key=attrgetter("seq"))]
+
+
 def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry_run: bool) -> None:
-    stream, known = heard.told.stream, [span for span, _ in heard.ours]
+    stream, known = heard.told.stream, {span for span, _ in heard.ours}
     applied.foreign += [(stream, span.last) for span in heard.told.spans if span not in known]
     for span in heard.told.spans:
         if heard.head is not None and span.chain == heard.head.chain and span.last > heard.head.seq:
@@ -184,8 +190,7 @@ def _apply_span(
             continue
         exceptions = [
             RecordException(each.seq, each.line, at, each.code, each.status, each.text or _WORD)
-            for each in refused
-            if part.first <= each.seq <= part.last
+            for each in _among(refused, part.first, part.last)
         ]
         moved = (
             len(part)
@@ -203,7 +208,7 @@ def _apply_span(
 
 def _stretches(ledger: Ledger, lane: Lane, span: Span) -> Iterator[tuple[Range, State]]:
     """What the ledger has of the numbers of ``span``, in that chain, each in one state."""
-    for known in ledger.spans(lane):
+    for known in ledger.spans_among(lane, Range(span.first, span.last)):
         first, last = max(known.first, span.first), min(known.last, span.last)
         if first <= last and known.chain == span.chain:
             yield Range(first, last), known.state

@@ -15,11 +15,8 @@ from bridge.transfer.enclosing import Enclosed, rotation_members
 from bridge.transfer.fields import RANGES_TEXT_MAX
 from bridge.transfer.gaps import wanting
 from bridge.transfer.receipt import (
-    FORKS_MAX,
-    RECEIPT_MAX,
     RECEIPT_TYPE,
     REFUSED_MAX,
-    SPANS_MAX,
     STATES,
     Fork,
     LaneReceipt,
@@ -28,6 +25,7 @@ from bridge.transfer.receipt import (
     Span,
     encode_receipt,
 )
+from bridge.transfer.receiptroom import within
 from bridge.transfer.returnmanifest import FORMATS, RETURN_TYPE, Return, encode_return
 from bridge.transfer.slip import return_slip, slip_of
 from bridge.transfer.sources import Source
@@ -39,7 +37,7 @@ from keys.truststore import TrustStore
 from spool.chain import NEW_CHAIN_STEP
 from spool.clock import Clock
 from spool.discovery import said_by
-from spool.lane import SEQ_MAX, Lane, lanes
+from spool.lane import Lane, lanes
 from spool.ledger import DISCARDED, Ledger, State
 from spool.ranges import RANGES_MAX, Range, format_ranges
 
@@ -59,7 +57,9 @@ def receipt_for(
     text_max: int = 0,
     dry_run: bool = False,
 ) -> Receipt:
-    """All that is known here of ``node``, as a receipt with a serial of its own (a dry run takes none).
+    """What is known here of ``node``, as a receipt with a serial of its own (a dry run takes none).
+
+    All of it, as far as a receipt has room: see :func:`bridge.transfer.receiptroom.within`.
 
     Of each answer of the beacon's it carries at most ``text_max`` characters, those that are printable.
     Raises :class:`VerificationError` ``receipt.nothing`` where nothing of that node ever came.
@@ -74,23 +74,20 @@ def receipt_for(
     now = clock.wall_ms()
     told = tuple(_lane_receipt(ledger, trust, lane, text_max) for lane in found)
     serial = 1 if dry_run else ledger.next_receipt(node, now)
-    return Receipt(serial, now, relay, node, told)
+    return within(Receipt(serial, now, relay, node, told))
 
 
 def _lane_receipt(ledger: Ledger, trust: TrustStore, lane: Lane, text_max: int) -> LaneReceipt:
     refused = _refused_of(ledger, lane, text_max)
-    # What there is no room to call refused must not be called delivered either.
-    end = refused[REFUSED_MAX].seq if len(refused) > REFUSED_MAX else SEQ_MAX + 1
-    refused = [each for each in refused if each.seq < end]
     spans: list[Span] = []
-    forks = ledger.forks(lane)[:FORKS_MAX]
+    forks = ledger.forks(lane)
     # A digest vouches for what it is linked to: not for what lies before a fork, or a broken link.
     cuts = sorted({*(seq for seq, _ in forks), *ledger.unlinked(lane), *_left_at(ledger, lane)})
     for span in ledger.spans(lane):
-        for part in _cut(Range(span.first, min(span.last, end - 1)), cuts):
+        for part in _cut(Range(span.first, span.last), cuts):
             digest = ledger.imported_digest(lane, part.last)
             state = _word_for(span.state)
-            if digest is not None and state is not None and len(spans) < SPANS_MAX:
+            if digest is not None and state is not None:
                 spans.append(Span(span.chain, part.first, part.last, state, digest))
     counts = [c for c in ledger.counts() if (c.node, c.stream) == (lane.node, lane.stream)]
     return LaneReceipt(
@@ -128,7 +125,9 @@ def _forks(
 ) -> Iterator[Fork]:
     for seq, digest in found:
         fork = lane.fork_of(seq, digest)
-        refused = tuple(_refused_of(ledger, fork, text_max)[:REFUSED_MAX])
+        refused = tuple(_refused_of(ledger, fork, text_max))
+        if len(refused) > REFUSED_MAX:  # it is not called delivered without all of them
+            continue
         for span in ledger.spans(fork):
             state = _word_for(span.state)
             if state is not None:
@@ -179,16 +178,9 @@ def write_return(
 ) -> tuple[Path, Return, Medium]:
     """Write the return bundle that carries ``receipt``, and ``token`` if there is one.
 
-    Raises :class:`VerificationError` ``receipt.too_large``, and as
-    :func:`bridge.transfer.writing.write` does.
+    Raises as :func:`bridge.transfer.writing.write` does.
     """
     envelope = dsse.seal(RECEIPT_TYPE, encode_receipt(receipt), [signer])
-    if len(envelope) > RECEIPT_MAX:
-        raise VerificationError(
-            "receipt.too_large",
-            f"The receipt would have more than {RECEIPT_MAX} bytes, and no reader takes that.",
-            "Give up refused records on the relay: bridge replay --state quarantined --discard.",
-        )
     held = [("receipt.dsse.json", envelope)]
     if token is not None:
         held.append(("token.jwt", token))

@@ -54,6 +54,21 @@ def test_a_fork_that_was_delivered_goes_once_it_is_old(relay: Machine) -> None:
     assert relay.lane(node="inside").segment(1).exists()
 
 
+def test_a_fork_that_was_delivered_goes_for_want_of_room_and_one_that_waits_does_not(
+    relay: Machine,
+) -> None:
+    fork = fork_of(relay)
+    pruner = Pruner(relay.ledger, lambda _: None, OS_DISK)
+    lane = relay.lane(node="inside")
+    assert list(pruner.make_room([lane], 10**9, [fork])) == []
+    relay.answer("inside", fork=fork.fork)
+    size = fork.segment(1).stat().st_size
+    (pruned,) = pruner.make_room([lane], 10**9, [fork])
+    assert (pruned.lane, pruned.size) == (fork, size)
+    assert not fork.segment(1).exists()
+    assert list(pruner.make_room([lane], 10**9, [fork])) == []
+
+
 def test_a_fork_that_went_is_known_all_the_same(relay: Machine) -> None:
     fork = fork_of(relay)
     relay.answer("inside", fork=fork.fork)
