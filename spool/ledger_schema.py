@@ -17,6 +17,8 @@ VERSION = 5
 APPLICATION_ID = 0x41674272
 """``AgBr`` in ASCII; ``file ledger.db`` shows it."""
 
+# The last column of a table without rowids is none of its key's: the check of SQLite 3.40 reads rows as
+# far as the last one, and calls NULL what the file has after it, which is all that is in no key.
 _TABLES = {
     # fork: empty, or the name of a segment whose number another one has, which is a lane of its own
     # in_doubt, partial: records; sums of what the audit says, which is pruned
@@ -132,8 +134,8 @@ _TABLES = {
         chain TEXT NOT NULL,
         first INTEGER NOT NULL CHECK (first >= 1),
         last INTEGER NOT NULL CHECK (last >= first),
-        digest TEXT NOT NULL,
         told_by TEXT NOT NULL DEFAULT '',
+        digest TEXT NOT NULL,
         PRIMARY KEY (lane, chain, first, last, told_by)) WITHOUT ROWID""",
     # numbers that a relay never got, by its newest receipt
     "missing": """(

@@ -24,6 +24,7 @@ def give_back(
     Raises :class:`BridgeError`.
     """
     from bridge.daemon.returntoken import token_for_return
+    from bridge.transfer.abandoned import clear_abandoned
     from bridge.transfer.returning import receipt_for, write_return
     from spool.clock import SYSTEM_CLOCK, rfc3339
     from spool.durable import explained
@@ -55,6 +56,7 @@ def give_back(
     }
     if not dry_run:
         try:
+            clear_abandoned(folder, config.node, other.name)
             path, manifest, medium = write_return(
                 folder, name, told, None if token is None else token.data,
                 signer=session.signing_key, age=other.age, clock=SYSTEM_CLOCK,

@@ -93,6 +93,7 @@ def _failed(path: Path, problem: BridgeError) -> Mapping[str, Any]:
         "segments": {"new": 0, "duplicate": 0, "refused": 0},
         "gaps": [],
         "forks": [],
+        "unlinked": [],
         "receipts": {"delivered": 0, "quarantined": 0, "pending": 0, "missing": 0},
         "token": False,
         "problem": {"id": problem.id, "message": problem.message, "hint": problem.hint},

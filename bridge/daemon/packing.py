@@ -9,6 +9,7 @@ from bridge.config.model import ONE_WAY, Config
 from bridge.egress.mending import Mender
 from bridge.egress.selection import Wanted, choose
 from bridge.intake.switches import switched_off
+from bridge.transfer.abandoned import clear_abandoned
 from bridge.transfer.applying import not_delivered
 from bridge.transfer.exporting import (
     MANIFEST_ROOM,
@@ -127,6 +128,8 @@ class Packer:
         parts = list(parted(found, order.size_max))
         total = sum(each.packed.size for each in found)
         try:
+            if not dry_run:
+                clear_abandoned(order.folder, order.sender, order.recipient)
             room = total + len(found) * (MANIFEST_ROOM + 2 * BLOCK)
             if not dry_run and room > shutil.disk_usage(order.folder).free:
                 raise SpoolError(

@@ -78,6 +78,10 @@ class Received:
                 {"node": each.node, "stream": each.stream, "seq": each.seq, "digest": each.digest}
                 for each in found.forks
             ],
+            "unlinked": [
+                {"node": each.node, "stream": each.stream, "seq": each.seq, "digest": each.digest}
+                for each in found.unlinked
+            ],
             "receipts": {
                 "delivered": applied.delivered,
                 "quarantined": applied.quarantined,

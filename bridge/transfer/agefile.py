@@ -75,7 +75,7 @@ def decrypt(source: IO[bytes], target: IO[bytes], identity: Identity) -> None:
         # Which of the two it was is nobody's business who sends files and reads answers.
         raise VerificationError(
             "age.failed",
-            "It cannot be decrypted: it is for another identity, or it was changed on its way.",
+            "It cannot be opened: it is for another identity, or was changed or cut short on its way.",
             "Compare its SHA-256 with the slip, and its recipient with bridge keys show.",
         ) from error
 

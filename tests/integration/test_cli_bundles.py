@@ -159,3 +159,40 @@ def test_a_fork_goes_all_the_way_and_its_node_goes_on_in_a_new_chain(
     assert said["follows"]["why"] == "fork"
     assert relay.bridge("run", "--once").returncode == 0
     assert "later" in {record.id for record in beacon.records("transactions")}
+
+
+def test_a_node_that_begins_a_new_chain_is_followed_and_asked_for_the_end_of_the_old_one(
+    inside: Node, relay: Node, stick: Path, beacon: RunningBeacon
+) -> None:
+    """Its head was lost; one stick with what it had packed last was, too."""
+    append(inside, "first")
+    (bundle,) = told(inside, "export", "--to", str(stick))["bundles"]
+    told(relay, "import", bundle["path"])
+    append(inside, "second")
+    told(inside, "export", "--to", str(stick / "lost.agb.age"))
+    (inside.spool / "inside" / "transactions" / "head").unlink()
+    append(inside, "third")
+    (bundle,) = told(inside, "export", "--to", str(stick))["bundles"]
+    (begun, *_) = bundle["lanes"]
+    assert begun["ranges"].startswith("1000000")
+    (item,) = told(relay, "import", bundle["path"], code=3)["items"]
+    assert (item["forks"], item["unlinked"]) == ([], [])
+    (gap,) = item["gaps"]
+    assert gap["ranges"] == "2"
+
+    (back,) = told(relay, "export", "--for", "inside", "--to", str(stick))["bundles"]
+    (item,) = told(inside, "import", back["path"], code=3)["items"]
+    assert item["receipts"]["missing"] == 1
+    resent = told(inside, "export", "--resend", back["path"], "--to", str(stick))["bundles"]
+    (item,) = told(relay, "import", resent[0]["path"])["items"]
+    assert (item["segments"]["new"], item["gaps"]) == (1, [])
+    assert relay.bridge("run", "--once").returncode == 0
+    assert {record.id for record in beacon.records("transactions")} == {"first", "second", "third"}
+    (back,) = told(relay, "export", "--for", "inside", "--to", str(stick))["bundles"]
+    told(inside, "import", back["path"])
+    (lane,) = (
+        each
+        for each in told(inside, "status", code=1)["lanes"]  # no daemon runs
+        if each["stream"] == "transactions"
+    )
+    assert {state: count for state, count in lane["records"].items() if count} == {"delivered": 3}

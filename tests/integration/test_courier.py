@@ -308,14 +308,11 @@ def test_pairing_takes_the_lines_of_the_manual(inside: Node, relay: Node, stick:
     section = text[text.index("## Pairing a node and a relay") :]
     begin = section.index("```sh\n") + 6
     block = section[begin : section.index("```", begin)]
-    lines = [line.partition("#")[0].strip() for line in block.splitlines()]
-    lines = [line for line in lines if line]
-    assert len(lines) == 8  # four a side
+    lines = [line.partition("#") for line in block.splitlines()]
+    at_inside = [where.split()[0].rstrip(":") == "inside" for _, _, where in lines]
+    assert (at_inside.count(True), at_inside.count(False)) == (4, 4)
     shown = {node.name: told(node, "keys", "show") for node in (inside, relay)}
-    here = inside
-    for line in lines:
-        if line.startswith("cp"):
-            here = inside if "INSIDE" in line else relay
+    for (line, _, _), is_inside in zip(lines, at_inside, strict=True):
         words = (
             line.replace("INSIDE/", f"{inside.folder}/")
             .replace("RELAY/", f"{relay.folder}/")
@@ -326,7 +323,7 @@ def test_pairing_takes_the_lines_of_the_manual(inside: Node, relay: Node, stick:
             .replace("AGE-OF-INSIDE", shown["inside"]["age"])
         ).split()
         if words[0] == "bridge":
-            done = here.bridge(*words[1:])
+            done = (inside if is_inside else relay).bridge(*words[1:])
             assert done.returncode == 0, (line, done.stderr)
         else:
             subprocess.run(words, check=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bridge.transfer import ustar
+from bridge.transfer.abandoned import clear_abandoned
 from bridge.transfer.bundle import Bundle, opened
 from bridge.transfer.exporting import Exporter, Order, chosen
 from bridge.transfer.importing import Importer
@@ -227,6 +228,28 @@ def test_what_a_killed_export_left_is_replaced_by_the_next(
     path = export(inside, relay, stick, name="one.agb")
     assert relay.take(path).new == 3
     assert not (stick / "one.agb.part").exists()
+
+
+def test_what_killed_exports_left_goes_and_nothing_else(stick: Path, tmp_path: Path) -> None:
+    left = ("inside-to-relay-1-000002.agb.part", "inside-to-relay-1-000003.agb.age.part")
+    kept = (
+        "inside-to-relay-1-000004.agb.part",  # another process writes it
+        "inside-to-relay-1-000005.agb.part",  # a link
+        "inside-to-relay-1-000001.agb.age",
+        "inside-to-relay-2-000001.agb.part",
+        "holidays.part",
+    )
+    for name in (*left, *kept):
+        (stick / name).write_bytes(b"half of a bundle")
+    (stick / kept[1]).unlink()
+    victim = tmp_path / "victim"
+    victim.write_text("as it was")
+    (stick / kept[1]).symlink_to(victim)
+    with (stick / kept[0]).open("rb") as busy:
+        fcntl.flock(busy, fcntl.LOCK_EX)
+        clear_abandoned(stick, "inside", "relay-1")
+    assert {path.name for path in stick.iterdir()} == set(kept)
+    assert victim.read_text() == "as it was"
 
 
 def test_no_link_is_followed_out_of_the_medium(

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import By, Ledger, State
 from spool.ledger_db import translated
-from spool.ledger_schema import APPLICATION_ID, VERSION
+from spool.ledger_file import NAME
+from spool.ledger_schema import APPLICATION_ID, VERSION, Condition, columns, examine
 from tests.support.ledgers import fill, lane, move, totals
 
 REPOSITORY = Path(__file__).parents[3]
@@ -435,3 +437,15 @@ def test_a_living_child_does_not_hold_the_ledger_that_its_parent_closed(tmp_path
     finally:
         os.close(end)
         os.waitpid(pid, 0)
+
+
+def test_a_row_in_every_table_is_damage_in_none(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    Ledger.open(tmp_path, clock=SYSTEM_CLOCK).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for table, names in columns(connection).items():
+            kinds = [row[2] for row in connection.execute(f"PRAGMA table_info({table})")]
+            values = [n if kind == "INTEGER" else "pending" for n, kind in enumerate(kinds, 1)]
+            marks = ", ".join("?" * len(names))
+            connection.execute(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
+    assert examine(path) is Condition.GOOD
