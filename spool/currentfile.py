@@ -77,6 +77,7 @@ class CurrentFile:
     def roll(self, reason: str) -> None:
         """Hand the file in use to the keeper; the next append begins a new one first."""
         if self._tail is not None:
+            self._tail.settle()
             self._hand_over_tail((self._tail, reason, False))
 
     def _hand_over_tail(self, complete: Complete) -> None:

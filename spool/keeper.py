@@ -16,12 +16,17 @@ from spool.clock import Clock
 from spool.durable import Disk, explained
 from spool.egressfile import seal_age_ms
 from spool.errors import SpoolError
+from spool.gently import gently
 from spool.lane import Lane
 from spool.sealing import Sealer
 from spool.tail import Tail
 
 LOOK_EVERY_S = 1.0
 """Seconds between two looks: what ``export`` may wait for, and small beside any age."""
+
+BEHIND = 2
+"""Complete files behind the one to be sealed from which on it is sealed as it is: beside busy threads
+rewriting may take longer than filling the next, and each that waits holds a descriptor."""
 
 Complete = tuple[Tail, str, bool]
 """A complete file, the reason that its seal will name, and whether a write or sync of it failed."""
@@ -110,12 +115,16 @@ class Keeper:
         while not self._stop:
             self._wake.wait(until_beat(LOOK_EVERY_S) if in_use else None)
             self._wake.clear()
-            self._seal_complete()
+            gently(self._is_hurried, self._seal_complete)
             try:
                 in_use = self._roll("age", self._due())
             except OSError as error:
                 in_use = True  # nobody knows: look again, or what is in use would never be sealed
                 self._failed = explained(error, "see how old a file may become")
+
+    def _is_hurried(self) -> bool:
+        """Whether somebody waits for the sealing, or the next file."""
+        return self._stop or bool(self.complete)
 
     def _due(self) -> int:
         """The age in ms from which the file in use is rolled; 0 if somebody asks for it."""
@@ -136,7 +145,8 @@ class Keeper:
                 if self._sealer is None:
                     self._disk.close(filled.fd)
                 else:
-                    self._sealer.seal(filled, reason)
+                    behind = len(self.complete) >= BEHIND
+                    self._sealer.seal(filled, reason, as_it_is=behind)
             except (OSError, SpoolError) as error:
                 # Nothing is lost: it lies in open/, durable, and the next recovery seals it.
                 told = explained(error, "seal a file") if isinstance(error, OSError) else error

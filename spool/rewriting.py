@@ -24,6 +24,7 @@ from spool.frames import (
     FrameWalker,
     ReadAt,
 )
+from spool.gently import breathe
 from spool.openfile import temporary_of
 from spool.torn import is_torn
 from spool.totals import NOTHING, Totals
@@ -73,6 +74,7 @@ def examine(read: ReadAt, end: int) -> Findings:
     walker, decoder, digest = FrameWalker(read, end), FrameDecoder(), hashlib.sha256()
     offset, written = 0, _end_of_written(read, end)
     while offset < written:
+        breathe()
         try:
             frame = walker.frame_at(offset)
             raw, count = decoder.decode(frame)
@@ -148,6 +150,7 @@ def good_lines(read: ReadAt, found: Findings) -> Iterator[bytes]:
         while offset < end:
             frame = walker.frame_at(offset)
             yield decoder.decode(frame).raw
+            breathe()
             offset = frame.end
 
 
@@ -167,6 +170,7 @@ def write_full_frames(disk: Disk, fd: int, raws: Iterator[bytes]) -> Written:
 
     def put(raw: bytes) -> None:
         nonlocal size, frames
+        breathe()
         stored = encoder.encode(raw)
         disk.write(fd, [stored], size)
         digest.update(stored)

@@ -36,14 +36,17 @@ class Sealer:
         self._clock = clock
         self._chain = Chain(disk, lane, signer, clock)
 
-    def seal(self, filled: Filled, reason: str, *, of: int | None = None) -> Statement:
+    def seal(
+        self, filled: Filled, reason: str, *, of: int | None = None, as_it_is: bool = False
+    ) -> Statement:
         """Seal a complete file, rewritten before if its frames are small; closes its descriptor.
 
+        With ``as_it_is`` it stays larger than it could be, which is quick.
         Raises :class:`OSError`; the file is then still in ``open/``, for the next recovery.
         """
         fd = filled.fd
         try:
-            if filled.small_frames:
+            if filled.small_frames and not as_it_is:
                 filled = filled.rewritten(self._disk)
                 self._disk.close(fd)
                 fd = filled.fd

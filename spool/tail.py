@@ -112,6 +112,10 @@ class Tail:
         self._unhashed.clear()
         self._unhashed_size = 0
 
+    def settle(self) -> None:
+        """Let go of what is kept of its bytes: it may wait long to be sealed, with others."""
+        self._hash()
+
     @property
     def totals(self) -> Totals:
         """What is durable in it."""

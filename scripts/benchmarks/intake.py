@@ -1,7 +1,8 @@
-"""One server in a process of its own: ``ours FOLDER``, or ``reading`` bodies; prints its port.
+"""One server in a process of its own: ``ours FOLDER``, ``reading`` or ``short``; prints its port.
 
-Both have the same loop, the same protocol and the same server. ``tls FOLDER PAIR`` is ours with the
-certificate in ``PAIR``, looked for anew at each line of input. It ends with its input.
+``reading`` reads bodies and answers as the framework does it, ``short`` as we do it. All have the same
+loop, the same protocol and the same server. ``tls FOLDER PAIR`` is ours with the certificate in
+``PAIR``, looked for anew at each line of input. It ends with its input.
 """
 
 import sys
@@ -18,9 +19,11 @@ from bridge.daemon.serving import start_intake
 from bridge.garbage import collect_seldom
 from bridge.intake.counts import IntakeCounts
 from bridge.intake.server import IntakeServer
+from bridge.intake.storing import SMALL
 from bridge.intake.tls import IntakeTls
 from bridge.intake.tlsfolder import CERT
 from bridge.intake.tlsfolder import KEY as TLS_KEY
+from bridge.intake.whole import Answer, whole_of
 from keys.ed25519 import SigningKey
 from spool.clock import SYSTEM_CLOCK
 
@@ -43,6 +46,18 @@ class Reading:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         await _TAKEN(scope, receive, send)
+
+
+class Short(Reading):
+    """The same, without the framework's messages."""
+
+    _answer = Answer(b"{}", "application/json")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        whole = whole_of(scope, receive)
+        if whole is None or whole.take_body(SMALL) is None or not whole.give(self._answer):
+            await super().__call__(scope, receive, send)
 
 
 def _config(folder: Path, more: str = "") -> Config:
@@ -71,7 +86,8 @@ def main() -> None:
             tls = tls_for(config, SYSTEM_CLOCK)
             server = _ours(config, held, tls)
         else:
-            server = IntakeServer(Reading(), "127.0.0.1", 0)  # type: ignore[arg-type]
+            bare = Short() if sys.argv[1] == "short" else Reading()
+            server = IntakeServer(bare, "127.0.0.1", 0)  # type: ignore[arg-type]
             server.start()
             held.callback(server.stop)
         sys.stdout.write(f"{server.port}\n")

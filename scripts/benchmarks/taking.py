@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 from load import CONNECTIONS, keep_busy, post
 from records import records
-from rows import Row, at_least, at_most, below, interleaved
+from rows import Row, at_least, at_most, below, beside, interleaved, told
 
 RECORDS = 10
 """Log records in a request."""
@@ -28,13 +28,18 @@ _SERVER = Path(__file__).with_name("intake.py")
 def taking(folder: Path, rounds: int) -> list[Row]:
     """Ours beside the same server that only reads; then half of that load; then memory."""
     request = post("/v1/logs", some_logs())
-    with server("ours", str(folder / "a")) as (port, _), server("reading") as (bare, _):
-        keep_busy(port, request, COUNT)
-        keep_busy(bare, request, COUNT)
+    with (
+        server("ours", str(folder / "a")) as (port, _),
+        server("reading") as (bare, _),
+        server("short") as (short, _),
+    ):
+        for each in (port, bare, short):
+            keep_busy(each, request, COUNT)
         found = interleaved(
             rounds,
             lambda: keep_busy(port, request, COUNT)[0],
             lambda: keep_busy(bare, request, COUNT)[0],
+            lambda: keep_busy(short, request, COUNT)[0],
         )
         half = sorted(found[0])[rounds // 2] / 2
         _, waits = keep_busy(port, request, COUNT, half)
@@ -42,26 +47,29 @@ def taking(folder: Path, rounds: int) -> list[Row]:
     rival = "the same server that reads them and answers"
     return [
         at_least(work, rival, found[0], found[1], "requests/s", bound=DURABLE_MIN),
+        beside(work, f"{rival} in our own short way", found[0], found[2], "requests/s"),
         below("p99 of an answer at half of that load", p99_ms(waits), P99_MAX_MS, "ms"),
-        _growth(folder / "b", request, MANY),
+        *_growth(folder / "b", request, MANY),
     ]
 
 
 def many(folder: Path, _: int) -> list[Row]:
     """What very many requests leave in memory."""
-    return [_growth(folder, post("/v1/logs", some_logs()), FULL)]
+    return _growth(folder, post("/v1/logs", some_logs()), FULL)
 
 
-def _growth(folder: Path, request: bytes, many: int) -> Row:
+def _growth(folder: Path, request: bytes, many: int) -> list[Row]:
     with server("ours", str(folder)) as (port, process):
         # Each connection once at least: what they take is not what requests leave behind.
         keep_busy(port, request, max(FEW, CONNECTIONS))
         few = _resident_mib(process)
         keep_busy(port, request, many)
         after = _resident_mib(process)
-    return at_most(
-        f"memory after {many:,} requests", f"after {FEW}", [after], [few], "MiB", bound=WITHIN
-    )
+    work, before = f"memory after {many:,} requests", f"after {FEW}"
+    return [
+        at_most(work, before, [after[0]], [few[0]], "MiB", bound=WITHIN),
+        told(f"{work}, its own alone", before, after[1], few[1], "MiB"),
+    ]
 
 
 def some_logs() -> bytes:
@@ -79,10 +87,11 @@ def p99_ms(waits: list[float]) -> float:
     return waits[len(waits) * 99 // 100] * 1000
 
 
-def _resident_mib(process: "subprocess.Popen[bytes]") -> float:
-    found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-    assert found is not None  # noqa: S101 - Linux has had it since 2.6
-    return int(found[1]) / 1024
+def _resident_mib(process: "subprocess.Popen[bytes]") -> tuple[float, float]:
+    """What is resident of a process, and of that its own: of files the kernel maps what it likes."""
+    said = Path(f"/proc/{process.pid}/status").read_text()
+    found = dict(re.findall(r"(VmRSS|RssAnon):\s*(\d+) kB", said))
+    return int(found["VmRSS"]) / 1024, int(found["RssAnon"]) / 1024
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
 from spool.clock import SYSTEM_CLOCK
 from spool.head import read_head
+from spool.keeper import Keeper
 from spool.openfile import open_files
 from spool.sealing import Sealer
 from spool.segment import Segment
@@ -68,6 +69,23 @@ def test_frames_that_are_full_are_sealed_as_they_are(tmp_path: Path) -> None:
     stored = tail.path.read_bytes()[: tail.size]
     sealer(lane).seal(tail.filled(), "size")
     assert lane.segment(1).read_bytes().startswith(stored)
+
+
+def test_while_several_files_wait_they_are_sealed_as_they_are_and_the_last_ones_rewritten(
+    tmp_path: Path,
+) -> None:
+    lane = new_lane(tmp_path)
+    keeper = Keeper(lane, KEY, None, FAST, SYSTEM_CLOCK, lambda *_: False)
+    for name in "abcd":
+        tail = open_tail(lane, [[record] for record in records(10, name)])
+        keeper.complete.append((tail, "size", False))
+    keeper.finish()
+    frames = []
+    for seq in range(1, 5):
+        with Segment.open(lane.segment(seq)) as segment:
+            frames.append(len(list(segment.stored_frames())))
+    assert frames == [10, 10, 1, 1]
+    assert lines(lane, KEY) == [each for name in "abcd" for each in records(10, name)]
 
 
 def test_a_loss_record_and_a_heartbeat_hold_no_bytes_before_their_seal(tmp_path: Path) -> None:

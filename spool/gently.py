@@ -1,0 +1,50 @@
+"""Long work beside threads that somebody waits for: it pauses between its steps.
+
+Python runs one thread at a time, and a thread that wants to go on waits until another lets go. So a
+second of work that nobody waits for, done in one go, makes each step of the others late; done with
+pauses it is late itself, and they hardly are.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+STEP_S = 0.0005
+"""Seconds of processor time that are worked without a pause."""
+PAUSES = 3
+"""How many times as long as it has worked it pauses: a fourth of a processor is enough for it."""
+_PAUSE_MAX_S = 0.02
+
+_T = TypeVar("_T")
+
+
+class _Local(threading.local):
+    """How the thread's work knows that it is waited for; None where it need not ask."""
+
+    hurried: Callable[[], bool] | None = None
+    paused_at = 0.0
+
+
+_local = _Local()
+
+
+def gently(hurried: Callable[[], bool], work: Callable[..., _T], *arguments: object) -> _T:
+    """What becomes of ``work``, done by this thread with pauses while it is not ``hurried()``."""
+    _local.hurried = hurried
+    _local.paused_at = time.thread_time()
+    try:
+        return work(*arguments)
+    finally:
+        _local.hurried = None
+
+
+def breathe() -> None:
+    """Pause, where this thread works gently and has worked for a while."""
+    hurried = _local.hurried
+    if hurried is None:
+        return
+    worked = time.thread_time() - _local.paused_at
+    if worked >= STEP_S and not hurried():
+        time.sleep(min(PAUSES * worked, _PAUSE_MAX_S))
+        _local.paused_at = time.thread_time()
