@@ -23,11 +23,12 @@ import bridge
 from bridge.cli.main import run as run_command
 
 CALLS = (
-    "write", "pwrite64", "pwritev", "fsync", "fdatasync", "rename", "unlink", "ftruncate", "mkdir",
+    "write", "pwrite64", "pwritev", "pwritev2", "copy_file_range", "fsync", "fdatasync", "rename",
+    "unlink", "ftruncate", "mkdir", "rmdir",
 )  # fmt: skip
-"""What changes a disk, as Python and SQLite ask for it."""
+"""What changes a disk, as Python and SQLite ask for it; a ``pwritev`` is one or the other."""
 KINDS = ("EIO", "ENOSPC", "SIGKILL", "short")
-SHORT = ("pwrite64", "pwritev")
+SHORT = ("pwrite64", "pwritev", "pwritev2")
 """Calls that may take less than they were given; here nothing, which is an honest answer."""
 for _module in pkgutil.walk_packages(bridge.__path__, "bridge."):
     importlib.import_module(_module.name)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bridge.egress.mending import Mender
 from keys.errors import VerificationError
@@ -290,9 +290,12 @@ class Forgetful(RuleBasedStateMachine):
                 return  # a segment that somebody spoiled; whoever sends mends it
             self.sticks.append(done.path)
 
-    @precondition(lambda self: self.sticks)
+    # A rule that has nothing to work on does nothing. Were it not there, what can be drawn would hang
+    # on what a writer's threads had done by then, which no two runs of the same steps agree on.
     @rule(pick=PICK, at=PICK, whole=st.booleans())
     def spoil_a_stick(self, pick: int, at: int, whole: bool) -> None:  # noqa: FBT001 - drawn
+        if not self.sticks:
+            return
         path = self.sticks[pick % len(self.sticks)]
         if whole:
             self.sticks.remove(path)
@@ -300,9 +303,10 @@ class Forgetful(RuleBasedStateMachine):
         else:
             _flip(path, at)
 
-    @precondition(lambda self: self.sticks)
     @rule(pick=PICK, trouble=TROUBLE)
     def bring_in(self, pick: int, trouble: Trouble) -> None:
+        if not self.sticks:
+            return
         with self._meeting(self.relay, trouble), suppress(VerificationError):
             self.relay.machine.take(self.sticks[pick % len(self.sticks)])
 
@@ -321,10 +325,11 @@ class Forgetful(RuleBasedStateMachine):
         if any(machine.lane(stream, "n1").imported.exists() for stream in STREAMS):
             self.returns.append(machine.give_back(self.node.machine, self.stick))
 
-    @precondition(lambda self: self.returns)
     @rule(pick=PICK, trouble=TROUBLE)
     def hear(self, pick: int, trouble: Trouble) -> None:
         site = self.node
+        if not self.returns:
+            return
         with self._meeting(site, trouble):
             site.machine.look()
             site.machine.hear(self.returns[pick % len(self.returns)])
@@ -381,10 +386,10 @@ class Forgetful(RuleBasedStateMachine):
         shutil.copytree(spool, self.copy[0])
         self._began()
 
-    @precondition(lambda self: self.copy is not None)
     @rule()
     def restore_the_copy(self) -> None:
-        assert self.copy is not None
+        if self.copy is None:
+            return
         spool = self._ended()
         # Kept until the end: a folder that went would leave its inode number to the next one.
         self.made += 1
