@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Protocol
 
 from keys.errors import BridgeError
 
@@ -48,6 +49,22 @@ def run_bridge(*arguments: str, codes: Sequence[int] = (0,)) -> str:
     return done.stdout
 
 
+class Running(Protocol):
+    """A process, however it was begun."""
+
+    def poll(self) -> int | None:
+        """How it ended; None if it has not yet."""
+        ...
+
+    def wait(self) -> int:
+        """How it ended, when it has."""
+        ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal, if it still lives."""
+        ...
+
+
 class Service:
     """A process that listens on a port: started, killed and started anew, as often as one likes."""
 
@@ -55,17 +72,12 @@ class Service:
         self.port = port
         self._log = log
         self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "bridge.cli.main", *self._arguments],
-                stdout=log,
-                stderr=log,
-                env=_environment(),
-            )
+            self._process = self._begin(log)
         end = time.monotonic() + READY_S
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > end:
@@ -75,6 +87,14 @@ class Service:
                     f"Look at {self._log}.",
                 )
             time.sleep(0.05)
+
+    def _begin(self, log: IO[bytes]) -> Running:
+        return subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", "bridge.cli.main", *self._arguments],
+            stdout=log,
+            stderr=log,
+            env=_environment(),
+        )
 
     def kill(self) -> None:
         """End it by SIGKILL: nothing of it gets to run any more."""

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bridge.demo.processes import Service
 from tests.support import attacks as here
 from tests.support.beacon import RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for
@@ -155,9 +156,14 @@ def test_attack_154_the_license_key_and_the_token_are_where_they_belong_and_nowh
         pinned = pin(tmp_path, client.get("/_beacon/jwks.json").content)
     more = f"licenses: {{inside: ['{credential}']}}\n"
     with (
-        node_for(tmp_path, beacon.url, name="relay-1", more=more) as relay,
+        # Processes of their own from the start, whose titles are what anybody sees.
+        node_for(tmp_path, beacon.url, name="relay-1", more=more, service=Service) as relay,
         node_for(
-            tmp_path, beacon.url, name="inside", more=pinned + "egress: {mode: offline}\n"
+            tmp_path,
+            beacon.url,
+            name="inside",
+            more=pinned + "egress: {mode: offline}\n",
+            service=Service,
         ) as inside,
     ):
         for node in (relay, inside):

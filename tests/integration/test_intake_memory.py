@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bridge.demo.processes import Service
 from bridge.intake.memory import BODY_MAX, JUDGED_MAX, MIB, SHARED_MAX
 from spool.lines import LINE_MAX
 from tests.support.bridges import Node, node_for
@@ -61,7 +62,9 @@ def test_hostile_bodies_of_any_kind_share_a_bounded_memory_and_each_is_answered(
         )
         return answer.status_code
 
-    with node_for(tmp_path, "http://127.0.0.1:9", more="egress: {mode: offline}\n") as node:
+    offline = "egress: {mode: offline}\n"
+    # What a fork has of its server's memory is not the daemon's.
+    with node_for(tmp_path, "http://127.0.0.1:9", more=offline, service=Service) as node:
         node.daemon.start()
         before = memory(node, "VmRSS")
         hostile = bodies()

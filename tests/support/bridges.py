@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bridge.demo.clients import LICENSE
 from bridge.demo.processes import Service, free_port
-from tests.support.forkserver import forked_command
+from tests.support.forks import ForkedService, forked_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,14 @@ class Node:
 
 
 @contextmanager
-def node_for(folder: Path, url: str, *, name: str = "n", more: str = "") -> Iterator[Node]:
+def node_for(
+    folder: Path,
+    url: str,
+    *,
+    name: str = "n",
+    more: str = "",
+    service: type[Service] = ForkedService,
+) -> Iterator[Node]:
     """A new node below ``folder`` that sends to ``url``; its daemon is stopped at the end."""
     home = folder / f"node-{name}"
     subprocess.run(
@@ -63,7 +70,7 @@ def node_for(folder: Path, url: str, *, name: str = "n", more: str = "") -> Iter
     # A folder of the machine may hold several nodes at once.
     config.write_text(text + f"admin: {{listen: 127.0.0.1:{free_port()}}}\n" + more)
     log = folder / f"daemon-{name}.log"
-    daemon = Service(port, log, ["--config", str(config), "run"])
+    daemon = service(port, log, ["--config", str(config), "run"])
     try:
         yield Node(home, config, name, daemon, log)
     finally:

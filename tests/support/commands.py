@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.forkserver import forked_command
+from tests.support.forks import forked_command
 
 ROOT = Path(__file__).parents[2]
 SECRET = "lcl_EXAMPLE_NOT_A_KEY"

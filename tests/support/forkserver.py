@@ -5,74 +5,29 @@ test run starts thousands. Each is a process of its own here too, with its own a
 environment and three streams: only what was imported, and nothing that ran, is shared. That a command
 starts by itself, and imports what it needs, the tests that use ``COMMAND`` show.
 
-Run as a program with a socket's path, it serves until its stdin ends. There is one for each process of
-a test run.
+Run as a program with a socket's path, it serves until its stdin ends: ``tests/support/forks.py`` asks.
 """
 
 import atexit
-import functools
 import gc
 import importlib
 import marshal
 import os
 import pkgutil
 import select
-import shutil
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import bridge
 import bridge.cli.main
 
 SIZE_BYTES = 4
-_READY = b"ready\n"
+"""Of the length that stands before what is told."""
 STREAMS = 3
-_CLIENT = f"""
-import _socket, marshal, os, sys
-path, *arguments = sys.argv[1:]
-told = marshal.dumps((arguments, os.getcwd(), dict(os.environ)))
-served = _socket.socket(_socket.AF_UNIX)
-served.connect(path)
-streams = b"".join(fd.to_bytes(4, sys.byteorder) for fd in range({STREAMS}))
-size = len(told).to_bytes({SIZE_BYTES}, "big")
-served.sendmsg([size], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
-while told:
-    told = told[served.send(told):]
-code = int(served.recv(64) or b"70")
-if code < 0:
-    os.kill(os.getpid(), -code)
-os._exit(code)
-"""
-"""A program for ``python -I -S -c``: it asks for a command, and ends as that ends."""
-
-
-@functools.cache
-def forked_command() -> tuple[str, ...]:
-    """What to run, followed by a command's arguments, in the place of ``python -m bridge.cli.main``."""
-    # A socket's path is to be short, whatever TMPDIR is just now.
-    folder = Path(tempfile.mkdtemp(prefix="forkserver-", dir="/tmp"))
-    path = folder / "socket"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.forkserver", str(path)],
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    atexit.register(_ended, server, folder)
-    assert server.stdout is not None
-    assert server.stdout.readline() == _READY
-    return (sys.executable, "-I", "-S", "-c", _CLIENT, str(path))
-
-
-def _ended(server: "subprocess.Popen[bytes]", folder: Path) -> None:
-    server.communicate()
-    shutil.rmtree(folder)
+READY = b"ready\n"
 
 
 def _serve(path: str) -> None:
@@ -80,7 +35,7 @@ def _serve(path: str) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
-    os.write(1, _READY)
+    os.write(1, READY)
     ends = 0  # our stdin
     while True:
         ready, _, _ = select.select([listener.fileno(), ends], [], [], 1)
@@ -117,7 +72,11 @@ def _began(connection: socket.socket) -> bool:
         os.environ.update(environment)
         sys.argv[1:] = arguments
         return True
+    for fd in streams:
+        os.close(fd)
     ended = os.pidfd_open(pid)
+    with suppress(OSError):
+        connection.send(b"%d\n" % pid)
     ready, _, _ = select.select([connection.fileno(), ended], [], [])
     if ended not in ready:  # who asked is gone
         os.kill(pid, signal.SIGKILL)
