@@ -10,8 +10,8 @@ from rows import Row, at_least, interleaved
 from servers import Redis, missing, redis, rsyslog
 from spools import GROUP, IN_FLIGHT, groups_of, pipelined, writer
 
-GROUPS = 8
-"""Groups of each shape in a round."""
+GROUPS = 16
+"""Groups of each shape in a round: twice what is in flight."""
 FEW = 200
 """Records of a round for those who sync each one."""
 
@@ -44,8 +44,8 @@ def buffers(folder: Path, rounds: int) -> list[Row]:
         commands = [Redis.command(b"RPUSH", b"records", *group) for group in flat]
         with redis(folder / "redis") as peer:
             found = interleaved(rounds, in_flight, lambda: size / _all(peer, commands))
-        name = "Redis, appendfsync always, a group a command, four in flight"
-        several = "durable append in groups of 1,000, judged, four groups in flight"
+        name = "Redis, appendfsync always, a group a command, eight in flight"
+        several = "durable append in groups of 1,000, judged, eight groups in flight"
         rows.append(at_least(several, name, found[0], found[1], "kB/s", bound=1.5))
     few = flat[0][:FEW]
     few_size = sum(len(line) + 1 for line in few) / 1e3

@@ -18,8 +18,9 @@ KEY = SigningKey(bytes(range(32)))
 NODE = "bench"
 GROUP = 1000
 """Records appended at a time."""
-IN_FLIGHT = 4
-"""Groups that a producer lets wait for the disk."""
+IN_FLIGHT = 8
+"""Groups that a producer lets wait for the disk. Each step of a commit waits for the interpreter's
+lock, so of four the first was durable only when somebody had waited for it."""
 
 
 def writer(spool: Path, stream: str, *, seal_size: int = SEAL_SIZE) -> Writer:
