@@ -2,7 +2,9 @@
 
 Nearly all records are their own lines, so what will be stored is known before it is known whether it
 may be. Judging holds the interpreter's lock and compressing does not: side by side they take as long as
-the longer of the two. What is refused was compressed for nothing.
+the longer of the two. The thread needs that lock to begin, so its caller waits for that, but not long:
+where other programs have the processors, it takes as long as compressing does. What nobody has begun
+with when it was judged, its caller takes back and compresses by itself.
 """
 
 import threading
@@ -10,13 +12,17 @@ from queue import SimpleQueue
 
 from spool.frames import FrameEncoder
 
+BEGIN_S = 0.0003
+"""Seconds to wait until the thread begins: twice what it needs where a processor is free."""
+
 
 class Compressing:
-    """Lines that are being compressed."""
+    """Lines that are to be compressed, by whoever begins with them first."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self.raw_size = len(raw)
+        self._taken = threading.Lock()
         # Locks serve as events: held until it is so.
         self._begun = threading.Lock()
         self._begun.acquire()
@@ -25,7 +31,9 @@ class Compressing:
         self._outcome: bytes | Exception | None = None
 
     def work(self, encoder: FrameEncoder) -> None:
-        """Do it. Never raises."""
+        """Do it, unless they were taken back. Never raises."""
+        if not self._taken.acquire(blocking=False):
+            return
         self._begun.release()
         try:
             self._outcome = encoder.encode(self._raw)
@@ -35,12 +43,21 @@ class Compressing:
         self._done.release()
 
     def wait_begun(self) -> None:
-        """Wait until the thread has it: it needs the interpreter's lock to begin, and not to go on."""
-        with self._begun:
-            pass
+        """Wait until somebody has begun, :data:`BEGIN_S` at most."""
+        self._begun.acquire(timeout=BEGIN_S)
+
+    def take_back(self) -> bytes | None:
+        """The lines, if nobody has begun with them; nobody will then. Else None."""
+        if not self._taken.acquire(blocking=False):
+            return None
+        raw, self._raw = self._raw, b""
+        return raw
 
     def encoded(self) -> bytes:
-        """The frame that holds them, when it is there; raises what kept it from being made."""
+        """The frame that holds them, when it is there; raises what kept it from being made.
+
+        Lines that were taken back never are.
+        """
         with self._done:
             pass
         outcome = self._outcome
@@ -59,7 +76,10 @@ class Compressor:
         self._thread: threading.Thread | None = None
 
     def begin(self, raw: bytes) -> Compressing:
-        """Compress ``raw``: whole lines, at most what a frame holds. Returns once it has begun."""
+        """Let the thread compress ``raw``: whole lines, at most what a frame holds.
+
+        Returns when it has begun, or will as soon as it can.
+        """
         work = Compressing(raw)
         with self._changing:
             if self._thread is None:

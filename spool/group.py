@@ -30,7 +30,8 @@ Unit = bytes | Framed | Compressing
 """Whole lines with their line ends, or a frame of such lines, or one that is being made."""
 
 
-def _framed(raw: bytes, encoder: FrameEncoder) -> Framed:
+def framed(raw: bytes, encoder: FrameEncoder) -> Framed:
+    """``raw``, whole lines that a frame may hold, compressed."""
     return Framed(encoder.encode(raw), len(raw))
 
 
@@ -59,12 +60,14 @@ def raw_of(lines: Sequence[bytes]) -> bytes:
 
 
 def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
-    """The units that hold ``lines``, compressed if they are many bytes."""
+    """The units that hold ``lines``, compressed if they are many bytes; none of nothing."""
+    if not lines:
+        return []
     size = sum(map(len, lines))
     if size + len(lines) < LARGE:
         return [raw_of(lines)]
     # Never all of them in one: they may be as large as everything else that their caller holds.
-    return [_framed(raw_of(piece), encoder) for piece in pieces_of(lines, size)]
+    return [framed(raw_of(piece), encoder) for piece in pieces_of(lines, size)]
 
 
 def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Framed]:
@@ -119,7 +122,7 @@ def _joined(group: list[bytes], encoder: FrameEncoder) -> list[Framed]:
         return []
     raw = b"".join(group)
     group.clear()
-    return [_framed(raw, encoder)]
+    return [framed(raw, encoder)]
 
 
 class Group:

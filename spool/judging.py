@@ -1,9 +1,11 @@
-"""A group of records is judged: what lines they become, or why not one of them is taken."""
+"""A group of records is judged: what lines they become, or which is the first that cannot be taken."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from spool.errors import RecordError
 from spool.jsonbytes import VALUES_MAX
+from spool.lines import Lines
 from spool.secrets import SecretGuard
 from spool.streams import Stream
 
@@ -11,6 +13,25 @@ AT_ONCE = 128
 """Records that are looked through together, which costs a fifth of a look through each; they are to
 be near the processor still when they are judged."""
 _LF, _CR = b"\n\r"
+_BYTES_ALONE = frozenset({bytes})
+
+
+class Refused(NamedTuple):
+    """Which record was refused, counted from 0, and why."""
+
+    at: int
+    error: RecordError
+
+
+class Judged(NamedTuple):
+    """The lines of the records before the first that was refused, or of all of them.
+
+    ``filtered`` log records among them were below a warning.
+    """
+
+    lines: list[bytes]
+    filtered: int
+    refused: Refused | None
 
 
 def judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[bytes]:
@@ -19,36 +40,49 @@ def judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[by
     An OTLP record that holds a guarded value is refused, with all that came with it: a caller that is
     not told would not know that it was left out. Raises :class:`RecordError`.
     """
-    if len(records) <= AT_ONCE:
-        return _judged(row, records, guard)
+    if len(records) == 1:
+        return _alone(row, bytes(records[0]), guard).lines
+    found = judged_until(row, records, guard)
+    if found.refused is not None:
+        raise found.refused.error
+    return found.lines
+
+
+def judged_until(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> Judged:
+    """As :func:`judged`, but what comes before a record that is refused is told with it."""
     lines: list[bytes] = []
-    for begin in range(0, len(records), AT_ONCE):
-        lines += _judged(row, records[begin : begin + AT_ONCE], guard)
-    return lines
+    begin = filtered = 0
+    several = AT_ONCE
+    while begin < len(records):
+        some = records[begin : begin + several]
+        text = b"".join(some)
+        if len(text) > VALUES_MAX and len(some) > 1:
+            several = len(some) // 2
+            continue
+        quick = len(text) <= VALUES_MAX and _LF not in text and _CR not in text
+        if not _BYTES_ALONE.issuperset(map(type, some)):
+            some = list(map(bytes, some))  # of what is derived of them parsers say different things
+        at = 0
+        while at < len(some):
+            end = row.plain_until(some, at) if quick else at
+            # Of whole records no escape reaches into the next, so what is in none is in none of them.
+            if end - at < len(some) or guard.found_in(text):
+                end = guard.first_in(some, at, end)
+            lines += some[at:end]
+            if end < len(some):
+                try:
+                    found = _alone(row, some[end], guard)
+                except RecordError as error:
+                    return Judged(lines, filtered, Refused(begin + end, error))
+                lines += found.lines
+                filtered += found.filtered
+            at = end + 1
+        begin += len(some)
+        several = min(2 * several, AT_ONCE)
+    return Judged(lines, filtered, None)
 
 
-def _judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[bytes]:
-    text = b"".join(records)
-    if len(text) > VALUES_MAX and len(records) > 1:
-        del text
-        half = len(records) // 2
-        return _judged(row, records[:half], guard) + _judged(row, records[half:], guard)
-    quick = len(text) <= VALUES_MAX and _LF not in text and _CR not in text
-    del text
-    lines: list[bytes] = []
-    at = 0
-    while at < len(records):
-        end = guard.first_in(records, at, row.plain_until(records, at)) if quick else at
-        if end - at == len(records):
-            return list(records)
-        lines += records[at:end]
-        if end < len(records):
-            lines += _alone(row, records[end], guard)
-        at = end + 1
-    return lines
-
-
-def _alone(row: Stream, record: bytes, guard: SecretGuard) -> list[bytes]:
+def _alone(row: Stream, record: bytes, guard: SecretGuard) -> Lines:
     found = row.to_lines(record, guard)
     if found.dropped:
         raise RecordError(
@@ -56,4 +90,4 @@ def _alone(row: Stream, record: bytes, guard: SecretGuard) -> list[bytes]:
             f"{found.dropped} OTLP records hold a secret that must not be stored.",
             "Take the license key out of them.",
         )
-    return found.lines
+    return found

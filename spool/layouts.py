@@ -19,7 +19,7 @@ from spool.learned import Learned
 LAYOUTS_MAX = 2
 """Layouts that are known at a time: one that does not fit costs as much as one that does."""
 LEARN_FIRST, LEARN_LAST = 64, 4096
-"""Records that fit none, for each one that is learned from: that takes as long as to judge hundreds."""
+"""Records that fit none until some are learned from again: each takes as long as to judge hundreds."""
 PAYS = 4
 """Records that fit for each one that does not: to try in vain costs nearly what else is gained."""
 NAMES_MAX = 64
@@ -56,8 +56,7 @@ class Layouts:
             return begin
         written = bytearray(WRITTEN)  # to use it again saves a fifth of it all
         at = begin
-        for at in range(begin, len(some)):
-            data = some[at]
+        for data in some[begin:]:
             for decode in known:
                 try:
                     encode_into(decode(data), written)
@@ -67,8 +66,7 @@ class Layouts:
                     break
             else:
                 break
-        else:
-            at = len(some)
+            at += 1
         self._learned.fitted(at - begin)
         return at
 

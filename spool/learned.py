@@ -13,16 +13,17 @@ LUCK_MAX = 300
 class Learned(Generic[_T]):
     """The ``most`` things learned last, the newest first; any thread may ask, and any may teach.
 
-    To learn takes as long as to judge many records. So it is done for the first one that fits nothing
-    known, then for one in ``first`` of them, and half as often each time, down to one in ``last``. To
-    try in vain costs time too: what is known is forgotten, until it is time to learn again, where for
-    each record that fits nothing there are not ``pays`` that fit something. So who sends something else
-    each time gains nothing, and costs little. What two threads note at once may be noted once.
+    To learn takes as long as to judge many records. So it is done for the first ``most`` that fit
+    nothing known, as so many kinds may come in turn; again for as many once ``first`` have come, and
+    half as often each time, down to every ``last``. To try in vain costs time too: what is known is
+    forgotten, until it is time to learn again, where for each record that fits nothing there are not
+    ``pays`` that fit something. So who sends something else each time gains nothing, and costs little.
+    What two threads note at once may be noted once.
 
     ``learn`` gives None where there is nothing to be learned.
     """
 
-    __slots__ = ("_due", "_last", "_learn", "_luck", "_most", "_pays", "_wait", "known")
+    __slots__ = ("_due", "_last", "_learn", "_left", "_luck", "_most", "_pays", "_wait", "known")
 
     def __init__(
         self, learn: Callable[[bytes], _T | None], *, most: int, pays: int, first: int, last: int
@@ -33,6 +34,7 @@ class Learned(Generic[_T]):
         self._wait = first
         self._last = last
         self._due = 0
+        self._left = 0
         self._luck = 0
         self.known: tuple[_T, ...] = ()
         """Never changed, only replaced."""
@@ -49,10 +51,13 @@ class Learned(Generic[_T]):
             self._luck = 0
             self.known = ()
         self._due -= 1
-        if self._due > 0:
+        if self._due <= 0:
+            self._due = self._wait
+            self._wait = min(2 * self._wait, self._last)
+            self._left = self._most
+        if not self._left:
             return
-        self._due = self._wait
-        self._wait = min(2 * self._wait, self._last)
+        self._left -= 1
         found = self._learn(data)
         if found is not None:
             self.known = (found, *self.known[: self._most - 1])

@@ -113,7 +113,8 @@ class Signal:
         It costs less than half of what it takes to judge a body without knowing its shape.
         """
         return (
-            len(data) <= VALUES_MAX
+            type(data) is bytes
+            and len(data) <= VALUES_MAX
             and _LF not in data
             and _CR not in data
             and self.plain_until((data,), 0) == 1
@@ -122,7 +123,8 @@ class Signal:
     def plain_until(self, some: Sequence[bytes], begin: int) -> int:
         """Where the bodies from ``begin`` on end of which :meth:`is_plain` would say so.
 
-        None of ``some`` holds a raw line break, or is larger than :data:`VALUES_MAX`.
+        None of ``some`` holds a raw line break, or is larger than :data:`VALUES_MAX`; each is ``bytes``
+        itself and nothing derived of it, of which a copy comes back where nothing was cut.
         """
         shapes = self._shapes
         if shapes is None:
@@ -132,14 +134,11 @@ class Signal:
         missed = 0
         at = begin
         try:
-            for at in range(begin, len(some)):
-                data = some[at]
-                for before, after, size in known:
+            for data in some[begin:]:
+                for before, after in known:
+                    # The same object comes back where they are not there.
                     rest = data.removeprefix(before)
-                    if rest is data:
-                        continue
-                    array = rest.removesuffix(after)
-                    if len(array) + size != len(data):  # one of them was not there
+                    if rest is data or (array := rest.removesuffix(after)) is rest:
                         continue
                     # The records alone: what stands around them was judged with another body.
                     try:
@@ -153,7 +152,8 @@ class Signal:
                     missed += 1
                     learned.missed(data)
                     known = learned.known
-            return len(some)
+                at += 1
+            return at
         finally:
             learned.fitted(at - begin - missed)
 

@@ -32,10 +32,10 @@ from spool.group import (
     Unit,
     joined,
     pieces_of,
-    raw_of,
     units_of,
 )
 from spool.judging import judged
+from spool.judgingbeside import BESIDE, judged_beside
 from spool.keeper import Keeper
 from spool.lane import Lane, check_node
 from spool.secrets import NO_SECRETS, SecretGuard
@@ -128,18 +128,14 @@ class Writer:
         """
         some = records if isinstance(records, list | tuple) else list(records)
         size = sum(map(len, some))
-        if size < LARGE:
+        if size < BESIDE:
             return self.submit_lines(self.judge(some), inline=inline)
         units: list[Unit] = []
         count = 0
         for piece in pieces_of(some, size):
-            beside = self._compressor.begin(raw_of(piece))
-            lines = self.judge(piece)
-            count += len(lines)
-            if lines == list(piece):
-                units.append(beside)
-            elif lines:
-                units += units_of(lines, self._encoder())
+            made, lines = judged_beside(piece, self.judge, self._compressor, self._encoder())
+            units += made
+            count += lines
         return self._submit_units(units, count, inline=inline)
 
     def judge(self, records: Iterable[bytes]) -> list[bytes]:

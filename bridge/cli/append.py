@@ -23,6 +23,7 @@ from keys.errors import BridgeError
 from spool.errors import RecordError, SpoolError
 from spool.frames import MIB
 from spool.group import Ticket
+from spool.judging import judged_until
 from spool.ndjson import Chunk, LineError, chunks
 from spool.secrets import SecretGuard
 from spool.streams import Stream, stream_named
@@ -143,22 +144,11 @@ def _judged(
     chunk: Chunk, row: Stream, guard: SecretGuard
 ) -> tuple[list[bytes], int, LineError | None]:
     """The lines to store, up to the first bad one, what was filtered, and what is bad about that."""
-    lines: list[bytes] = []
-    filtered = 0
-    for number, line in enumerate(chunk.lines, chunk.first):
-        try:
-            found = row.to_lines(line, guard)
-            if found.dropped:
-                raise RecordError(
-                    "record.secret",
-                    "A record holds a secret that must not be stored.",
-                    "Take the license key out of it.",
-                )
-        except RecordError as error:
-            return lines, filtered, LineError(number, error)
-        lines += found.lines
-        filtered += found.filtered
-    return lines, filtered, None
+    found = judged_until(row, chunk.lines, guard)
+    error = None
+    if found.refused is not None:
+        error = LineError(chunk.first + found.refused.at, found.refused.error)
+    return found.lines, found.filtered, error
 
 
 def _check(read: Callable[[], bytes], row: Stream, guard: SecretGuard) -> None:

@@ -1,5 +1,6 @@
 """The quick judgement is never another one than the full one, whatever the line is."""
 
+import base64
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spool.errors import RecordError
+from spool.judging import AT_ONCE, judged_until
 from spool.judging import judged as judge_group
 from spool.layouts import Layouts
 from spool.lines import Lines, plain_transactions_until
@@ -314,40 +316,138 @@ def test_more_values_than_are_parsed_are_refused_whatever_their_shape() -> None:
             judge_group(STREAMS["metrics"], [each, METRIC], NO_SECRETS)
 
 
+def check_group(stream: Stream, some: Sequence[bytes]) -> None:
+    """A group is judged as each of its records is alone, up to the first that is refused."""
+    lines: list[bytes] = []
+    filtered = 0
+    refused = None
+    for at, each in enumerate(some):
+        alone = judged(stream.to_lines, each)
+        if isinstance(alone, str):
+            refused = (at, alone)
+            break
+        lines += alone.lines
+        filtered += alone.filtered
+    found = judged_until(stream, some, NO_SECRETS)
+    assert (found.lines, found.filtered) == (lines, filtered)
+    assert (found.refused and (found.refused.at, found.refused.error.id)) == refused
+    if refused is None:
+        assert judge_group(stream, some, NO_SECRETS) == lines
+    else:
+        with pytest.raises(RecordError) as caught:
+            judge_group(stream, some, NO_SECRETS)
+        assert caught.value.id == refused[1]
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_each_hostile_part_at_each_place_of_a_group_is_judged_as_alone(name: str) -> None:
+    stream, line = STREAMS[name], USUAL[name]
+    places = (0, line.index(b"{", 1) + 1, line.rindex(b":") + 1, len(line) - 1, len(line))
+    for hostile in HOSTILE:
+        for place in places:
+            bad = line[:place] + hostile + line[place:]
+            for some in ([bad, line, line], [line, bad, line], [line, line, bad], [bad, bad, bad]):
+                check_group(stream, some)
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_records_that_are_good_only_when_they_are_joined_are_refused(name: str) -> None:
+    stream, line = STREAMS[name], USUAL[name]
+    for at in (1, *(at + 1 for at, byte in enumerate(line[:-1]) if byte in b"{}[]:,")):
+        head, rest = line[:at], line[at:]
+        for some in ([line, head, rest, line], [head, rest], [line, head + b"\n", rest, line]):
+            check_group(stream, some)
+            assert judged_until(stream, some, NO_SECRETS).refused
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("between", [b"\n", b"\r", b"\r\n", b" ", b"\t", b",", b""])
+def test_two_records_in_one_are_refused_also_beside_an_empty_one(name: str, between: bytes) -> None:
+    stream, line = STREAMS[name], USUAL[name]
+    both = line + between + line
+    for some in ([both, b""], [b"", both], [line, both, b"", line], [both], [line, both]):
+        check_group(stream, some)
+        assert judged_until(stream, some, NO_SECRETS).refused
+    for blank in (b"", b"\n", b" ", b"\r\n"):
+        for some in ([blank, line], [line, blank], [line, blank, line], [blank]):
+            check_group(stream, some)
+            assert judged_until(stream, some, NO_SECRETS).refused
+    for around in (line + b"\n", b"\n" + line, line + b"\r", b" " + line, line + b"\t"):
+        check_group(stream, [line, around, line])
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_what_only_looks_like_a_known_envelope_is_judged_as_alone(name: str) -> None:
+    stream, line = STREAMS[name], USUAL[name]
+    at = line.index(b'"%b":' % _NAMES[name][2].encode()) + len(_NAMES[name][2]) + 3
+    before, after = line[:at], line[line.rindex(b"}]}]}") + 1 :]
+    check_group(stream, [line] * 3)
+    for array in ARRAYS[name]:
+        whole = before + array + after
+        for odd in (array, before + array, array + after, before + after, whole + after, whole):
+            for some in ([line, odd, line], [odd], [odd, line]):
+                check_group(stream, some)
+
+
+class Bytes(bytes):
+    """What a producer may have derived of bytes; a part that was not found is cut into a copy of it."""
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("kind", [Bytes, bytearray])
+def test_what_is_derived_of_bytes_is_judged_as_they_are(
+    name: str, kind: Callable[[bytes], bytes]
+) -> None:
+    stream, line = STREAMS[name], USUAL[name]
+    arrays = ARRAYS.get(name, [])
+    judge_group(stream, [line] * 2, NO_SECRETS)
+    for odd in (*arrays, line, line[1:], line + b"]}]}]}"):
+        alone = judged(FULL[name].to_lines if name in FULL else stream.to_lines, odd)
+        for some in ([kind(odd)], [line, kind(odd)], [kind(odd)] * 2):
+            found = judged_until(stream, some, NO_SECRETS)
+            assert (found.refused is not None) is isinstance(alone, str)
+            if isinstance(alone, Lines):
+                assert found.lines[-len(alone.lines) or len(some) :] == alone.lines
+            assert {type(each) for each in found.lines} <= {bytes}
+
+
 groups = st.lists(
     st.tuples(st.integers(0, 5), st.sampled_from(HOSTILE), st.integers(0, 400)), max_size=6
 )
 
 
 @settings(max_examples=150)
-@given(plain, groups)
+@given(plain, groups, st.sampled_from([0, AT_ONCE - 4, AT_ONCE]))
 def test_a_group_is_judged_as_its_records_are_alone(
-    stream: Stream, changes: list[tuple[int, bytes, int]]
+    stream: Stream, changes: list[tuple[int, bytes, int]], before: int
 ) -> None:
     some = [USUAL[stream.name]] * 6
     for at, hostile, place in changes:
         place = min(place, len(some[at]))  # noqa: PLW2901 - within the record
         some[at] = some[at][:place] + hostile + some[at][place:]
-    try:
-        found: list[bytes] | None = judge_group(stream, some, NO_SECRETS)
-    except RecordError:
-        found = None
-    alone = [judged(stream.to_lines, each) for each in some]
-    if any(isinstance(each, str) for each in alone):
-        assert found is None
-    else:
-        assert found == [line for each in alone if isinstance(each, Lines) for line in each.lines]
+    check_group(stream, [USUAL[stream.name]] * before + some)
 
 
 @pytest.mark.parametrize("name", USUAL)
 def test_a_guarded_value_is_found_in_each_place_of_a_group(name: str) -> None:
     guard, line = SecretGuard(["GUARDED-VALUE"]), USUAL[name]
     assert judge_group(STREAMS[name], [line] * 300, guard) == [line] * 300
-    marked = re.sub(rb'"(x|completed|m|n)"', b'"a GUARDED-VALUE"', line)
-    assert judge_group(STREAMS[name], [marked], NO_SECRETS) == [marked]
-    for at in (0, 127, 128, 299):
-        some = [line] * 300
-        some[at] = marked
-        with pytest.raises(RecordError) as caught:
-            judge_group(STREAMS[name], some, guard)
-        assert caught.value.id == "record.secret"
+    hidden = rb'"a \u0047UARDED\u002dVALUE"'
+    for value in (b'"a GUARDED-VALUE"', hidden, b'"%b"' % base64.b64encode(b"a GUARDED-VALUE")):
+        put = value.replace(b"\\", rb"\\")
+        marked = re.sub(rb'"(x|completed|m|n)"', put, line)
+        alone = STREAMS[name].to_lines(marked, NO_SECRETS).lines
+        assert judge_group(STREAMS[name], [marked], NO_SECRETS) == alone
+        for at in (0, 127, 128, 299):
+            some = [line] * 300
+            some[at] = marked
+            found = judged_until(STREAMS[name], some, guard)
+            assert found.lines == [line] * at
+            assert found.refused is not None
+            assert (found.refused.at, found.refused.error.id) == (at, "record.secret")
+
+
+def test_a_value_that_only_two_records_side_by_side_would_show_is_not_there() -> None:
+    # Each of them is taken: what follows a record in its group is not what follows it in a line.
+    some = [b'{"id":"1","x":"GUARDED"}', b'{"id":"2"}'] * 3
+    assert judge_group(STREAMS["transactions"], some, SecretGuard(['GUARDED"}{"id'])) == some

@@ -60,6 +60,46 @@ def test_what_kept_a_frame_from_being_made_is_told_to_each_who_asks() -> None:
     work = Compressing(b"{}\n")
     work.work(Broken())
     work.wait_begun()
+    assert work.take_back() is None
     for _ in range(2):
         with pytest.raises(MemoryError):
             work.encoded()
+
+
+def test_lines_that_nobody_has_begun_with_can_be_taken_back_once_and_are_not_compressed_then() -> (
+    None
+):
+    class Untouched(FrameEncoder):
+        def encode(self, raw: bytes) -> bytes:
+            raise AssertionError(raw)
+
+    work = Compressing(b"{}\n")
+    assert work.take_back() == b"{}\n"
+    assert work.take_back() is None
+    work.work(Untouched())
+    assert work.raw_size == len(b"{}\n")
+
+
+def test_a_thread_that_does_not_come_to_begin_is_not_waited_for_for_ever() -> None:
+    work = Compressing(b"{}\n")
+    work.wait_begun()
+    assert work.take_back() == b"{}\n"
+
+
+def test_of_two_threads_that_begin_at_once_one_has_the_lines() -> None:
+    class Counting(FrameEncoder):
+        def encode(self, raw: bytes) -> bytes:
+            begun.append(raw)
+            return super().encode(raw)
+
+    for number in range(50):
+        begun: list[bytes] = []
+        raw = b'{"n":%d}\n' % number * 2000
+        work = Compressing(raw)
+        thread = threading.Thread(target=work.work, args=(Counting(),))
+        thread.start()
+        taken = work.take_back()
+        thread.join()
+        assert [each for each in (taken, *begun) if each is not None] == [raw]
+        if taken is None:
+            assert _raw(work.encoded(), len(raw)) == raw

@@ -1,6 +1,6 @@
 """What is learned of records is little, seldom, and forgotten in turn."""
 
-from spool.envelopes import ENVELOPES_MAX, LEARNED_MAX, Envelope, envelope_of
+from spool.envelopes import ENVELOPES_MAX, LEARNED_MAX, envelope_of
 from spool.layouts import (
     LAYOUTS_MAX,
     LEARN_LAST,
@@ -23,11 +23,14 @@ def _learned(most: int, pays: int = 0, first: int = 1, last: int = 1) -> Learned
     )
 
 
-def test_it_is_learned_at_once_and_then_half_as_often_each_time() -> None:
-    learned = _learned(9, first=2, last=8)
-    for number in range(32):
+def test_as_many_as_may_be_known_are_learned_at_once_and_again_half_as_often_each_time() -> None:
+    asked: list[int] = []
+    learned: Learned[None] = Learned(
+        lambda data: asked.append(int(data)), most=2, pays=0, first=4, last=16
+    )
+    for number in range(50):
         learned.missed(b"%d" % number)
-    assert learned.known == (b"30", b"22", b"14", b"6", b"2", b"0")
+    assert asked == [0, 1, 4, 5, 12, 13, 28, 29, 44, 45]
 
 
 def test_the_oldest_gives_way_and_what_cannot_be_learned_from_leaves_what_is_known() -> None:
@@ -49,7 +52,7 @@ def test_what_does_not_pay_is_forgotten_and_what_pays_is_not() -> None:
 
 def test_an_envelope_is_what_stands_around_the_records_and_no_more_than_it_may_be() -> None:
     before, after = LINE.split(b'[{"severityNumber":13}]')
-    assert envelope_of(NAMES, LINE) == Envelope(before, after, len(before) + len(after))
+    assert envelope_of(NAMES, LINE) == (before, after)
     long = LINE.replace(b'"s"', b'"%b"' % (b"s" * LEARNED_MAX))
     assert envelope_of(NAMES, long) is None
     assert ENVELOPES_MAX * LEARNED_MAX < 64 * 1024
@@ -132,9 +135,22 @@ def test_only_the_last_layouts_are_known() -> None:
     made = [b'{"id":"1","n%d":1}' % number for number in range(LAYOUTS_MAX + 1)]
     for number, data in enumerate(made):
         for _ in range(LEARN_LAST):
-            layouts.missed(data)
+            if not _fits(layouts, data):
+                layouts.missed(data)
             layouts.fitting_until(made[number - 1 : number] * PAYS, 0)
     assert [_fits(layouts, data) for data in made] == [False] + [True] * LAYOUTS_MAX
+
+
+def test_layouts_that_come_in_turn_are_known_however_much_was_learned_before() -> None:
+    layouts = Layouts()
+    for number in range(3 * LEARN_LAST):
+        layouts.missed(b'{"id":"1","n%d":1}' % number)
+    made = [b'{"id":"1","m%d":1}' % number for number in range(LAYOUTS_MAX)]
+    for number in range(2 * LAYOUTS_MAX * LEARN_LAST):
+        data = made[number % LAYOUTS_MAX]
+        if not _fits(layouts, data):
+            layouts.missed(data)
+    assert all(_fits(layouts, data) for data in made)
 
 
 def test_layouts_that_few_records_fit_are_forgotten_and_learned_again_in_time() -> None:

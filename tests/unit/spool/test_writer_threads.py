@@ -54,7 +54,7 @@ def test_a_look_that_failed_while_a_file_came_into_use_is_repeated(
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("keeper", 10), ("committer", 10), ("compressor", 100_000)]
+    ("name", "size"), [("keeper", 10), ("committer", 10), ("compressor", 300_000)]
 )
 def test_a_thread_that_could_not_be_begun_is_begun_by_the_next_append(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int
@@ -67,7 +67,7 @@ def test_a_thread_that_could_not_be_begun_is_begun_by_the_next_append(
             raise RuntimeError("can't start new thread")
         real(thread)
 
-    some, inline = records(1, filler=size), name != "committer"
+    some, inline = records(3, filler=size), name != "committer"
     with _writer(tmp_path) as writer:
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", no_room)
@@ -112,7 +112,8 @@ def test_lines_that_come_while_the_compressor_stops_do_not_keep_it_from_ending(
 
     monkeypatch.setattr("spool.beside.FrameEncoder", Slow)
     compressor = Compressor()
-    compressor.begin(b"1\n")
+    first = compressor.begin(b"1\n")
+    wait_until(lambda: first.take_back() is None)  # it has begun
     before = set(threading.enumerate())
     closing = threading.Thread(target=compressor.stop, daemon=True)
     closing.start()
