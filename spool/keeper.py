@@ -59,6 +59,7 @@ class Keeper:
         self._stop = False
         self._thread: threading.Thread | None = None
         self._asked = 0
+        self._awaited = False
         self._failed: SpoolError | None = None
         self._unsealed: list[Path] = []
         """Complete files that could not be sealed; the next recovery does it."""
@@ -116,6 +117,7 @@ class Keeper:
             self._wake.wait(until_beat(LOOK_EVERY_S) if in_use else None)
             self._wake.clear()
             gently(self._is_hurried, self._seal_complete)
+            self._awaited = False
             try:
                 in_use = self._roll("age", self._due())
             except OSError as error:
@@ -124,13 +126,14 @@ class Keeper:
 
     def _is_hurried(self) -> bool:
         """Whether somebody waits for the sealing, or the next file."""
-        return self._stop or bool(self.complete)
+        return self._stop or self._awaited or bool(self.complete)
 
     def _due(self) -> int:
         """The age in ms from which the file in use is rolled; 0 if somebody asks for it."""
         request = self.request()
         if request != self._asked:
             self._asked = request
+            self._awaited = True
             return 0
         return seal_age_ms(self._lane, self._age)
 
