@@ -77,7 +77,11 @@ class CurrentFile:
     def roll(self, reason: str) -> None:
         """Hand the file in use to the keeper; the next append begins a new one first."""
         if self._tail is not None:
-            self._tail.settle()
+            try:
+                self._tail.settle()
+            except BaseException:
+                self._give_up_tail()  # nobody knows how much of it was hashed
+                raise
             self._hand_over_tail((self._tail, reason, False))
 
     def _hand_over_tail(self, complete: Complete) -> None:

@@ -25,7 +25,7 @@ from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.frames import FrameDecoder
 from spool.recovery import Recovery
-from spool.rewriting import examine, good_lines, reader
+from spool.rewriting import SMALL_FRAME, examine, good_lines, reader
 from spool.segment import Segment
 from spool.writer import Writer
 from tests.support.spools import FAST, KEY, new_lane, sealer
@@ -34,6 +34,9 @@ _FILES = {
     module.__file__
     for module in (writer_module, committing, currentfile, group_module, tail_module)
 }
+FIRST = b'{"id":"first"}'
+LONG = b'{"id":"first","x":"%b"}' % (b"x" * 4 * SMALL_FRAME)
+"""Frames are not small with it: the file is sealed with the digest that its writer has of it."""
 _LOOKS = ("CALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
 
 
@@ -120,13 +123,13 @@ def _held(spool: Path) -> set[bytes]:
     return lines
 
 
-def _round(spool: Path, doing: str, at: int) -> bool:
+def _round(spool: Path, doing: str, first: bytes, at: int) -> bool:
     """An append or close that is interrupted at the ``at``-th place; whether there was such a one."""
     lane = new_lane(spool)
     writer = Writer(
         lane.spool, lane.stream, node=lane.node, signer=KEY, seal_age_ms=10**9, disk=FAST
     )
-    writer.append([b'{"id":"first"}'])
+    writer.append([first])
     committer = writer._committer  # noqa: SLF001 - as a caller who comes during a commit does
     with committer._queue_lock:  # noqa: SLF001
         other = committer._enqueue([b'{"id":"other"}\n'], 1)  # noqa: SLF001
@@ -142,7 +145,7 @@ def _round(spool: Path, doing: str, at: int) -> bool:
         list(Recovery(FAST, sealer(lane), SYSTEM_CLOCK).recover())
         assert not list(lane.open.iterdir())
     held = _held(spool)
-    assert b'{"id":"first"}' in held
+    assert first in held
     if _in_a_thread(other.wait) is None:
         assert b'{"id":"other"}' in held
     if doing == "append":
@@ -150,14 +153,18 @@ def _round(spool: Path, doing: str, at: int) -> bool:
     return was_place
 
 
-@pytest.mark.parametrize("doing", ["append", "close"])
+@pytest.mark.parametrize(
+    ("doing", "first"),
+    [("append", FIRST), ("close", FIRST), ("close", LONG)],
+    ids=["append", "close", "close-what-is-not-rewritten"],
+)
 def test_an_interrupt_at_any_place_leaves_nobody_waiting_and_no_wrong_count(
-    tmp_path: Path, doing: str
+    tmp_path: Path, doing: str, first: bytes
 ) -> None:
     places = 0
     for at in count(1):
         try:
-            was_place = _round(tmp_path / str(at), doing, at)
+            was_place = _round(tmp_path / str(at), doing, first, at)
         except AssertionError as error:
             error.add_note(f"interrupted at place {at}")
             raise
