@@ -201,9 +201,14 @@ class Exporter:
             packed,
             tuple(member for member, _ in self._rotations),
             sent_elsewhere(self._ledger, part[0].lane.spool, order.sender)
-            if "bundle.v2" in self._ledger.accepts(order.recipient)
+            if self._reads_version_2(order.recipient)
             else None,
         )
+
+    def _reads_version_2(self, relay: str) -> bool:
+        """Whether ``relay`` does, as far as it has said; every relay that was released does."""
+        said = self._ledger.accepts(relay)
+        return not said or "bundle.v2" in said
 
 
 def file_name(told: Manifest, *, encrypted: bool) -> str:

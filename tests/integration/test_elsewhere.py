@@ -10,7 +10,7 @@ from bridge.transfer.bundle import Bundle
 from bridge.transfer.gaps import wanting
 from bridge.transfer.manifest import Sent
 from keys.ed25519 import SigningKey
-from spool.ledger import Elsewhere
+from spool.ledger import By, Elsewhere, State
 from spool.ranges import Range
 from tests.support.bundles import Machine, pair
 
@@ -48,10 +48,20 @@ def manifest(machine: Machine, path: Path) -> tuple[int, list[tuple[int, int]]]:
     return told.version, [(sent.run.first, sent.run.last) for sent in told.elsewhere or ()]
 
 
-def test_before_its_first_return_bundle_a_relay_is_told_nothing_and_calls_it_a_gap(
+def test_a_relay_from_which_nothing_ever_came_back_is_told_too(
     machines: tuple[Machine, Machine], stick: Path
 ) -> None:
     inside, relay = machines
+    path = inside.export(relay, stick).path
+    assert manifest(relay, path) == (2, [(2, 3)])
+    assert relay.take(path).gaps == {}
+
+
+def test_a_relay_that_reads_version_1_alone_is_told_nothing_and_calls_it_a_gap(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    inside.ledger.note_receipt("relay-1", 1, 1, [], ["segment.v1", "bundle.v1"])
     path = inside.export(relay, stick).path
     assert manifest(relay, path) == (1, [])
     assert relay.take(path).gaps == {LANE: [Range(2, 3)]}
@@ -101,7 +111,8 @@ def test_a_segment_that_does_not_name_the_last_of_what_went_before_it_is_told(
     machines: tuple[Machine, Machine], stick: Path
 ) -> None:
     inside, relay = machines
-    path = inside.export(relay, stick).path
+    inside.ledger.note_receipt("relay-1", 1, 1, [], ["segment.v1", "bundle.v1"])
+    path = inside.export(relay, stick).path  # which tells nothing
     found = relay.opened(path)
     assert isinstance(found, Bundle)
     lie = Elsewhere(found.manifest.lanes[0].head_chain, 2, 3, "e" * 64)
@@ -122,12 +133,24 @@ def test_that_is_told_as_well_where_the_segment_came_first(
     assert relay.ledger.unlinked(lane) == [4]
 
 
-def test_a_relay_that_reads_version_1_alone_gets_that(
+def test_what_waits_here_is_sent_though_its_node_says_that_it_sent_it_too(
     machines: tuple[Machine, Machine], stick: Path
 ) -> None:
+    """Never lost comes before never twice: the word may be that of a stolen key."""
     inside, relay = machines
-    inside.ledger.note_receipt("relay-1", 1, 1, [], ["segment.v1", "bundle.v1"])
-    assert manifest(relay, inside.export(relay, stick).path) == (1, [])
+    relay.take(inside.export(relay, stick).path)
+    waits = relay.records("inside")
+    (span,) = inside.ledger.spans(inside.lane(), State.EXPORTED)[-1:]
+    inside.ledger.move(
+        inside.lane(), span.first, span.last,
+        source=State.EXPORTED, target=State.DELIVERED, by=By.ANSWER,
+        before_first=span.before, after_last=span.after,
+    )  # fmt: skip
+    inside.append(5)
+    path = inside.export(relay, stick).path
+    assert (2, 4) in manifest(relay, path)[1]
+    relay.take(path)
+    assert relay.records("inside") == {State.PENDING: waits[State.PENDING] + 1}
 
 
 def test_what_was_told_before_is_kept_once(machines: tuple[Machine, Machine]) -> None:
