@@ -20,12 +20,16 @@ class Ballast:
         self._path = spool / "ballast"
         self._size = size
 
+    def wants(self, free: int) -> bool:
+        """Whether the file is missing, and ``free`` bytes leave it room. Raises :class:`OSError`."""
+        return free >= 2 * self._size and self._held() < self._size
+
     def take(self, free: int) -> bool:
         """Make the file where it is missing and ``free`` bytes leave it room; whether it was made.
 
         Raises :class:`OSError`; nothing half-written stays.
         """
-        if self._held() >= self._size or free < 2 * self._size:
+        if not self.wants(free):
             return False
         temporary = self._path.with_name("ballast.tmp")
         if os.path.lexists(temporary):

@@ -1,7 +1,8 @@
 """The moments at which an idle process looks around: the same ones for all of its threads.
 
 To wake a processor that has nothing to do costs more than most looks do. So whoever looks now and then
-does it on the beat, when others are awake as well; what has to be known sooner is told.
+does it on the beat, when others are awake as well; what has to be known sooner is told. Where one
+thread can see for another whether there is something to do, that one sleeps until it is.
 """
 
 import time

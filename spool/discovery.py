@@ -6,6 +6,7 @@ lost) is told from the seals: what the lane's frontier names is delivered, the r
 result is duplicates at worst.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain as chained
@@ -78,6 +79,24 @@ def _before(lane: Lane, part: Stretch, seq: int) -> Totals:
         if said is not None and said.chain == part.chain:
             return said.before
     return part.after
+
+
+def news_mark(lane: Lane) -> tuple[int, int] | None:
+    """What is another one whenever there is something new in ``lane``; None where nobody can tell.
+
+    Durable heads are never written to, and an import touches the file that stands in a head's place.
+    """
+    if lane.fork:
+        return None
+    for name in ("head", "imported"):
+        try:
+            found = os.lstat(f"{lane.place}/{name}")
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+    return 0, 0
 
 
 def discover(ledger: Ledger, lane: Lane) -> bool:

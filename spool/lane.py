@@ -58,6 +58,11 @@ class Lane:
         return self.spool / self.node / self.stream
 
     @property
+    def place(self) -> str:
+        """The same as text: for who looks very often, parsing a path costs more than the look."""
+        return f"{self.spool}/{self.node}/{self.stream}"
+
+    @property
     def head(self) -> Path:
         """The durable head: the last number that counts."""
         return self.folder / "head"
@@ -105,8 +110,7 @@ class Lane:
         if self.fork:
             return self.forks / f"{self.fork}{SUFFIX}"
         # Parsed once: a lane of many small segments asks for very many.
-        lane = f"{self.spool}/{self.node}/{self.stream}"
-        return Path(f"{lane}/sealed/{seq // SHARD:08d}/{seq:012d}{SUFFIX}")
+        return Path(f"{self.place}/sealed/{seq // SHARD:08d}/{seq:012d}{SUFFIX}")
 
     def open_file(self, writer: str) -> Path:
         """Where ``writer`` writes."""

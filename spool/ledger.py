@@ -107,6 +107,13 @@ class Ledger(Receipts):
                 "Start again: it is rebuilt from the segments, and at worst something is sent twice.",
             )
 
+    def mark(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """What changes with the ledger; nothing is read of it. File times may be too coarse to tell.
+
+        Raises :class:`OSError`.
+        """
+        return self._database.mark()
+
     def last(self, lane: Lane) -> LanePosition | None:
         """The last known number; None for an unknown lane."""
         with self._database.read() as tx:

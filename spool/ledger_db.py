@@ -6,6 +6,7 @@ and sees one consistent moment. Write-ahead logging: readers never wait for writ
 that returned is on disk (``synchronous=FULL``). Not to be used across a ``fork``.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -101,6 +102,14 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _changed(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - looked at very often
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
 class Database:
     """An open ledger file."""
 
@@ -128,6 +137,13 @@ class Database:
             return _identity(self._path) == self._file
         except FileNotFoundError:
             return False
+
+    def mark(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """What differs after a change by whichever process, as far as file times tell.
+
+        Raises :class:`OSError`.
+        """
+        return _changed(f"{self._path}"), _changed(f"{self._path}-wal")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

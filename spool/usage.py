@@ -8,6 +8,11 @@ SETTLED_NS = 2_000_000_000
 """A folder that changed within this time may change again without its time of change telling."""
 
 
+def is_settled(changed_ns: int) -> bool:
+    """Whether another change of a folder that changed then would have another time."""
+    return changed_ns + SETTLED_NS < time.time_ns()
+
+
 def bytes_below(folder: Path | str) -> int:
     """The sizes of all files below ``folder``; no link is followed. Raises :class:`OSError`."""
     return Usage().bytes_below(folder)
@@ -44,7 +49,7 @@ class Usage:
         known = self._known.get(entry.path)
         if known is not None and known[0] == changed:
             return known[1]
-        settled = changed + SETTLED_NS < time.time_ns()
+        settled = is_settled(changed)
         total = self.bytes_below(entry.path)
         if settled:
             self._known[entry.path] = (changed, total)

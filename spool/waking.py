@@ -22,6 +22,6 @@ def ask_to_wake(spool: Path) -> None:
 def asked_at(spool: Path) -> int:
     """When that was, ns since 1970 UTC; 0 if never."""
     try:
-        return os.lstat(spool / WAKE_NAME).st_mtime_ns
+        return os.lstat(f"{spool}/{WAKE_NAME}").st_mtime_ns
     except FileNotFoundError:
         return 0

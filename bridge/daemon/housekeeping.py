@@ -18,6 +18,7 @@ from spool.ledger import Ledger
 from spool.recovery import Recovered, Recovery
 from spool.sealing import HEARTBEAT_MS, Sealer
 from spool.streams import STREAMS
+from spool.usage import is_settled
 
 
 class Housekeeping:
@@ -36,6 +37,7 @@ class Housekeeping:
         self._clock = clock
         self._disk = disk
         self._tell = tell
+        self._empty: dict[str, int] = {}
         self.sealers = {
             name: Sealer(disk, Lane(spool, node, name), signer, clock) for name in STREAMS
         }
@@ -65,14 +67,30 @@ class Housekeeping:
         Raises :class:`OSError`.
         """
         for sealer in self.sealers.values():
-            for done in Recovery(self._disk, sealer, self._clock).recover():
-                self._tell(_event(sealer.lane, done))
+            if not self._is_empty(f"{sealer.lane.place}/open"):
+                for done in Recovery(self._disk, sealer, self._clock).recover():
+                    self._tell(_event(sealer.lane, done))
             if STREAMS[sealer.lane.stream].kind == "billing" and self._silent(sealer.lane):
                 sealer.heartbeat()
 
+    def _is_empty(self, folder: str) -> bool:
+        """Whether nothing is in ``folder``; one that was empty is read again when it has changed."""
+        try:
+            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - the time alone
+            if self._empty.get(folder) == changed:
+                return True
+            settled = is_settled(changed)
+            if os.listdir(folder):  # noqa: PTH208 - names alone
+                return False
+        except FileNotFoundError:
+            return True
+        if settled:
+            self._empty[folder] = changed
+        return True
+
     def _silent(self, lane: Lane) -> bool:
         try:
-            sealed_at = os.stat(lane.head).st_mtime_ns // 1_000_000  # noqa: PTH116 - the time alone
+            sealed_at = os.stat(f"{lane.place}/head").st_mtime_ns // 1_000_000  # noqa: PTH116
         except FileNotFoundError:
             return True
         # A clock that was set back shows an age below zero; then, too, a heartbeat is due.

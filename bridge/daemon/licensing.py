@@ -1,8 +1,8 @@
 """Keeps the licenses of a running bridge: asks for tokens in time, answers while nobody can be asked.
 
 One thread asks for all nodes whose license this bridge holds, one request at a time, and notes the time
-each minute for the clock guard. What producers ask passes through, and what comes back is kept for the
-day on which nothing does. Offline nothing is ever asked.
+each minute for the clock guard; in between it sleeps. What producers ask passes through, and what comes
+back is kept for the day on which nothing does. Offline nothing is ever asked.
 """
 
 import asyncio
@@ -25,13 +25,11 @@ from bridge.license.refreshing import START_MS, Refresh, read_refreshes, wait_ms
 from bridge.license.states import TABLE, State, Word
 from bridge.license.states import Answer as Row
 from keys.errors import BridgeError
-from spool.beat import BEAT_S, until_beat
 from spool.clock import MS, Clock
 from spool.durable import Disk, explained
 
 NOTE_EVERY_S = 60.0
 """Seconds between two notes of the time: at most so much is forgotten by a crash across a boot."""
-LOOK_EVERY_S = BEAT_S
 LEARN_S = 1.0
 """Seconds that a producer waits for its token to be kept; a hanging disk must not cost the answer."""
 AT_ONCE = 4
@@ -80,7 +78,8 @@ class Licensing:
         self._note_at = clock.monotonic()
         self._learned: Passed | None = None
         self._said_failed = ""
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="license", daemon=True)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="license")
         self.broken: BaseException | None = None
@@ -91,7 +90,8 @@ class Licensing:
 
     def stop(self) -> None:
         """End; a request that is under way ends by itself, and nobody waits for it."""
-        self._stopping.set()
+        self._stopping = True
+        self._woken.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def answering(self, pass_on: Verify, licenses: LicenseKeys) -> Verify:
@@ -113,6 +113,18 @@ class Licensing:
 
         return answer
 
+    def glance(self) -> None:
+        """Have done what is due; to be called on the beat. Never waits."""
+        now = self._clock.monotonic()
+        if now >= self._note_at or any(self._asks(node, now) for node in self._licenses().nodes()):
+            self._woken.set()
+
+    def _asks(self, node: str, now: float) -> bool:
+        plan = self._plans.get(node)
+        if self._client is None:
+            return False
+        return plan is None or (now >= plan.due and self._licenses().to_send(node) is not None)
+
     def look(self) -> None:
         """Ask for the tokens that are due, and note the time if it is time."""
         try:
@@ -128,7 +140,8 @@ class Licensing:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(until_beat(LOOK_EVERY_S)):
+            while self._woken.wait() and not self._stopping:
+                self._woken.clear()
                 self.look()
         except BaseException as error:  # noqa: BLE001 - the daemon ends with it
             self.broken = error

@@ -1,7 +1,7 @@
 """Keeps the spool within its room, and lets go of what is old; in a thread of its own.
 
-A round that finds nothing to do costs one look at two numbers. What fails is said once, and tried again
-at the next round: a full disk gives up its ballast first.
+It sleeps until a glance from elsewhere shows that a round has something to do. What fails is said once,
+and tried again at the next round: a full disk gives up its ballast first.
 """
 
 import threading
@@ -18,8 +18,8 @@ from keys.errors import BridgeError
 from spool.ageclock import next_look, read_look, write_look
 from spool.asking import ask
 from spool.ballast import Ballast
-from spool.beat import BEAT_S, until_beat
 from spool.clock import Clock, rfc3339
+from spool.discovery import news_mark
 from spool.durable import NO_ROOM, Disk, explained
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
@@ -29,8 +29,6 @@ from spool.retention import to_free
 from spool.sealing import Sealer
 from spool.streams import STREAMS, Kind
 
-ROOM_EVERY_S = BEAT_S
-"""Seconds between two looks at the room: a spool fills by its last tenth in minutes at worst."""
 AGE_EVERY_S = 3600.0
 """Seconds between two looks at ages: they are counted in days."""
 _RANGES_SHOWN = 20
@@ -101,7 +99,9 @@ class Retaining:
         self._age_at = 0.0
         self._said = ""
         self._said_stuck = False
+        self._dropped: object = None
         self._stop = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
         self.broken: BaseException | None = None
         """What ended the thread; the process must say so and stop."""
@@ -113,7 +113,22 @@ class Retaining:
     def stop(self) -> None:
         """End with the round that is under way."""
         self._stop.set()
+        self._woken.set()
         self._thread.join()
+
+    def glance(self) -> None:
+        """Have a round begin where there is something to do; to be called on the beat. Never waits."""
+        try:
+            is_due = (
+                bool(self._said or self._said_stuck)
+                or self._is_age_due()
+                or (bool(self._off()) and self._waiting() != self._dropped)
+                or self._is_room_wanted()
+            )
+        except OSError:
+            is_due = True  # the round tells of it
+        if is_due:
+            self._woken.set()
 
     def round(self) -> None:
         """One round; what fails is told, nothing is raised."""
@@ -135,18 +150,31 @@ class Retaining:
         try:
             while not self._stop.is_set():
                 self.round()
-                self._stop.wait(until_beat(ROOM_EVERY_S))
+                self._woken.wait()
+                self._woken.clear()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
 
     def _drop_switched_off(self) -> None:
         """Records of a stream that the operator has switched off since are not kept to be sent."""
         off = self._off()
+        self._dropped = self._waiting() if off else None
         for lane in self._lanes() if off else ():
             if lane.stream in off:
                 for pruned in self._pruner.drop_waiting(lane):
                     self._freed(pruned.size)
                     self._say(pruned, "because their stream is switched off")
+
+    def _waiting(self) -> object:
+        """What is another one when more may wait in a stream that is switched off."""
+        off = self._off()
+        marks = [news_mark(lane) for lane in self._lanes() if lane.stream in off]
+        return off, self._ledger.mark(), marks
+
+    def _is_room_wanted(self) -> bool:
+        room = self._room()
+        wanted = to_free(room.used, room.max_size, room.free, room.min_free)
+        return bool(wanted) or self._ballast.wants(room.free - room.min_free)
 
     def _make_room(self) -> None:
         room = self._room()
@@ -179,10 +207,9 @@ class Retaining:
                 ask(lane)
 
     def _by_age(self) -> None:
-        now = self._clock.monotonic()
-        if self._age_at and now < self._age_at:
+        if not self._is_age_due():
             return
-        self._age_at = now + AGE_EVERY_S
+        self._age_at = self._clock.monotonic() + AGE_EVERY_S
         look = next_look(read_look(self._spool), self._clock.wall_ms())
         write_look(self._disk, self._spool, look)
         self._pruner.declare(self._lanes())
@@ -198,6 +225,9 @@ class Retaining:
             self._say(pruned, _BY_AGE)
         while self._ledger.forget_audit(look.at - self._rules.audit) and not self._stop.is_set():
             pass
+
+    def _is_age_due(self) -> bool:
+        return not self._age_at or self._clock.monotonic() >= self._age_at
 
     def _lanes(self) -> list[Lane]:
         return list(lanes(self._spool))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bridge.config import Config
 from bridge.intake.room import Room
-from spool.beat import BEAT_S, until_beat
 from spool.durable import explained
 from spool.streams import Kind
 from spool.usage import Usage
@@ -16,10 +15,12 @@ from spool.usage import Usage
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at the disk while somebody asks; what comes in meanwhile is small beside
 ``min_free``."""
-QUIET_EVERY_S = BEAT_S
-"""Seconds between two looks while nobody asks: only other programs fill the disk then."""
 WALK_EVERY_S = 5.0
-"""Seconds between two walks through the spool."""
+"""Seconds between two walks through the spool while somebody asks."""
+QUIET_WALK_S = 60.0
+"""The same while nobody does, and the room on the disk stays what it was."""
+MOVED = 4 * 1024 * 1024
+"""Bytes of the disk's room that came or went, and may have been the spool's."""
 WALK_SHARE = 20
 """A walk begins after this many times as long as the last one took, however large the spool is."""
 FIRST_WALK_S = 0.5
@@ -30,7 +31,8 @@ nobody shall wait for that; until it is done, the disk's room alone decides."""
 class RoomWatch:
     """The room of ``spool``, as of half a second ago; a thread from :meth:`start` to :meth:`stop`.
 
-    Who asks first after a silence is told what the last look found, and has it looked at anew.
+    Who asks first after a silence is told what the last look found, and has it looked at anew. While
+    nobody asks, :meth:`glance` looks.
 
     Raises :class:`OSError` where its disk cannot be read at the beginning.
     """
@@ -42,8 +44,8 @@ class RoomWatch:
         self._asked = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
         self._usage = Usage()
-        self._walk_at = 0.0
-        self._used = 0
+        self._walk_at = self._quiet_walk_at = 0.0
+        self._used = self._free_walked = 0
         self._walked = threading.Event()
         self._looked_at = 0.0
         self._room: Room | OSError = self._of_disk()
@@ -76,6 +78,22 @@ class RoomWatch:
         self._walk_if_due()
         return self._of_disk()
 
+    def glance(self) -> None:
+        """Look at the disk, and have the spool walked through where it may have grown.
+
+        To be called on the beat; only other programs fill the disk while nobody asks.
+        """
+        try:
+            room = self._of_disk()
+        except OSError as error:
+            self._room = error
+            return
+        self._room = room
+        now = time.monotonic()
+        moved = abs(room.free - self._free_walked) >= MOVED
+        if now >= (self._walk_at if moved else self._quiet_walk_at):
+            self._asked.set()
+
     def now(self) -> Room:
         """What the last look found. Raises :class:`OSError` if it failed."""
         room = self._room
@@ -97,15 +115,17 @@ class RoomWatch:
                 self._room = error
             self._looked_at = time.monotonic()
             self._walked.set()
-            self._asked.wait(until_beat(QUIET_EVERY_S))
+            self._asked.wait()
             self._asked.clear()
 
     def _walk_if_due(self) -> None:
         now = time.monotonic()
         if now >= self._walk_at:
+            self._free_walked = self._of_disk().free
             self._used = self._usage.bytes_below(self._spool)
             took = time.monotonic() - now
             self._walk_at = now + max(WALK_EVERY_S, took * WALK_SHARE)
+            self._quiet_walk_at = max(self._walk_at, now + QUIET_WALK_S)
 
     def _of_disk(self) -> Room:
         status = os.statvfs(self._spool)

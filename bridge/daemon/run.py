@@ -176,8 +176,13 @@ class Daemon:
             after_intake.callback(teller.close)
             supervision = parts.supervision(intake, engine)
             looks = [teller.look, supervision.look, parts.silence().look]
+            # One thread looks for all of them; the others sleep until it has found something.
+            looks += [serving.room.glance, retaining.glance, licensing.glance]
+            if engine is not None:
+                looks.append(engine.glance)
             if self._certificate is not None:
                 looks.append(self._certificate.look)
+            followed = [self._spool, *(each.lane.folder for each in self.house.sealers.values())]
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             supervision.ready()
@@ -188,9 +193,8 @@ class Daemon:
                     look()
                 if watcher is not None:
                     # Each time: a folder that was made anew has to be followed anew.
-                    watcher.follow(self._spool)
-                    for sealer in self.house.sealers.values():
-                        watcher.follow(sealer.lane.folder)
+                    for folder in followed:
+                        watcher.follow(folder)
                 broken = (
                     intake.broken
                     or retaining.broken

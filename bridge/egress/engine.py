@@ -32,8 +32,9 @@ WORKERS = 4
 """Requests in flight at most: enough to hide a round trip, few enough to bound memory."""
 LOOK_EVERY_S = 1.0
 """Seconds between two looks at the durable heads while something is to be sent."""
-QUIET_EVERY_S = BEAT_S
-"""Seconds between two looks while nothing is: news wakes the engine, and what did not is found so."""
+QUIET_EVERY_S = 3 * BEAT_S
+"""Seconds between two looks while nothing is: news wakes the engine, as events or at a glance, and what
+did not is found so."""
 RETRY_S = 5.0
 """Seconds until a lane is tried again whose spool or ledger failed."""
 STOP_S = 4.0
@@ -104,6 +105,19 @@ class Engine:
     def wake(self) -> None:
         """There is news; never waits."""
         self._woken.set()
+
+    def glance(self) -> None:
+        """Wake it if there may be news, by a few file times; to be called on the beat. Never waits."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            is_news = asked_at(self._spool) != self._asked_at or self._news.changed()
+        except OSError:
+            is_news = True  # the look tells of it
+        finally:
+            self._looking.release()
+        if is_news:
+            self.wake()
 
     def release(self) -> None:
         """A person wants it sent now: nothing is waited for, and what is refused is set aside."""

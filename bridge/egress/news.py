@@ -1,10 +1,9 @@
 """What is new in the lanes of a spool, told to the ledger: by the durable heads alone."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from spool.discovery import discover
+from spool.discovery import discover, news_mark
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger
 
@@ -16,31 +15,31 @@ class News:
         self._spool = spool
         self._ledger = ledger
         self._seen: dict[Lane, tuple[int, int] | None] = {}
+        self._ledger_seen: object = None
+
+    def changed(self) -> bool:
+        """Whether there may be news since the last look, in the lanes of then or in the ledger.
+
+        Raises :class:`OSError`.
+        """
+        return self._ledger.mark() != self._ledger_seen or any(
+            news_mark(lane) != mark for lane, mark in self._seen.items()
+        )
 
     def lanes(self) -> Iterator[Lane]:
-        """Every lane there is, forks among them."""
+        """Every lane there is, forks among them; a look begins."""
+        self._ledger_seen = self._ledger.mark()
         yield from lanes(self._spool)
         yield from self._ledger.fork_lanes(self._spool)
 
     def may_be_in(self, lane: Lane) -> bool:
         """Whether there may be news: its head is another one than at the last look, or it has none."""
-        mark = _mark(lane)
+        mark = news_mark(lane)
         return mark is None or self._seen.get(lane) != mark
 
     def look(self, lane: Lane) -> bool:
         """Tell the ledger what is new; whether anything was. Raises as :func:`discover` does."""
-        mark = _mark(lane)
+        mark = news_mark(lane)
         found = not lane.fork and discover(self._ledger, lane)
         self._seen[lane] = mark
         return found
-
-
-def _mark(lane: Lane) -> tuple[int, int] | None:
-    """What changes whenever a durable head does, which is never written to; None without one."""
-    if lane.fork:
-        return None
-    try:
-        found = os.lstat(lane.head)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns

@@ -12,7 +12,7 @@ from typing import Self
 
 from draining import forget
 from records import STREAMS, records
-from rows import Row, at_most, below, beside, interleaved
+from rows import Row, at_most, below, below_beside, beside, interleaved
 from sink import sink
 
 from keys.keyfile import PRIVATE_NAME, read_signing_key
@@ -26,8 +26,10 @@ SEGMENTS = 100_000
 MANY_SEGMENTS = 1_000_000
 FREE_MIN = {SEGMENTS: 2 * 1024**3, MANY_SEGMENTS: 10 * 1024**3}
 """Bytes that must be free: each segment takes a block of the disk."""
-IDLE_S = 20.0
+IDLE_S = 60.0
 """Seconds that an idle daemon is watched."""
+SLEEPERS = 2
+"""Threads of the process beside it: as many wakes as an idle daemon has, four seconds apart."""
 SETTLE_S = {0: 15.0, SEGMENTS: 15.0, MANY_SEGMENTS: 120.0}
 """Seconds after a start until a daemon is idle, by segments: it looks once at all that is there."""
 IDLE_MAX = 0.5
@@ -63,7 +65,7 @@ def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
     start = f"start the daemon on {segments:,} segments"
     with _Daemon(node) as daemon:
         time.sleep(SETTLE_S[segments])
-        busy = daemon.busy_percent(IDLE_S)
+        idle_row = _idle_row("idle daemon, of a core", daemon)
         peak = daemon.peak_mib()
     return [
         at_most(work, rival, found[0], found[3], "ms", bound=4),
@@ -73,7 +75,7 @@ def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
         if segments == MANY_SEGMENTS
         else beside(start, rival, found[2], found[3], "ms"),
         below(f"memory, daemon on {segments:,} segments", peak, MEMORY_MAX, "MiB"),
-        below("idle daemon, of a core", busy, IDLE_MAX, "%"),
+        idle_row,
     ]
 
 
@@ -115,8 +117,48 @@ def idle(folder: Path, _: int) -> list[Row]:
         _bridge("--config", str(node / "bridge.yaml"), "append", STREAMS[0], str(record))
         with _Daemon(node, mode="online") as daemon:
             time.sleep(SETTLE_S[0])
-            busy = daemon.busy_percent(IDLE_S)
-    return [below("idle daemon that is online, of a core", busy, IDLE_MAX, "%")]
+            return [_idle_row("idle daemon that is online, of a core", daemon)]
+
+
+def _idle_row(work: str, daemon: "_Daemon") -> Row:
+    """What a daemon takes, beside a process that wakes as often and does nothing."""
+    command = [sys.executable, "-c", _SLEEP, str(SLEEPERS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as sleeping:  # noqa: S603 - our own
+        try:
+            assert sleeping.stdout is not None  # noqa: S101 - asked for above
+            sleeping.stdout.readline()
+            before = _ticks(daemon.pid), _ticks(sleeping.pid)
+            time.sleep(IDLE_S)
+            after = _ticks(daemon.pid), _ticks(sleeping.pid)
+        finally:
+            sleeping.terminate()
+    ours, theirs = (
+        (end - begin) / _TICK / IDLE_S * 100 for begin, end in zip(before, after, strict=True)
+    )
+    against = f"{SLEEPERS} threads that wake as often and do nothing"
+    return below_beside(work, against, ours, theirs, "%", limit=IDLE_MAX)
+
+
+_SLEEP = """
+import sys, threading
+from spool.beat import BEAT_S, until_beat
+
+def sleep():
+    never = threading.Event()
+    while not never.wait(until_beat(BEAT_S)):
+        pass
+
+for _ in range(int(sys.argv[1]) - 1):
+    threading.Thread(target=sleep, daemon=True).start()
+print(flush=True)
+sleep()
+"""
+
+
+def _ticks(pid: int) -> int:
+    """Of the processor, of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 class _Daemon:
@@ -140,11 +182,10 @@ class _Daemon:
                 break
         self.started_ms = (time.perf_counter() - begin) * 1000
 
-    def busy_percent(self, seconds: float) -> float:
-        """Of a core, from now on."""
-        before = self._ticks()
-        time.sleep(seconds)
-        return (self._ticks() - before) / _TICK / seconds * 100
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
 
     def peak_mib(self) -> float:
         """The most memory it held."""
@@ -152,10 +193,6 @@ class _Daemon:
         found = re.search(r"VmHWM:\s*(\d+) kB", status)
         assert found is not None  # noqa: S101 - Linux has had it since 2.6
         return int(found[1]) / 1024
-
-    def _ticks(self) -> int:
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
 
     def __enter__(self) -> Self:
         return self

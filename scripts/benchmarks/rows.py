@@ -96,3 +96,12 @@ def fewer(work: str, against: str, ours: float, theirs: float, unit: str, *, bou
 def below(work: str, ours: float, limit: float, unit: str) -> Row:
     """Ours must be below ``limit``; there is no other side."""
     return Row(work, "—", f"{ours:,.1f} {unit}", "—", "—", f"< {limit:.3g} {unit}", ours < limit)
+
+
+def below_beside(
+    work: str, against: str, ours: float, theirs: float, unit: str, *, limit: float
+) -> Row:
+    """Ours must be below ``limit``; theirs, of the same minutes, says what the machine asks."""
+    figures = [f"{side:,.2f} {unit}" for side in (ours, theirs)]
+    ratio = f"{ours / theirs:.1f}" if theirs else "—"
+    return Row(work, against, *figures, ratio, f"< {limit:.3g} {unit}", ours < limit)
