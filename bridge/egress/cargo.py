@@ -38,6 +38,17 @@ class Cargo:
             records += end - first
         return Totals(records, sum(map(len, self.chunks)))
 
+    @property
+    def line(self) -> bytes:
+        """The one line that it carries."""
+        return b"".join(self.chunks).removesuffix(b"\n")
+
+    @property
+    def next_position(self) -> Position:
+        """Where the next line is that it does not carry."""
+        seq, line = self.bounds.end
+        return (seq + 1, 0) if line == self.segments[-1].lines else (seq, line)
+
     def unload(self) -> list[bytes]:
         """The chunks, which it holds no longer: memory is for a body or for what it is made of."""
         chunks = self.chunks.copy()

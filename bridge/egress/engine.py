@@ -12,17 +12,19 @@ from pathlib import Path
 from bridge.egress.announcing import EgressTeller
 from bridge.egress.circuits import Circuits, Stuck
 from bridge.egress.event import Event
+from bridge.egress.frontiers import Frontiers
 from bridge.egress.lanes import Lanes, LaneState
+from bridge.egress.laneteller import LaneTeller
 from bridge.egress.limits import Limit
 from bridge.egress.news import News
 from bridge.egress.ramp import Ramp
-from bridge.egress.sender import Sender, Step
+from bridge.egress.sender import Sender
+from bridge.egress.step import Step
 from bridge.egress.windows import Windows
 from keys.errors import BridgeError
 from spool.beat import BEAT_S, until_beat
 from spool.clock import Clock
-from spool.delivered import note_delivered
-from spool.durable import Disk, explained
+from spool.durable import Disk
 from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.streams import STREAMS
@@ -35,8 +37,6 @@ LOOK_EVERY_S = 1.0
 QUIET_EVERY_S = 3 * BEAT_S
 """Seconds between two looks while nothing is: news wakes the engine, as events or at a glance, and what
 did not is found so."""
-RETRY_S = 5.0
-"""Seconds until a lane is tried again whose spool or ledger failed."""
 STOP_S = 4.0
 """Seconds that requests in flight get when the engine stops; all of it shall take less than ten."""
 GIVE_UP_AFTER = 3
@@ -79,12 +79,13 @@ class Engine:
         self._teller = EgressTeller(
             spool, self._lanes, circuits, windows, self._changed, disk=disk, clock=clock, tell=tell
         )
+        self._lane_teller = LaneTeller(clock.monotonic, tell)
+        self._frontiers = Frontiers(ledger, disk, tell)
         self._news = News(spool, ledger)
         self._looking = threading.Lock()
         self._asked_at = asked_at(spool)
         self._woken = threading.Event()
         self._stopping = False
-        self._dirty: set[Lane] = set()
         self._threads: list[threading.Thread] = []
         self._looked_at = clock.monotonic()
         self._stepping: dict[Lane, float] = {}
@@ -153,7 +154,7 @@ class Engine:
                 "Requests without an answer were left; they are repeated after the next start."
             )
             self._tell(Event("egress.unanswered", message, {"lanes": len(left)}))
-        self._write_frontiers()
+        self._frontiers.write()
 
     def stalled(self, look_s: float, step_s: float) -> bool:
         """Whether it lives and does nothing: no look, or no end of a step, for so many seconds."""
@@ -225,24 +226,16 @@ class Engine:
         lane = state.sender.lane
         self._lanes.done(state, step)
         if failure is not None:
-            state.retry_at = self._clock.monotonic() + RETRY_S
-            state.failures += 1
-            self._failed(state, failure)
+            self._lane_teller.failed(state, failure)
             return
         state.failed, state.failures = None, 0
         if step.idle and news == state.news:
             state.idle = True
         else:
-            self._dirty.add(lane)
+            self._frontiers.moved(lane)
         state.blocked = step.blocked
         state.keyless = step.blocked is not None
-        if step.mended is not None:
-            numbers = {"first": step.mended[0], "last": step.mended[1]}
-            message = "Segments are missing or damaged; the loss is declared."
-            self._tell(Event("spool.gap", message, _names(lane) | numbers))
-        if step.refused:
-            message = "The beacon refused a record; it is kept as an exception."
-            self._tell(Event("record.refused", message, _names(lane)))
+        self._lane_teller.stepped(lane, step)
 
     def _watch(self) -> None:
         while not self._stopping:
@@ -265,7 +258,7 @@ class Engine:
         """Find what is new, by the durable heads and the ledger alone."""
         with self._looking:
             self._find_news()
-            self._write_frontiers()
+            self._frontiers.write()
             self._teller.say()
             self._looked_at = self._clock.monotonic()
 
@@ -287,7 +280,7 @@ class Engine:
                 failure = error
             if lane in self._known:
                 with self._changed:
-                    self._looked(self._known[lane], failure)
+                    self._lane_teller.looked(self._known[lane], failure)
         news += self._ledger.pending_lanes(self._spool)
         held = {lane for lane in self._known if self._held(lane)}
         with self._changed:
@@ -301,32 +294,3 @@ class Engine:
                 state.blocked = None
             if not self._lanes.all_idle():
                 self._changed.notify_all()
-
-    def _looked(self, state: LaneState, failure: BridgeError | OSError | None) -> None:
-        if failure is not None:
-            self._failed(state, failure)
-        elif not state.failures:  # what a look found is over; what a step found is for a step
-            state.failed = None
-
-    def _failed(self, state: LaneState, failure: BridgeError | OSError) -> None:
-        """Keep why a lane fails, for the status, and say it once."""
-        error = explained(failure, "send a lane") if isinstance(failure, OSError) else failure
-        before, state.failed = state.failed, error
-        if before is None or (before.id, before.message) != (error.id, error.message):
-            fields = _names(state.sender.lane) | {"error": error.id}
-            self._tell(Event("lane.failed", error.message, fields))
-
-    def _write_frontiers(self) -> None:
-        with self._changed:
-            dirty, self._dirty = self._dirty, set()
-        # The file of a frontier has room for one chain's numbers once: a fork has none.
-        for lane in (each for each in dirty if not each.fork):
-            try:
-                note_delivered(self._ledger, lane, self._disk)
-            except OSError as error:
-                # It only saves duplicates on the day the ledger is lost; the next one is written.
-                self._tell(Event("lane.frontier", str(error), _names(lane)))
-
-
-def _names(lane: Lane) -> dict[str, object]:
-    return {"node": lane.node, "stream": lane.stream}

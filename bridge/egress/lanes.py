@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from bridge.egress.circuits import EVERYTHING, Circuits, Scope, Stuck
 from bridge.egress.limits import Limit
 from bridge.egress.ramp import Ramp
-from bridge.egress.sender import Sender, Step
+from bridge.egress.sender import Sender
+from bridge.egress.step import Step
 from keys.errors import BridgeError, VerificationError
 
 BACKLOG_SHARE = 4

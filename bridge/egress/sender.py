@@ -6,7 +6,7 @@ is carried out, in the ledger.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bridge.egress.answers import Failure
 from bridge.egress.cargo import Cargo, Hold
@@ -19,39 +19,18 @@ from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
 from bridge.egress.requestsize import RequestSize
 from bridge.egress.routes import Route
+from bridge.egress.step import Step
 from bridge.egress.verdict import Kind, Verdict, judge
 from bridge.terminal import counted
 from spool.clock import Clock
 from spool.lane import Lane
-from spool.ledger import Answer, Attempt, Batch, Bounds, Ledger, Position, RecordException
+from spool.ledger import Answer, Attempt, Batch, Bounds, Ledger, RecordException
 from spool.streams import STREAMS
 from spool.totals import Totals
 
 NO_LICENSE = "no license key for this node"
 NOT_CARRIED = "not_carried"
 """The verdict on segments that hold no records: they travel in bundles, not by this route."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one step did: whether there was anything to do, and what it found out of the beacon.
-
-    ``trip`` is a circuit to open with a reason and the wait that was asked for; ``reached`` says
-    that the beacon took a request, ``answered`` that it was the beacon that answered, ``blocked`` why
-    nothing can be sent. ``sent`` bytes of body went out, with ``records``. ``backlog`` says whether the
-    request left something pending for another one, None where that was not looked at.
-    """
-
-    idle: bool = False
-    reached: bool = False
-    answered: bool = False
-    sent: int = 0
-    records: int = 0
-    backlog: bool | None = None
-    blocked: str | None = None
-    trip: tuple[Scope, str, float | None] | None = None
-    refused: bool = False
-    mended: tuple[int, int] | None = None
 
 
 class Sender:
@@ -145,7 +124,7 @@ class Sender:
             )
             if cargo is None:
                 continue
-            return None, cargo, _after(cargo) < free[-1][2] if cargo.chunks else None
+            return None, cargo, cargo.next_position < free[-1][2] if cargo.chunks else None
         return None
 
     def _attempt(self, repeated: Batch | None, cargo: Cargo, license_key: str) -> Step:
@@ -157,7 +136,7 @@ class Sender:
         if self._inside is None:
             body = self.route.body(cargo.unload(), count, license_key)
         else:
-            part = self._inside.take(_line(cargo))
+            part = self._inside.take(cargo.line)
             count, key, sent = part.records, part.key, Totals(0, len(part.line))
             body = self.route.body([part.line + b"\n"], 1, license_key)
         headers = self.route.headers(license_key) | {"Idempotency-Key": key}
@@ -219,7 +198,7 @@ class Sender:
         signal = STREAMS[self.lane.stream].signal
         if kind is Kind.SPLIT and signal is not None:
             inside = Inside(batch.id, batch.key, signal)
-            if inside.split(_line(self._hold.load(batch.bounds))):
+            if inside.split(self._hold.load(batch.bounds).line):
                 self._ledger.answered(batch.id, answer, doubt=False)
                 self._inside = inside
                 return self._after_refusal(answer, paused=self._refusals.paused)
@@ -242,7 +221,7 @@ class Sender:
             self._refusals.taken()
         elif verdict.kind not in (Kind.BISECT, Kind.SPLIT):
             return self._no_answer(batch, verdict, answer)
-        elif not inside.split(_line(cargo), part.place):
+        elif not inside.split(cargo.line, part.place):
             inside.refused += part.records
             inside.why = answer
         step = Step(reached=verdict.kind is Kind.DELIVERED, answered=True)
@@ -291,14 +270,3 @@ class Sender:
             Kind.RETRY: ("route", self.route.path, "license", self.lane.node),
         }.get(verdict.kind, EVERYTHING)
         return Step(trip=(scope, verdict.reason, verdict.retry_after_s))
-
-
-def _line(cargo: Cargo) -> bytes:
-    """The one line that it carries."""
-    return b"".join(cargo.chunks).removesuffix(b"\n")
-
-
-def _after(cargo: Cargo) -> Position:
-    """Where the next line is that it does not carry."""
-    seq, line = cargo.bounds.end
-    return (seq + 1, 0) if line == cargo.segments[-1].lines else (seq, line)

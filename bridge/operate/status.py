@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.operate.certificate import WARN_MS, ends_at
+from bridge.operate.certificate import ends_at
 from bridge.operate.crossing import crossing
 from bridge.operate.flow import SENT_OVER_MS, sent_per_s
 from bridge.operate.forecast import Forecast, Rates, forecast
@@ -18,10 +18,10 @@ from bridge.operate.lanestatus import LaneStatus, lane_status
 from bridge.operate.licensed import NO_TOKEN, TokenSaid
 from bridge.operate.overdue import overdue as heartbeats_overdue
 from bridge.operate.problem import Problem
+from bridge.operate.problems import full, of_certificate, of_egress, of_lanes, open_intake
 from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
-from bridge.terminal import counted
-from spool.clock import parse_rfc3339, rfc3339
+from spool.clock import parse_rfc3339
 from spool.discovery import discover
 from spool.egressfile import EgressState, read_egress_state
 from spool.errors import RecordError, SpoolError
@@ -30,7 +30,7 @@ from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
 from spool.ledger_activity import Activity
 from spool.sender_lock import Holder, read_holder
-from spool.tlsfile import TlsRefusal, read_tls
+from spool.tlsfile import read_tls
 from spool.usage import bytes_below
 
 
@@ -123,16 +123,16 @@ def look(  # noqa: PLR0913 - one fact each
     whole = min(bytes_max, used + free - min_free)
     can_send = licensed if mode == "online" else lambda _: True
     problems = [
-        *_problems(found, can_send),
-        *([] if egress is None else _of_egress(egress, runs=holder is not None)),
-        *([] if told and used < whole else [_full(told=told)]),
-        *([] if open_at is None else [_open(open_at)]),
+        *of_lanes(found, can_send),
+        *([] if egress is None else of_egress(egress, runs=holder is not None)),
+        *([] if told and used < whole else [full(told=told)]),
+        *([] if open_at is None else [open_intake(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
         *crossing(ledger, list(lanes(spool)), at, overdue),
         *heartbeats_overdue(
             [lane for lane in lanes(spool) if expected(lane.node)], at, silent_after
         ),
-        *([] if certificate is None else _certificate(certificate, read_tls(spool), at)),
+        *([] if certificate is None else of_certificate(ends_at(certificate), read_tls(spool), at)),
     ]
     if begun is not None and mode == "online":
         problems += _stuck(found, egress, activity, begun, at, can_send)
@@ -163,8 +163,6 @@ def look(  # noqa: PLR0913 - one fact each
 
 
 _FLOWING = ("up", "idle")
-_IN_A_ROW = "refused in a row"
-"""In the reason, where a route refuses record after record."""
 
 
 def _moment(since: str) -> int | None:
@@ -214,75 +212,6 @@ def _stuck(
         yield problem
 
 
-def _problems(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> Iterator[Problem]:
-    for lane in found:
-        name = f"{lane.lane.node}/{lane.lane.stream}"
-        lost = lane.segments(State.LOST)
-        if lost and lane.lane.imported.exists():
-            yield Problem(
-                "spool.lost",
-                f"Of {name} {counted(lost, 'segment was', 'segments were')} damaged here; "
-                "the next receipt asks for what is missing.",
-                f"Run bridge export --for {lane.lane.node} --to DIR; look at the disk's health.",
-            )
-        elif lost:
-            yield Problem(
-                "spool.lost",
-                f"Of {name} {counted(lost, 'segment is', 'segments are')} lost; "
-                "loss records say which.",
-                f"Look at quarantine/ and at bridge inspect of the loss records of {name}.",
-            )
-        if lane.counts is not None and lane.counts.exceptions:
-            yield Problem(
-                "record.refused",
-                f"The beacon refused {counted(lane.counts.exceptions, 'record', 'records')} of {name}.",
-                "See bridge audit; then run bridge replay --state quarantined, or that with --discard.",
-            )
-        if lane.counts is not None and lane.counts.partial:
-            yield Problem(
-                "record.partial",
-                f"Of {name} the beacon counted {counted(lane.counts.partial, 'record', 'records')} "
-                "less than it was sent.",
-                "Where a relay delivered it as well this is right; else compare with the vendor.",
-            )
-        if not licensed(lane.lane) and lane.segments(State.PENDING):
-            yield Problem(
-                "license.missing",
-                f"There is no license key for node {lane.lane.node}; {name} waits.",
-                f"Put it into a file of mode 0600, and into bridge.yaml: {_licensing(lane.lane)}",
-            )
-
-
-def _licensing(lane: Lane) -> str:
-    """The line of the configuration that names a lane's license key."""
-    return (
-        f"licenses: {{{lane.node}: [FILE]}}" if lane.imported.exists() else "license_key_file: FILE"
-    )
-
-
-def _of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
-    """What the daemon said last of what it cannot send; ``runs``: it is there still."""
-    for failed in egress.failed:
-        yield Problem.of(failed)
-    if "upstream.loop" in egress.reason:
-        yield Problem(
-            "upstream.loop",
-            "The beacon's name leads back to this bridge; nothing leaves, and nothing was dropped.",
-            "Set beacon.addresses to the beacon's own addresses, or mend the name for this machine.",
-        )
-    elif egress.state == "paused" and not egress.reason.startswith("window"):
-        said = "refuses" if runs else "refused, when it was last asked,"
-        again = "it is tried again" if runs else "it is tried again by the next bridge run"
-        yield Problem(
-            "egress.paused",
-            f"The beacon {said} the license or a route ({egress.reason}); nothing was dropped.",
-            "Look at bridge audit for its answer; if the records are wrong, run bridge replay: "
-            "a thousand refused ones are set aside, and what is behind them goes."
-            if _IN_A_ROW in egress.reason
-            else f"Look at bridge audit for its answer, and at the license key; {again}.",
-        )
-
-
 def _tell_new(spool: Path, ledger: Ledger) -> bool:
     """Tell the ledger what is new; whether it had room for that. A full disk is to be seen here."""
     try:
@@ -293,39 +222,3 @@ def _tell_new(spool: Path, ledger: Ledger) -> bool:
             raise
         return False
     return True
-
-
-def _full(*, told: bool) -> Problem:
-    uncounted = "" if told else " What was sealed last is not counted here."
-    return Problem(
-        "spool.full",
-        "The spool has no room left: nothing is taken, and producers are told to come again."
-        + uncounted,
-        "Have it delivered or exported, raise spool.max_size, or free the disk beyond spool.min_free.",
-    )
-
-
-def _open(where: str) -> Problem:
-    return Problem(
-        "intake.open",
-        f"The intake on {where} takes telemetry without a license key from any machine.",
-        "Set intake.require_license to auto or true, or listen on a loopback address.",
-    )
-
-
-def _certificate(path: Path, refused: TlsRefusal | None, at: int) -> Iterator[Problem]:
-    if refused is not None:
-        yield Problem(refused.id, refused.message, refused.hint)
-    end = ends_at(path)
-    if end is not None and at >= end:
-        yield Problem(
-            "tls.expired",
-            f"The intake's certificate ended at {rfc3339(end)}; producers do not connect any more.",
-            "Make a new one: bridge init --tls --renew, see docs/operations.md.",
-        )
-    elif end is not None and at >= end - WARN_MS:
-        yield Problem(
-            "tls.expiring",
-            f"The intake's certificate ends at {rfc3339(end)}.",
-            "Make a new one: bridge init --tls --renew, see docs/operations.md.",
-        )

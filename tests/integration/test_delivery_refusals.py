@@ -9,7 +9,7 @@ import pytest
 
 from bridge.egress.refusals import ASIDE_MAX, REFUSED_MAX, Refusals
 from bridge.egress.routes import ROUTES
-from bridge.egress.sender import Step
+from bridge.egress.step import Step
 from spool.clock import SYSTEM_CLOCK
 from spool.ledger import Ledger, SegmentSums, State
 from spool.totals import NOTHING, Totals

@@ -9,7 +9,8 @@ from bridge.egress.backoff import Backoff
 from bridge.egress.circuits import EVERYTHING, Circuits, Scope
 from bridge.egress.lanes import BACKLOG_SHARE, Lanes, LaneState
 from bridge.egress.ramp import Ramp
-from bridge.egress.sender import Sender, Step
+from bridge.egress.sender import Sender
+from bridge.egress.step import Step
 from tests.support.spools import HandClock
 
 

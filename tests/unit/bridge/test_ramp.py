@@ -16,7 +16,8 @@ from bridge.egress.backoff import Backoff
 from bridge.egress.circuits import EVERYTHING, Circuits, Scope
 from bridge.egress.lanes import Lanes, LaneState
 from bridge.egress.ramp import DOUBLING_S, OUTAGE_S, STEADY_MIN, Ramp
-from bridge.egress.sender import Sender, Step
+from bridge.egress.sender import Sender
+from bridge.egress.step import Step
 from tests.support.spools import HandClock
 
 BRIDGES = 200

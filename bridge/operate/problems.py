@@ -1,0 +1,127 @@
+"""What needs a person, in sentences: of lanes, egress, room, intake and certificate.
+
+Whoever calls knows the facts; nothing is read here but whether a lane is another node's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from bridge.operate.certificate import WARN_MS
+from bridge.operate.lanestatus import LaneStatus
+from bridge.operate.problem import Problem
+from bridge.terminal import counted
+from spool.clock import rfc3339
+from spool.egressfile import EgressState
+from spool.lane import Lane
+from spool.ledger import State
+from spool.tlsfile import TlsRefusal
+
+_IN_A_ROW = "refused in a row"
+"""In the reason, where a route refuses record after record."""
+
+
+def of_lanes(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> Iterator[Problem]:
+    """Losses, refusals, lower counts; ``licensed`` tells whether a lane has a key to be sent with."""
+    for lane in found:
+        name = f"{lane.lane.node}/{lane.lane.stream}"
+        lost = lane.segments(State.LOST)
+        if lost and lane.lane.imported.exists():
+            yield Problem(
+                "spool.lost",
+                f"Of {name} {counted(lost, 'segment was', 'segments were')} damaged here; "
+                "the next receipt asks for what is missing.",
+                f"Run bridge export --for {lane.lane.node} --to DIR; look at the disk's health.",
+            )
+        elif lost:
+            yield Problem(
+                "spool.lost",
+                f"Of {name} {counted(lost, 'segment is', 'segments are')} lost; "
+                "loss records say which.",
+                f"Look at quarantine/ and at bridge inspect of the loss records of {name}.",
+            )
+        if lane.counts is not None and lane.counts.exceptions:
+            yield Problem(
+                "record.refused",
+                f"The beacon refused {counted(lane.counts.exceptions, 'record', 'records')} of {name}.",
+                "See bridge audit; then run bridge replay --state quarantined, or that with --discard.",
+            )
+        if lane.counts is not None and lane.counts.partial:
+            yield Problem(
+                "record.partial",
+                f"Of {name} the beacon counted {counted(lane.counts.partial, 'record', 'records')} "
+                "less than it was sent.",
+                "Where a relay delivered it as well this is right; else compare with the vendor.",
+            )
+        if not licensed(lane.lane) and lane.segments(State.PENDING):
+            yield Problem(
+                "license.missing",
+                f"There is no license key for node {lane.lane.node}; {name} waits.",
+                f"Put it into a file of mode 0600, and into bridge.yaml: {_licensing(lane.lane)}",
+            )
+
+
+def _licensing(lane: Lane) -> str:
+    """The line of the configuration that names a lane's license key."""
+    return (
+        f"licenses: {{{lane.node}: [FILE]}}" if lane.imported.exists() else "license_key_file: FILE"
+    )
+
+
+def of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
+    """What the daemon said last of what it cannot send; ``runs``: it is there still."""
+    for failed in egress.failed:
+        yield Problem.of(failed)
+    if "upstream.loop" in egress.reason:
+        yield Problem(
+            "upstream.loop",
+            "The beacon's name leads back to this bridge; nothing leaves, and nothing was dropped.",
+            "Set beacon.addresses to the beacon's own addresses, or mend the name for this machine.",
+        )
+    elif egress.state == "paused" and not egress.reason.startswith("window"):
+        said = "refuses" if runs else "refused, when it was last asked,"
+        again = "it is tried again" if runs else "it is tried again by the next bridge run"
+        yield Problem(
+            "egress.paused",
+            f"The beacon {said} the license or a route ({egress.reason}); nothing was dropped.",
+            "Look at bridge audit for its answer; if the records are wrong, run bridge replay: "
+            "a thousand refused ones are set aside, and what is behind them goes."
+            if _IN_A_ROW in egress.reason
+            else f"Look at bridge audit for its answer, and at the license key; {again}.",
+        )
+
+
+def full(*, told: bool) -> Problem:
+    """No room; not ``told``: none for the ledger either."""
+    uncounted = "" if told else " What was sealed last is not counted here."
+    return Problem(
+        "spool.full",
+        "The spool has no room left: nothing is taken, and producers are told to come again."
+        + uncounted,
+        "Have it delivered or exported, raise spool.max_size, or free the disk beyond spool.min_free.",
+    )
+
+
+def open_intake(where: str) -> Problem:
+    """Telemetry is taken from other machines without a license key."""
+    return Problem(
+        "intake.open",
+        f"The intake on {where} takes telemetry without a license key from any machine.",
+        "Set intake.require_license to auto or true, or listen on a loopback address.",
+    )
+
+
+def of_certificate(end: int | None, refused: TlsRefusal | None, at: int) -> Iterator[Problem]:
+    """The intake's: it ends at ``end`` (ms), None where nobody can tell; ``refused``: the next one."""
+    if refused is not None:
+        yield Problem(refused.id, refused.message, refused.hint)
+    if end is not None and at >= end:
+        yield Problem(
+            "tls.expired",
+            f"The intake's certificate ended at {rfc3339(end)}; producers do not connect any more.",
+            "Make a new one: bridge init --tls --renew, see docs/operations.md.",
+        )
+    elif end is not None and at >= end - WARN_MS:
+        yield Problem(
+            "tls.expiring",
+            f"The intake's certificate ends at {rfc3339(end)}.",
+            "Make a new one: bridge init --tls --renew, see docs/operations.md.",
+        )
