@@ -7,13 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.golden import generate
 from tests.support.beacon import RunningBeacon, running_beacon
-from tests.support.bridges import Node, node_for
+from tests.support.bridges import Node, node_for, told, trust
 from tests.support.commands import bridge
 
 pytestmark = pytest.mark.enable_socket
@@ -77,10 +76,7 @@ def inside(tmp_path: Path, relay: Node) -> Iterator[Node]:
         tmp_path, "http://127.0.0.1:9", name="inside", more="egress: {mode: offline}\n"
     ) as node:
         for here, there, role in ((node, relay, "relay"), (relay, node, "node")):
-            shown = told(there, "keys", "show")
-            public = str(there.folder / "keys" / "node.pub.pem")
-            told(here, "keys", "trust", public, "--role", role, "--name", there.name,
-                 "--fingerprint", shown["id"], "--age", shown["age"])  # fmt: skip
+            trust(here, there, role)
         yield node
 
 
@@ -89,13 +85,6 @@ def stick(tmp_path: Path) -> Path:
     folder = tmp_path / "stick"
     folder.mkdir()
     return folder
-
-
-def told(node: Node, *words: str, code: int = 0) -> dict[str, Any]:
-    done = node.bridge(*words, "--json")
-    assert done.returncode == code, (words, done)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
 
 
 def append(node: Node, *ids: str) -> None:

@@ -7,12 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
-from tests.support.bridges import Node, node_for
+from tests.support.bridges import Node, node_for, told, trust
 from tests.support.commands import on_a_terminal
 from tests.support.spools import wait_until
 
@@ -50,23 +49,8 @@ def stick(tmp_path: Path) -> Path:
     return folder
 
 
-def told(node: Node, *arguments: str | Path, code: int = 0) -> dict[str, Any]:
-    done = node.bridge(*map(str, arguments), "--json")
-    assert done.returncode == code, (done.stdout, done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def public(node: Node) -> Path:
     return node.folder / "keys" / "node.pub.pem"
-
-
-def trust(here: Node, other: Node, role: str) -> None:
-    shown = told(other, "keys", "show")
-    told(
-        here, "keys", "trust", public(other), "--role", role, "--name", other.name,
-        "--fingerprint", shown["id"], "--age", shown["age"],
-    )  # fmt: skip
 
 
 @pytest.fixture

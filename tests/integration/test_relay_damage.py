@@ -13,10 +13,9 @@ from tests.integration.test_courier import (
     records,
     relay,
     stick,
-    told,
 )
 from tests.support.beacon import RunningBeacon
-from tests.support.bridges import Node
+from tests.support.bridges import Node, told
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
 __all__ = ["beacon", "inside", "paired", "relay", "stick"]

@@ -12,10 +12,9 @@ from tests.integration.test_courier import (  # noqa: F401 - fixtures
     records,
     relay,
     stick,
-    told,
 )
 from tests.support.beacon import RunningBeacon
-from tests.support.bridges import Node
+from tests.support.bridges import Node, told
 
 
 @pytest.mark.enable_socket

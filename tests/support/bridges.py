@@ -1,11 +1,13 @@
 """A node with a real daemon in a process of its own."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bridge.demo.clients import LICENSE
 from bridge.demo.processes import Service, free_port
@@ -75,3 +77,20 @@ def node_for(
         yield Node(home, config, name, daemon, log)
     finally:
         daemon.stop()
+
+
+def told(node: Node, *words: str | Path, code: int = 0) -> dict[str, Any]:
+    """What a command of ``node`` answers with ``--json``."""
+    done = node.bridge(*map(str, words), "--json")
+    assert done.returncode == code, (words, done.stdout, done.stderr)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def trust(here: Node, there: Node, role: str) -> None:
+    """Have ``here`` trust the keys of ``there``."""
+    shown, public = told(there, "keys", "show"), there.folder / "keys" / "node.pub.pem"
+    told(
+        here, "keys", "trust", public, "--role", role, "--name", there.name,
+        "--fingerprint", shown["id"], "--age", shown["age"],
+    )  # fmt: skip

@@ -1,7 +1,10 @@
 """A lane whose segments' sums are known, for tests of the ledger."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
 from spool.ledger import Answer, Bounds, By, Ledger, SegmentSums, State
 from spool.totals import Totals
@@ -29,6 +32,19 @@ def fill(ledger: Ledger, into: Lane, first: int, last: int, chain: str = CHAIN) 
     ledger.extend(
         into, chain, first, last, before=totals(first - 1), totals=totals(last - first + 1)
     )
+
+
+@contextmanager
+def filled(spool: Path) -> Iterator[Ledger]:
+    """A ledger that knows ten pending segments of :func:`lane`."""
+    with Ledger.open(spool, clock=SYSTEM_CLOCK) as opened:
+        fill(opened, lane(spool), 1, 10)
+        yield opened
+
+
+def rows(ledger: Ledger, of: Lane) -> list[tuple[int, int, State]]:
+    """First number, last number and state of each span."""
+    return [(span.first, span.last, span.state) for span in ledger.spans(of)]
 
 
 def move(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
 from spool.ledger import Attempt, Bounds, By, Ledger, LedgerError, State
 from spool.ledger_retaining import Undeclared
@@ -18,9 +17,10 @@ from tests.support.ledgers import (
     SENT,
     TO,
     answer,
-    fill,
+    filled,
     lane,
     move,
+    rows,
     sums,
     totals,
     whole,
@@ -32,8 +32,7 @@ WHY = "switched_off"
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as opened:
-        fill(opened, lane(tmp_path), 1, 10)
+    with filled(tmp_path) as opened:
         yield opened
 
 
@@ -48,17 +47,13 @@ def give_up(ledger: Ledger, here: Lane, first: int, last: int) -> bool:
     return ledger.give_up(here, what, P, before=before, after=after)
 
 
-def states(ledger: Ledger, here: Lane) -> list[tuple[int, int, State]]:
-    return [(span.first, span.last, span.state) for span in ledger.spans(here)]
-
-
 def test_what_is_given_up_is_lost_and_undeclared_until_it_is_declared(
     ledger: Ledger, here: Lane
 ) -> None:
     assert ledger.undeclared(here) == []
     assert give_up(ledger, here, 1, 3)
     assert give_up(ledger, here, 6, 6)
-    assert states(ledger, here) == [(1, 3, L), (4, 5, P), (6, 6, L), (7, 10, P)]
+    assert rows(ledger, here) == [(1, 3, L), (4, 5, P), (6, 6, L), (7, 10, P)]
     assert ledger.undeclared(here) == [
         Undeclared(Range(1, 3), totals(3), 10, WHY),
         Undeclared(Range(6, 6), totals(1), 10, WHY),
@@ -82,7 +77,7 @@ def test_what_a_request_carries_is_not_given_up(
     ledger.open_batch(here, whole(4, 6), "key")
     assert ledger.worked_on(here) == [Range(4, 6)]
     assert not give_up(ledger, here, first, last)
-    assert (states(ledger, here), ledger.undeclared(here)) == ([(1, 10, P)], [])
+    assert (rows(ledger, here), ledger.undeclared(here)) == ([(1, 10, P)], [])
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 3), (7, 10)])
