@@ -104,4 +104,5 @@ def below_beside(
     """Ours must be below ``limit``; theirs, of the same minutes, says what the machine asks."""
     figures = [f"{side:,.2f} {unit}" for side in (ours, theirs)]
     ratio = f"{ours / theirs:.1f}" if theirs else "—"
-    return Row(work, against, *figures, ratio, f"< {limit:.3g} {unit}", ours < limit)
+    bound = f"< {limit:.3g} {unit}"
+    return Row(work, against, figures[0], figures[1], ratio, bound, ours < limit)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.daemon.roomwatch import RoomWatch
+from bridge.daemon.roomwatch import MOVED, RoomWatch
 from bridge.intake.room import Room
 from spool.streams import Kind
 from tests.support.spools import wait_until
@@ -71,3 +71,19 @@ def test_the_watch_reads_the_spool_and_its_disk(tmp_path: Path) -> None:
         watch.stop()
     with pytest.raises(OSError, match="missing"):
         RoomWatch(tmp_path / "missing", max_size=100, min_free=0)
+
+
+def test_while_nobody_asks_a_glance_sees_that_the_spool_has_grown(tmp_path: Path) -> None:
+    watch = RoomWatch(tmp_path, max_size=GIB, min_free=0)
+    watch.start()
+    try:
+        before = watch.now()
+        (tmp_path / "file").write_bytes(bytes(3 * MOVED))
+
+        def seen() -> bool:
+            watch.glance()
+            return watch.now().used >= before.used + 3 * MOVED
+
+        wait_until(seen, every_s=0.2)
+    finally:
+        watch.stop()
