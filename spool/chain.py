@@ -142,7 +142,7 @@ class Chain:
         yield self.known
         yield from self._lane.sealed_numbers()
         yield from self._lane.fork_numbers()
-        for chain in read_frontier(self._lane):
+        for chain in read_frontier(self._lane).chains:
             yield from (numbers.last for numbers in chain.ranges)
 
     def _last_known(self, head: Head | None, highest: int) -> Follows:
@@ -154,7 +154,7 @@ class Chain:
         that can be read.
         """
         delivered = {
-            r.last: chain.chain for chain in read_frontier(self._lane) for r in chain.ranges
+            r.last: chain.chain for chain in read_frontier(self._lane).chains for r in chain.ranges
         }
         for seq in sorted(self._lane.sealed_numbers(), reverse=True):
             if head is not None and seq <= head.seq:

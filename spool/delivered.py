@@ -14,15 +14,16 @@ _writing = threading.Lock()
 
 
 def note_delivered(ledger: Ledger, lane: Lane, disk: Disk) -> None:
-    """Write what was delivered of ``lane``, where its file says something else.
+    """Write what was delivered of ``lane``, with its exceptions, where its file says something else.
 
     For the one process that holds the spool's sender lock. Raises :class:`OSError` or
     :class:`SpoolError`.
     """
     with _writing:
-        chains = ledger.delivered_ranges(lane)
-        if _there(lane) != encode(chains) and (chains or lane.delivered.exists()):
-            write_frontier(disk, lane, chains)
+        found = ledger.frontier(lane)
+        is_something = bool(found.chains or found.in_doubt or found.partial)
+        if _there(lane) != encode(found) and (is_something or lane.delivered.exists()):
+            write_frontier(disk, lane, found)
 
 
 def _there(lane: Lane) -> bytes:

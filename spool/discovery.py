@@ -2,11 +2,12 @@
 
 Everything above the ledger's last number up to the durable head is new; that costs two small reads
 and nothing that grows with the spool. A lane that the ledger does not know (the ledger is new, or was
-lost) is told from the seals: what the lane's frontier names is delivered, the rest is pending. The
-result is duplicates at worst.
+lost) is told from the seals: what the lane's frontier names is delivered, but for the single records
+that it lists, the rest is pending. The result is duplicates at worst.
 """
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain as chained
@@ -14,7 +15,7 @@ from itertools import groupby
 
 from keys.errors import VerificationError
 from spool.chain import NEW_CHAIN_STEP
-from spool.frontier import read_frontier
+from spool.frontier import Frontier, read_frontier
 from spool.head import Head, read_head
 from spool.lane import Lane
 from spool.ledger import Arrival, LanePosition, Ledger, LedgerError, Span, State
@@ -122,8 +123,9 @@ def _discover(ledger: Ledger, lane: Lane, last: LanePosition | None) -> bool:
     if head is None:
         return False
     if last is None:
-        spans = list(_from_seals(lane, head))
-        ledger.adopt(lane, spans)
+        frontier = read_frontier(lane)
+        spans = list(_from_seals(lane, head, frontier))
+        ledger.adopt(lane, spans, frontier)
         return bool(spans)
     if head.seq <= last.seq:
         return False
@@ -206,8 +208,9 @@ def _first_of(lane: Lane, held: list[int], chain: str, last: int) -> int:
     return first
 
 
-def _from_seals(lane: Lane, head: Head) -> Iterator[Span]:
-    delivered = {found.chain: found.ranges for found in read_frontier(lane)}
+def _from_seals(lane: Lane, head: Head, frontier: Frontier) -> Iterator[Span]:
+    delivered = {found.chain: found.ranges for found in frontier.chains}
+    single = [each.seq for each in frontier.exceptions]
     floor = 0
     for part in _chains(lane, head, None):
         ranges = [
@@ -219,7 +222,11 @@ def _from_seals(lane: Lane, head: Head) -> Iterator[Span]:
         before = ends[0]
         for (cut, state), end in zip(cuts, ends[1:], strict=True):
             after = _not_less(end, before)
-            yield Span(part.chain, cut.first, cut.last, state, before, after - before)
+            went_another_way = bisect_right(single, cut.last) - bisect_left(single, cut.first)
+            # Where it contradicts itself nothing of it is believed.
+            believed = went_another_way <= (after - before).records
+            told = state if believed else State.PENDING
+            yield Span(part.chain, cut.first, cut.last, told, before, after - before)
             before = after
         floor = part.last
 

@@ -91,7 +91,7 @@ class Kept:
         if head is not None:  # the next segment of its chain is judged by it
             busy.append(Range(head.seq, head.seq))
         self._busy = Numbers(busy)
-        self._delivered = Numbers(r for chain in read_frontier(lane) for r in chain.ranges)
+        self._delivered = Numbers(r for chain in read_frontier(lane).chains for r in chain.ranges)
 
     def state_of_free(self, seq: int) -> State | None:
         """The state of ``seq`` if nothing holds it, else None."""

@@ -123,7 +123,7 @@ def _gaps(lane: Lane, links: Links) -> Iterator[Item]:
     if links.declared:
         note = f"{listed(links.declared)} of {name} are not here; declared lost"
         yield Item(lane.folder, "gap", note=note)
-    delivered = [part for chain in read_frontier(lane) for part in chain.ranges]
+    delivered = [part for chain in read_frontier(lane).chains for part in chain.ranges]
     gaps = without(links.gaps, delivered)
     if gone := without(links.gaps, gaps):
         note = f"{listed(gone)} of {name} are not here; delivered, by this machine's own note"

@@ -16,9 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from spool import ledger_counts, ledger_spans
+from spool import ledger_counts, ledger_frontier, ledger_spans
 from spool.clock import Clock
 from spool.errors import SpoolError
+from spool.frontier import Frontier
 from spool.lane import SEQ_MAX, Lane
 from spool.ledger_audit import DISCARDED, Answer, AuditRow, RecordException
 from spool.ledger_batches import Attempt, Batch
@@ -36,7 +37,7 @@ from spool.ledger_retaining import Undeclared
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
 from spool.locks import let_go
-from spool.ranges import ChainRanges, Range
+from spool.ranges import Range
 from spool.states import By, LedgerError, State
 from spool.totals import Totals
 
@@ -136,12 +137,11 @@ class Ledger(Receipts):
                 return []
             return ledger_spans.spans(tx, found, numbers.first, numbers.last)
 
-    def delivered_ranges(self, lane: Lane) -> list[ChainRanges]:
-        """What was delivered, for the frontier file."""
-        chains: dict[str, list[Range]] = {}
-        for span in self.spans(lane, State.DELIVERED):
-            chains.setdefault(span.chain, []).append(Range(span.first, span.last))
-        return [ChainRanges(chain, tuple(ranges)) for chain, ranges in chains.items()]
+    def frontier(self, lane: Lane) -> Frontier:
+        """What was delivered, and what of it went another way, for the frontier file."""
+        with self._database.read() as tx:
+            found = ledger_spans.lane_id(tx, lane)
+            return Frontier() if found is None else ledger_frontier.frontier(tx, found)
 
     def extend(
         self, lane: Lane, chain: str, first: int, last: int, *, before: Totals, totals: Totals
@@ -157,8 +157,10 @@ class Ledger(Receipts):
             if not ledger_spans.is_known(tx, row, span):
                 ledger_spans.append(tx, row, [span])
 
-    def adopt(self, lane: Lane, spans: Iterable[Span]) -> None:
+    def adopt(self, lane: Lane, spans: Iterable[Span], frontier: Frontier | None = None) -> None:
         """Tell an unknown lane, all at once, what there is; adjacent spans are joined.
+
+        Of ``frontier`` it takes the exceptions within what is delivered, and the sums.
 
         Raises :class:`LedgerError` ``ledger.overlap`` if the lane is known or the spans do not
         ascend, ``ledger.totals`` if they contradict each other.
@@ -173,6 +175,8 @@ class Ledger(Receipts):
                     "Another process was faster; go on from the last known number.",
                 )
             ledger_spans.append(tx, row, spans)
+            if frontier is not None:
+                ledger_frontier.take_over(tx, row, frontier)
 
     def move(
         self,

@@ -33,8 +33,8 @@ def move(
 ) -> None:
     """Move numbers, all of which must be in the first state of ``way``, to its second.
 
-    What was delivered and becomes pending goes a second time; not ``whole``: only lines of it that
-    were refused do.
+    What was delivered and becomes pending goes a second time, without the lines that went another way:
+    those keep their answers. Not ``whole``: only lines of it that were refused go.
 
     Raises :class:`LedgerError` ``ledger.illegal_move``, ``ledger.state`` (some are not in that
     state, or of several chains) or ``ledger.totals``.
@@ -114,6 +114,14 @@ def _forget_lines(tx: Transaction, lane: int, what: Stretch, way: tuple[State, S
     numbers = (lane, what.first, what.last)
     if target in _FINISHED:
         tx.execute("DELETE FROM answered WHERE lane = ? AND seq BETWEEN ? AND ?", numbers)
-    if target is State.PENDING and source in _FINISHED:
+    if target is State.PENDING and source is State.DELIVERED:
+        # Only what was delivered goes again; a line that was refused, or given up, has its answer.
+        tx.execute(
+            "INSERT OR IGNORE INTO answered (lane, seq, first_line, end_line)"
+            " SELECT lane, seq, line, line + 1 FROM exception WHERE lane = ?"
+            " AND seq BETWEEN ? AND ?",
+            numbers,
+        )
+    elif target is State.PENDING and source in _FINISHED:
         # All lines go out again, and each gets a new answer; the audit keeps the old ones.
         tx.execute("DELETE FROM exception WHERE lane = ? AND seq BETWEEN ? AND ?", numbers)

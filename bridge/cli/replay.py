@@ -139,10 +139,12 @@ def _confirm(session: Session, choices: "Sequence[Choice]", *, yes: bool) -> Non
     from spool.ledger import State
 
     twice: Counter[str] = Counter()
+    left_out = 0
     for choice in choices:
         for each in choice.stretches:
             if each.state is State.DELIVERED:
                 twice[choice.lane.stream] += each.records
+                left_out += each.left_out
     if not twice:
         return
     nameless = sum(count for stream, count in twice.items() if stream != "transactions")
@@ -150,6 +152,9 @@ def _confirm(session: Session, choices: "Sequence[Choice]", *, yes: bool) -> Non
         f"The beacon will see {counted(twice.total(), 'record', 'records')} twice; "
         f"{nameless} of them without an id by which it could tell."
     )
+    if left_out and not any(choice.lines for choice in choices):
+        was = counted(left_out, "record that was", "records that were")
+        session.note(f"Of the same segments {was} refused or given up stay what they are.")
     if not yes:
         raise RecordError(
             "replay.confirm",

@@ -106,6 +106,7 @@ def _now(ledger: "Ledger", choices: "Sequence[Choice]") -> "Counter[State]":
             refused = sum(1 for seq, _ in exceptions if stretch.first <= seq <= stretch.last)
             inside = [span for span in spans if span.first <= stretch.first <= span.last]
             state = inside[0].state if inside else stretch.state
+            refused = max(refused - stretch.left_out, 0)
             found[state] += stretch.records - refused
             found[State.QUARANTINED] += refused
         for lines in choice.lines:

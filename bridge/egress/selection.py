@@ -5,6 +5,7 @@ Only what is still held can be sent again; what is not is counted. Nothing is ch
 """
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -58,18 +59,19 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Adjacent segments of one chain in one state."""
+    """Adjacent segments of one chain in one state; ``left_out`` records of them were not delivered."""
 
     first: int
     last: int
     state: State
     before: Totals
     after: Totals
+    left_out: int = 0
 
     @property
     def records(self) -> int:
-        """How many records they hold."""
-        return (self.after - self.before).records
+        """How many records of them are chosen."""
+        return (self.after - self.before).records - self.left_out
 
 
 @dataclass(slots=True)
@@ -109,6 +111,9 @@ def choose(
 def _of_lane(ledger: Ledger, lane: Lane, wanted: Wanted, keys: Mapping[str, PublicKey]) -> Choice:
     choice = Choice(lane)
     held = list(lane.sealed_numbers())
+    single = Counter(
+        each.seq for each in ledger.exceptions(lane) if State.DELIVERED in wanted.states
+    )
     states = wanted.states
     for span in ledger.spans(lane, *states) if states else []:
         for part in _within(span, wanted.numbers(lane)):
@@ -119,10 +124,21 @@ def _of_lane(ledger: Ledger, lane: Lane, wanted: Wanted, keys: Mapping[str, Publ
                 numbers = [seq for seq in numbers if _is_whole(lane, seq, keys)]
             if wanted.timed:
                 numbers = [seq for seq in numbers if _covered(lane, seq, wanted)]
-            choice.stretches += _stretches(lane, span, numbers)
+            if span.state is State.DELIVERED:
+                numbers = [seq for seq in numbers if _has_delivered(lane, seq, single[seq])]
+            choice.stretches += _stretches(lane, span, numbers, single)
     if State.QUARANTINED in wanted.states:
         _add_lines(ledger, wanted, choice)
     return choice
+
+
+def _goes_whole(choice: Choice, seq: int) -> bool:
+    """Whether all lines of ``seq`` are chosen, as none of them was delivered."""
+    return any(
+        each.first <= seq <= each.last
+        for each in choice.stretches
+        if each.state in (State.QUARANTINED, State.LOST)
+    )
 
 
 def _within(span: Span, ranges: Sequence[Range] | None) -> Iterator[Range]:
@@ -137,6 +153,14 @@ def _covered(lane: Lane, seq: int, wanted: Wanted) -> bool:
     return said is not None and wanted.covers(said)
 
 
+def _has_delivered(lane: Lane, seq: int, single: int) -> bool:
+    """Whether ``seq``, of which so many records went another way, has others."""
+    if not single:
+        return True
+    said = said_by(lane, seq)
+    return said is None or said.records > single
+
+
 def _is_whole(lane: Lane, seq: int, keys: Mapping[str, PublicKey]) -> bool:
     try:
         with Segment.open(lane.segment(seq)) as segment:
@@ -148,13 +172,21 @@ def _is_whole(lane: Lane, seq: int, keys: Mapping[str, PublicKey]) -> bool:
     return True
 
 
-def _stretches(lane: Lane, span: Span, numbers: list[int]) -> Iterator[Stretch]:
-    """The runs of ``numbers``, with the chain's totals at their ends; unreadable ends are left out."""
+def _stretches(
+    lane: Lane, span: Span, numbers: list[int], single: Mapping[int, int]
+) -> Iterator[Stretch]:
+    """The runs of ``numbers``, with the chain's totals at their ends; unreadable ends are left out.
+
+    Of what was delivered, so many records as ``single`` says by number were not.
+    """
+    if span.state is not State.DELIVERED:
+        single = {}
     for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
         row = [seq for _, seq in run]
         first, last = said_by(lane, row[0]), said_by(lane, row[-1])
         if first is not None and last is not None and first.chain == last.chain == span.chain:
-            yield Stretch(row[0], row[-1], span.state, first.before, last.after)
+            left_out = sum(single.get(seq, 0) for seq in row)
+            yield Stretch(row[0], row[-1], span.state, first.before, last.after, left_out)
 
 
 def _add_lines(ledger: Ledger, wanted: Wanted, choice: Choice) -> None:
@@ -162,6 +194,8 @@ def _add_lines(ledger: Ledger, wanted: Wanted, choice: Choice) -> None:
     exceptions = [each for each in ledger.exceptions(lane) if each.verdict != DISCARDED]
     for seq, group in groupby(exceptions, lambda each: each.seq):
         if ranges is not None and not any(part.first <= seq <= part.last for part in ranges):
+            continue
+        if _goes_whole(choice, seq):
             continue
         said = said_by(lane, seq)
         if said is None:
@@ -173,7 +207,6 @@ def _add_lines(ledger: Ledger, wanted: Wanted, choice: Choice) -> None:
 
 def send_again(ledger: Ledger, choice: Choice) -> None:
     """Make everything chosen pending. Raises :class:`LedgerError` where it changed meanwhile."""
-    ledger.give_back(choice.lane, choice.lines, by=By.REPLAY)
     for each in choice.stretches:
         if each.state is State.PENDING:
             continue
@@ -187,6 +220,8 @@ def send_again(ledger: Ledger, choice: Choice) -> None:
             before_first=each.before,
             after_last=each.after,
         )
+    # Afterwards: of a segment that was delivered, it lets single lines go with the others.
+    ledger.give_back(choice.lane, choice.lines, by=By.REPLAY)
 
 
 def given_up(choices: Iterable[Choice]) -> Totals:

@@ -15,7 +15,7 @@ from spool.durable import Disk
 from spool.egressfile import read_egress_state, write_egress_state
 from spool.errors import SpoolError
 from spool.frames import FrameEncoder
-from spool.frontier import read_frontier, write_frontier
+from spool.frontier import Frontier, read_frontier, write_frontier
 from spool.group import Framed
 from spool.head import Head, read_head, write_head
 from spool.lane import Lane
@@ -268,7 +268,7 @@ def _replacements(root: Path) -> list[tuple[Callable[[Disk, int], None], Callabl
         write_head(disk, lane, Head("c" * 32, 1, version, "d" * 64, Totals(version, 9), 77))
 
     def frontier(disk: Disk, version: int) -> None:
-        write_frontier(disk, lane, [ChainRanges("c" * 32, (Range(1, version),))])
+        write_frontier(disk, lane, Frontier([ChainRanges("c" * 32, (Range(1, version),))]))
 
     def egress(disk: Disk, version: int) -> None:
         write_egress_state(disk, root, "up" if version == 1 else "down", version)

@@ -18,7 +18,7 @@ import pytest
 
 from keys.ed25519 import SigningKey
 from spool.clock import SYSTEM_CLOCK
-from spool.frontier import write_frontier
+from spool.frontier import Frontier, write_frontier
 from spool.head import read_head
 from spool.lane import Lane
 from spool.ranges import ChainRanges, Range
@@ -211,7 +211,7 @@ def test_a_segment_that_is_missing_is_bad_unless_a_loss_record_or_the_note_names
     assert alone == (0, 0, f"gap {lane.folder}: 2 are not here")
     head = read_head(lane)
     assert head is not None
-    write_frontier(FAST, lane, [ChainRanges(head.chain, (Range(1, 2),))])
+    write_frontier(FAST, lane, Frontier([ChainRanges(head.chain, (Range(1, 2),))]))
     note = "2 are not here; delivered, by this machine's own note"
     assert _both(tools, path, signer) == (0, 0, f"gap {lane.folder}: {note}")
     lane.delivered.unlink()

@@ -116,6 +116,69 @@ def test_a_refused_record_alone_goes_out_again(node: Node, beacon: RunningBeacon
     assert _replay(node, "--state", "quarantined")["selected"]["records"] == 0
 
 
+def test_of_what_was_delivered_a_refused_or_given_up_record_does_not_go_again(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b", "c", "d")
+    _refuse_once(beacon, 3)
+    _drain(node, code=3)
+    shown = node.bridge("replay", "--state", "delivered").stderr
+    assert "3 records twice" in shown
+    assert "1 record that was refused or given up stay" in shown
+    told = _replay(node, "--state", "delivered", "--yes")
+    assert (told["selected"]["records"], told["delivered"]["records"]) == (3, 3)
+    assert _records(node) == {"delivered": 3, "quarantined": 1}
+    _replay(node, "--state", "quarantined", "--discard", "--note", "a test record")
+    assert _replay(node, "--state", "delivered", "--yes")["delivered"]["records"] == 3
+    assert _records(node) == {"delivered": 3, "lost": 1}
+    received = beacon.received()["transactions"]
+    assert (received["records"], received["distinct"]) == (9, 3)
+
+
+def test_both_states_together_send_each_record_of_a_segment_once(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b", "c", "d")
+    _refuse_once(beacon, 3)
+    _drain(node, code=3)
+    told = _replay(node, "--state", "delivered", "--state", "quarantined", "--yes")
+    assert told["delivered"]["records"] == 4
+    assert _records(node) == {"delivered": 4}
+    received = beacon.received()["transactions"]
+    assert (received["records"], received["distinct"]) == (7, 4)
+
+
+def test_a_segment_of_which_nothing_was_delivered_is_not_sent_as_delivered(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a")
+    _refuse_once(beacon, 1)
+    _drain(node, code=3)
+    told = _replay(node, "--state", "delivered", "--yes")
+    assert told["selected"]["records"] == 0
+    assert _records(node) == {"quarantined": 1}
+
+
+def test_a_ledger_that_was_lost_knows_still_what_was_refused_and_given_up(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b", "c", "d")
+    _refuse_once(beacon, 3)
+    _drain(node, code=3)
+    for path in node.spool.glob("ledger.db*"):
+        path.unlink()
+    assert _records(node) == {"delivered": 3, "quarantined": 1}
+    problems = json.loads(node.bridge("status", "--json").stdout)["problems"]
+    assert "record.refused" in [each["id"] for each in problems]
+    _replay(node, "--state", "quarantined", "--discard", "--note", "a test record")
+    _drain(node)
+    for path in node.spool.glob("ledger.db*"):
+        path.unlink()
+    assert _records(node) == {"delivered": 3, "lost": 1}
+    assert _replay(node, "--state", "quarantined")["selected"]["records"] == 0
+    assert beacon.received()["transactions"]["records"] == 3
+
+
 def test_what_the_beacon_refuses_at_a_replay_is_said_and_the_work_is_partly_done(
     node: Node, beacon: RunningBeacon
 ) -> None:

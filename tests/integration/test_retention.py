@@ -27,7 +27,7 @@ from spool.writer import Writer
 from tests.support.disks import Dying, FastDisk
 from tests.support.filesystems import small_tmpfs
 from tests.support.sending import KEY, NODE, ONE, fill
-from tests.support.spools import HandClock
+from tests.support.spools import HandClock, wait_until
 
 DAY_MS = 86_400_000
 RULES = Rules(
@@ -98,7 +98,7 @@ class Kept:
             after_last=totals_before(lane, head, last + 1),
         )
         if frontier:
-            write_frontier(self.disk, lane, self.ledger.delivered_ranges(lane))
+            write_frontier(self.disk, lane, self.ledger.frontier(lane))
 
     def days(self, count: int) -> None:
         """So many days go by, with a round on each."""
@@ -137,11 +137,46 @@ def test_what_was_delivered_goes_when_it_is_old_by_an_answer_or_by_a_receipt(
         spool.days(2)
         for lane in (logs, confirmed):
             assert list(lane.sealed_numbers()) == [4, 5]
-            assert [chain.ranges for chain in read_frontier(lane)] == [(Range(1, 3),)]
+            assert [chain.ranges for chain in read_frontier(lane).chains] == [(Range(1, 3),)]
         assert list(billing.sealed_numbers()) == [1, 2, 3, 4, 5]
         assert spool.records(logs) == {State.DELIVERED: 6, State.PENDING: 4}
         assert spool.said() == ["spool.pruned", "spool.pruned"]
         assert losses(logs) == []
+
+
+def test_a_glance_begins_a_round_when_a_stream_is_switched_off_or_room_is_wanted(
+    tmp_path: Path,
+) -> None:
+    logs, traces = fill(tmp_path, "logs", 2, 2), fill(tmp_path, "traces", 2, 2)
+    off: set[str] = set()
+    rooms = [ROOMY]
+    with kept(tmp_path) as spool:
+        retaining = Retaining(
+            tmp_path,
+            spool.ledger,
+            lambda lane: Sealer(spool.disk, lane, KEY, spool.clock),
+            RULES,
+            lambda: rooms[-1],
+            lambda _: None,
+            disk=spool.disk,
+            clock=spool.clock,
+            tell=spool.events.append,
+            off=lambda: frozenset(off),
+        )
+        retaining.start()
+        try:
+            wait_until(lambda: read_look(tmp_path) is not None)
+            retaining.glance()
+            off.add("logs")
+            retaining.glance()
+            wait_until(lambda: spool.records(logs) == {State.LOST: 4})
+            assert spool.records(traces) == {State.PENDING: 4}
+            rooms.append(Room(used=1000, max_size=1000, free=1 << 40, min_free=0))
+            retaining.glance()
+            wait_until(lambda: spool.records(traces) == {State.LOST: 4})
+        finally:
+            retaining.stop()
+    assert retaining.broken is None
 
 
 def test_nothing_delivered_goes_while_the_frontier_cannot_be_told(tmp_path: Path) -> None:

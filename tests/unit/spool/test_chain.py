@@ -12,7 +12,7 @@ from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
 from spool.chain import Chain
 from spool.clock import SYSTEM_CLOCK
-from spool.frontier import write_frontier
+from spool.frontier import Frontier, write_frontier
 from spool.head import Head, decode, folder_mark, read_head, write_head
 from spool.lane import Lane
 from spool.ranges import ChainRanges, Range
@@ -265,7 +265,7 @@ def test_no_number_is_used_again_when_head_and_segments_are_gone_but_the_frontie
 ) -> None:
     lane = new_lane(tmp_path)
     chain = seal_one(lane, records(1)).chain
-    write_frontier(FAST, lane, [ChainRanges(chain, (Range(1, MILLION + 5),))])
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, MILLION + 5),))]))
     lane.segment(1).unlink()
     lane.head.unlink()
     said = seal_one(lane, records(1, "new"))

@@ -11,10 +11,10 @@ import pytest
 
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover, totals_before
-from spool.frontier import write_frontier
+from spool.frontier import REFUSED_MAX, Frontier, write_frontier
 from spool.head import Head, folder_mark, read_head, write_head
 from spool.lane import Lane
-from spool.ledger import LanePosition, Ledger, State
+from spool.ledger import DISCARDED, LanePosition, Ledger, RecordException, Span, State
 from spool.ranges import ChainRanges, Range
 from spool.totals import NOTHING, Totals
 from tests.support.spools import FAST, new_lane, raw_of, records, recover, seal_one, sealer
@@ -161,19 +161,7 @@ def test_what_the_frontier_names_is_delivered_also_where_its_files_are_gone(
     lane: Lane, *, pruned: bool
 ) -> None:
     chain = _fill(lane, 8)
-    write_frontier(
-        FAST,
-        lane,
-        [
-            ChainRanges(
-                chain,
-                (
-                    Range(1, 3),
-                    Range(6, 6),
-                ),
-            )
-        ],
-    )
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, 3), Range(6, 6)))]))
     if pruned:
         for seq in (1, 2, 3, 6):
             lane.segment(seq).unlink()
@@ -185,9 +173,48 @@ def test_what_the_frontier_names_is_delivered_also_where_its_files_are_gone(
     ]
 
 
+def _refused(seq: int, *lines: int, verdict: str = "bisect") -> list[RecordException]:
+    return [RecordException(seq, line, 1, verdict, 422, "no") for line in lines]
+
+
+def test_records_that_went_another_way_do_not_pass_for_delivered(lane: Lane) -> None:
+    chain = [seal_one(lane, records(3, "x")).chain for _ in range(3)][-1]
+    single = [*_refused(1, 0), *_refused(2, 1, 2, verdict=DISCARDED), *_refused(3, 0)]
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, 2),))], single, 5, 1))
+    with Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as ledger:
+        assert discover(ledger, lane)
+        (counts,) = ledger.counts()
+        told = {state: count for state, count in counts.records.items() if count}
+        assert told == {
+            State.DELIVERED: 3, State.QUARANTINED: 1, State.LOST: 2, State.PENDING: 3
+        }  # fmt: skip
+        assert (counts.in_doubt, counts.partial, counts.exceptions) == (5, 1, 1)
+        # The third segment goes out as a whole: nothing of it was delivered.
+        assert [each.seq for each in ledger.exceptions(lane)] == [1, 2, 2]
+
+
+def test_a_frontier_with_more_single_records_than_there_are_is_not_believed(lane: Lane) -> None:
+    chain = _fill(lane, 2)
+    said = Frontier([ChainRanges(chain, (Range(1, 2),))], _refused(1, 0, 1, 2))
+    write_frontier(FAST, lane, said)
+    assert _adopted(lane) == [(1, 2, State.PENDING, 2)]
+
+
+def test_segments_with_more_single_records_than_the_file_may_name_are_not_named(
+    lane: Lane,
+) -> None:
+    single = [*_refused(1, *range(REFUSED_MAX - 1)), *_refused(2, 0, 1)]
+    span = Span("c" * 32, 1, 3, State.DELIVERED, NOTHING, Totals(3 * REFUSED_MAX, 10**6))
+    with Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as ledger:
+        ledger.adopt(lane, [span], Frontier(exceptions=single))
+        told = ledger.frontier(lane)
+    assert told.chains == [ChainRanges("c" * 32, (Range(1, 1), Range(3, 3)))]
+    assert {each.seq for each in told.exceptions} == {1}
+
+
 def test_a_frontier_of_everything_leaves_nothing_pending(lane: Lane) -> None:
     chain = _fill(lane, 3)
-    write_frontier(FAST, lane, [ChainRanges(chain, (Range(1, 3),))])
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, 3),))]))
     for seq in (1, 2, 3):
         lane.segment(seq).unlink()
     assert _adopted(lane) == [(1, 3, State.DELIVERED, 3)]
@@ -196,7 +223,7 @@ def test_a_frontier_of_everything_leaves_nothing_pending(lane: Lane) -> None:
 def test_a_frontier_of_other_chains_or_above_the_head_says_nothing(lane: Lane) -> None:
     chain = _fill(lane, 3)
     ranges = [ChainRanges("a" * 32, (Range(1, 2),)), ChainRanges(chain, (Range(2, 9),))]
-    write_frontier(FAST, lane, ranges)
+    write_frontier(FAST, lane, Frontier(ranges))
     assert _adopted(lane) == [(1, 3, State.PENDING, 3)]
 
 
@@ -243,7 +270,7 @@ def test_of_older_chains_too_the_frontier_says_what_was_delivered_and_pruned(lan
         ChainRanges(first, (Range(1, 3),)),
         ChainRanges(second, (Range(MILLION, MILLION),)),
     ]
-    write_frontier(FAST, lane, delivered)
+    write_frontier(FAST, lane, Frontier(delivered))
     for seq in (1, 2, MILLION):
         lane.segment(seq).unlink()
     assert _adopted(lane) == [
@@ -303,7 +330,7 @@ def test_a_lane_of_nothing_but_unreadable_segments_is_still_all_told(lane: Lane)
 
 def test_where_all_was_delivered_and_pruned_a_lost_head_makes_nothing_pending(lane: Lane) -> None:
     chain = _fill(lane, 3)
-    write_frontier(FAST, lane, [ChainRanges(chain, (Range(1, 3),))])
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, 3),))]))
     for seq in (1, 2, 3):
         lane.segment(seq).unlink()
     lane.head.unlink()

@@ -179,7 +179,7 @@ def test_an_unknown_lane_is_told_all_at_once(ledger: Ledger, tmp_path: Path) -> 
     ]
     ledger.adopt(here, singles)
     assert rows(ledger, tmp_path) == [(1, 30, D), (31, 50, P)]
-    assert ledger.delivered_ranges(here) == [ChainRanges(CHAIN, (Range(1, 30),))]
+    assert ledger.frontier(here).chains == [ChainRanges(CHAIN, (Range(1, 30),))]
     with pytest.raises(LedgerError) as caught:
         ledger.adopt(here, singles)
     assert caught.value.id == "ledger.overlap"

@@ -28,8 +28,10 @@ from tests.support.ledgers import (
     TO,
     answer,
     fill,
+    filled,
     lane,
     move,
+    rows,
     sums,
     totals,
     whole,
@@ -40,18 +42,13 @@ P, E, D, Q, L = State
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as opened:
-        fill(opened, lane(tmp_path), 1, 10)
+    with filled(tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Lane:
     return lane(tmp_path)
-
-
-def rows(ledger: Ledger, of: Lane) -> list[tuple[int, int, State]]:
-    return [(span.first, span.last, span.state) for span in ledger.spans(of)]
 
 
 def refusal(seq: int, line: int) -> RecordException:
@@ -315,13 +312,21 @@ def test_an_exception_outside_its_batch_changes_nothing(ledger: Ledger, here: La
     assert ledger.exceptions(here) == []
 
 
-def test_a_replayed_segment_starts_without_answers(ledger: Ledger, here: Lane) -> None:
+def test_a_replayed_segment_goes_without_the_lines_that_went_another_way(
+    ledger: Ledger, here: Lane
+) -> None:
     batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 2, 5), "a")
-    ledger.settle(batch.id, answer(15, 400), sums(1, 2), [refusal(1, 0), refusal(2, 4)])
+    refused = [refusal(1, 0), refusal(1, 3), refusal(1, 4), refusal(2, 4)]
+    ledger.settle(batch.id, answer(15, 400), sums(1, 2), refused)
     move(ledger, here, (1, 1), (D, P), By.REPLAY)
-    assert ledger.exceptions(here) == [refusal(2, 4)]
-    assert ledger.unbatched(here) == [(CHAIN, (1, 0), (2, 0)), (CHAIN, (2, 5), (11, 0))]
-    ledger.open_batch(here, whole(1, 1), "b")
+    assert ledger.exceptions(here) == refused
+    free = [(CHAIN, (1, 1), (1, 3)), (CHAIN, (1, 5), (2, 0)), (CHAIN, (2, 5), (11, 0))]
+    assert ledger.unbatched(here) == free
+    for key, bounds in (("b", Bounds(CHAIN, 1, 1, 1, 3)), ("c", Bounds(CHAIN, 1, 5, 1, LINES))):
+        again = ledger.open_batch(here, bounds, key)
+        ledger.settle(again.id, answer(bounds.end[1] - bounds.start[1]), sums(1, 1))
+    assert rows(ledger, here) == [(1, 1, D), (2, 10, P)]
+    assert ledger.exceptions(here) == refused
 
 
 def test_a_segment_that_comes_back_from_quarantine_starts_without_answers(

@@ -5,20 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
 from spool.ledger import Bounds, By, Ledger, LedgerError, RecordException, Span, State
 from spool.ledger_importing import Arrival, Taken
 from spool.totals import NOTHING, Totals
-from tests.support.ledgers import CHAIN, LINES, answer, fill, lane, move, sums, totals
+from tests.support.ledgers import CHAIN, LINES, answer, filled, lane, move, sums, totals
 
 P, E, D, Q, L = State
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as opened:
-        fill(opened, lane(tmp_path), 1, 10)
+    with filled(tmp_path) as opened:
         yield opened
 
 
@@ -144,12 +142,18 @@ def test_what_is_exported_keeps_which_lines_were_answered(ledger: Ledger, here: 
     assert [each.first for each in ledger.worked_on(here)] == [3]
 
 
-def test_what_goes_out_again_loses_its_exceptions_and_no_others(ledger: Ledger, here: Lane) -> None:
+def test_what_was_delivered_and_goes_out_again_keeps_its_exceptions(
+    ledger: Ledger, here: Lane
+) -> None:
     for seq in (2, 3, 4, 5):
         refuse_one(ledger, here, seq)
-    assert [each.seq for each in ledger.exceptions(here)] == [2, 3, 4, 5]
+    before = ledger.exceptions(here)
+    assert [each.seq for each in before] == [2, 3, 4, 5]
     move(ledger, here, (3, 4), (D, P), By.REPLAY)
-    assert [each.seq for each in ledger.exceptions(here)] == [2, 5]
+    assert ledger.exceptions(here) == before
+    (counts,) = ledger.counts()
+    assert counts.exceptions == 4
+    assert counts.records[State.PENDING] == 8 * LINES - 2
 
 
 def arrival(here: Lane, seq: int, held: Totals | None = None) -> Arrival:
