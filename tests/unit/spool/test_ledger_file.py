@@ -282,12 +282,12 @@ def test_sigkill_at_any_moment_keeps_every_number_that_was_reported(tmp_path: Pa
         "    fill(ledger, lane(spool), seq, seq)\n"
         "    print(seq, flush=True)\n"
     )
-    process = in_another_process(tmp_path, script)
-    assert process.stdout is not None
-    reported = [process.stdout.readline() for _ in range(20)][-1]
-    process.kill()
-    rest, _ = process.communicate(timeout=60)
-    last = int((rest.splitlines() or [reported])[-1])
+    with in_another_process(tmp_path, script) as process:
+        assert process.stdout is not None
+        reported = [process.stdout.readline() for _ in range(20)][-1]
+        process.kill()
+        # Not by communicate(), which leaves out the lines that were read ahead.
+        last = int((process.stdout.readlines() or [reported])[-1])
     with reopen(tmp_path) as ledger:
         found = ledger.last(lane(tmp_path))
         assert found is not None
