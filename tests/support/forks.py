@@ -78,7 +78,7 @@ def forked_command() -> tuple[str, ...]:
 
 
 class ForkedProcess:
-    """A command that runs, with the handles of a ``subprocess.Popen``; killed if it is forgotten."""
+    """A command that runs, with the handles of a ``subprocess.Popen``."""
 
     def __init__(self, arguments: list[str], out: int) -> None:
         self._served = socket.socket(socket.AF_UNIX)
@@ -88,11 +88,8 @@ class ForkedProcess:
             streams = [nothing.fileno(), out, out]
             socket.send_fds(self._served, [len(told).to_bytes(SIZE_BYTES, "big")], streams)
         self._served.sendall(told)
-        self._said = b""
-        while b"\n" not in self._said:
-            self._hear()
+        self._said, (self._alive,), _, _ = socket.recv_fds(self._served, 64, 1)
         self.pid = int(self._said.split()[0])
-        self._alive = os.pidfd_open(self.pid)
 
     def _hear(self) -> bool:
         """Whether there is more to come."""
@@ -102,24 +99,27 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """How it ended; None if it has not yet."""
-        self._served.settimeout(0)
         with suppress(BlockingIOError):
-            return self._heard_all()
+            return self._heard_all(0)
         return None
 
     def wait(self) -> int:
         """How it ended, when it has."""
-        self._served.settimeout(None)
-        return self._heard_all()
+        return self._heard_all(None)
 
-    def _heard_all(self) -> int:
+    def _heard_all(self, timeout: float | None) -> int:
         if self._alive >= 0:
+            self._served.settimeout(timeout)
             while self._hear():
                 pass
-            self._served.close()
-            os.close(self._alive)
-            self._alive = -1
+            self.forget()
         return int(self._said.split()[1])
+
+    def forget(self) -> None:
+        """Close what ties it to this process, which also its end does: it is killed."""
+        self._served.close()
+        os.close(self._alive)
+        self._alive = -1
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it still lives."""

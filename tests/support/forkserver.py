@@ -76,7 +76,7 @@ def _began(connection: socket.socket) -> bool:
         os.close(fd)
     ended = os.pidfd_open(pid)
     with suppress(OSError):
-        connection.send(b"%d\n" % pid)
+        socket.send_fds(connection, [b"%d\n" % pid], [ended])
     ready, _, _ = select.select([connection.fileno(), ended], [], [])
     if ended not in ready:  # who asked is gone
         os.kill(pid, signal.SIGKILL)
