@@ -291,3 +291,20 @@ def test_a_body_that_looks_like_a_line_but_repeats_its_key_is_refused(data: byte
 def test_a_body_that_looks_like_a_line_but_has_another_member_loses_that() -> None:
     data = b'{"resourceSpans":[{"a":1}],"other":[{}]}'
     assert TRACES.to_lines(data, NO_SECRETS).lines == [b'{"resourceSpans":[{"a":1}]}']
+
+
+def test_what_holds_no_records_stays_beside_those_that_are_filtered_out() -> None:
+    line = (
+        b'{"resourceLogs":[{"b":1},{"scopeLogs":[{"a":1},{"logRecords":[{"severityNumber":13}%b]}]},'
+        b'{"scopeLogs":[{"logRecords":[{"severityNumber":17}]}]}]}'
+    )
+    found = LOGS.to_lines(line % b',{"severityNumber":9}', NO_SECRETS)
+    assert found == Lines([line % b""], filtered=1)
+    assert LOGS.records_in(line % b"") == 2
+
+
+def test_all_records_under_secrets_are_counted_together() -> None:
+    about = b'{"t":"%b"}' % KEY.encode()
+    one, two = (resource(TRACES, scope(TRACES, *[b"{}"] * n), about=about) for n in (1, 2))
+    empty = b'{"resource":%b}' % about
+    assert TRACES.to_lines(body(TRACES, two, one, empty), GUARD) == Lines([], dropped=4)
