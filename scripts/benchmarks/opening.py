@@ -37,7 +37,6 @@ IDLE_MAX = 0.5
 MEMORY_MAX = 128
 """MiB of a daemon, however large its spool."""
 NODE = "bench"
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
@@ -127,14 +126,12 @@ def _idle_row(work: str, daemon: "_Daemon") -> Row:
         try:
             assert sleeping.stdout is not None  # noqa: S101 - asked for above
             sleeping.stdout.readline()
-            before = _ticks(daemon.pid), _ticks(sleeping.pid)
+            before = _ran_s(daemon.pid), _ran_s(sleeping.pid)
             time.sleep(IDLE_S)
-            after = _ticks(daemon.pid), _ticks(sleeping.pid)
+            after = _ran_s(daemon.pid), _ran_s(sleeping.pid)
         finally:
             sleeping.terminate()
-    ours, theirs = (
-        (end - begin) / _TICK / IDLE_S * 100 for begin, end in zip(before, after, strict=True)
-    )
+    ours, theirs = ((end - begin) / IDLE_S * 100 for begin, end in zip(before, after, strict=True))
     against = f"{SLEEPERS} threads that wake as often and do nothing"
     return below_beside(work, against, ours, theirs, "%", limit=IDLE_MAX)
 
@@ -155,10 +152,13 @@ sleep()
 """
 
 
-def _ticks(pid: int) -> int:
-    """Of the processor, of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def _ran_s(pid: int) -> float:
+    """Seconds of the processor that the threads of a process took, by the scheduler's own account.
+
+    The kernel's ticks of 10 ms are too coarse for who does nothing.
+    """
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 class _Daemon:
