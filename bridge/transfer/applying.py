@@ -4,6 +4,7 @@ As far as the digests in it are of segments of ours; delivered stays delivered, 
 a receipt that is no newer than what was applied changes nothing.
 """
 
+import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -135,7 +136,11 @@ def _among(refused: Sequence[Refused], first: int, last: int) -> Sequence[Refuse
 
 def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry_run: bool) -> None:
     stream, known = heard.told.stream, {span for span, _ in heard.ours}
-    applied.foreign += [(stream, span.last) for span in heard.told.spans if span not in known]
+    applied.foreign += [
+        (stream, span.last)
+        for span in heard.told.spans
+        if span not in known and not _went(ledger, heard, span)
+    ]
     for span in heard.told.spans:
         if heard.head is not None and span.chain == heard.head.chain and span.last > heard.head.seq:
             applied.ahead[stream] = span.last
@@ -150,6 +155,20 @@ def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry
         _apply_span(
             ledger, heard.lane, heard.head, span, refused, applied=applied, at=at, dry_run=dry_run
         )
+
+
+def _went(ledger: Ledger, heard: _Heard, span: Span) -> bool:
+    """Whether the last segment of ``span`` was delivered and deleted since: none can compare it then.
+
+    A receipt tells of all that ever came, and this node keeps its segments for some time only.
+    """
+    lane, head = heard.lane, heard.head
+    if head is None or (span.chain == head.chain and span.last > head.seq):
+        return False
+    if os.path.lexists(lane.segment(span.last)):
+        return False
+    held = ledger.spans_among(lane, Range(span.last, span.last))
+    return [(each.chain, each.state) for each in held] == [(span.chain, State.DELIVERED)]
 
 
 def _is_ours(lane: Lane, head: Head, span: Span) -> bool:

@@ -2,7 +2,9 @@
 
 A receipt has a size that a reader takes, and a lane may have more runs or refused records than that.
 What is left out are the lowest numbers: receipts before told of them, and what a node applied it keeps.
-What there is no room to call refused is not called delivered either.
+What there is no room to call refused is not called delivered either: a segment that is a run by itself
+is passed over then, and what lies below it is told. Forks take at most half of the room where the rest
+wants it, and take none of that away.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +21,7 @@ from bridge.transfer.receipt import (
     LaneReceipt,
     Receipt,
     Refused,
+    Span,
     encode_receipt,
 )
 
@@ -53,39 +56,58 @@ def _cut(lane: LaneReceipt, room: int) -> LaneReceipt:
             refused=_without_text(lane.refused),
             forks=tuple(replace(f, refused=_without_text(f.refused)) for f in lane.forks),
         )
-    begin = _begin(lane, room)
-    return replace(
-        lane,
-        spans=tuple(
-            replace(span, first=max(span.first, begin)) for span in lane.spans if span.last >= begin
+    spans, refused = _runs(lane, room - min(_forks_size(lane.forks), room // 2))
+    told = replace(lane, spans=spans, refused=refused, forks=())
+    return replace(told, forks=_forks(lane.forks, room - _size(told)))
+
+
+def _runs(lane: LaneReceipt, room: int) -> tuple[tuple[Span, ...], tuple[Refused, ...]]:
+    """The newest of the runs, with all that was refused in them."""
+    items = [(span.last, _SPAN, (1, 0)) for span in lane.spans]
+    items += [(each.seq, _refused_size([each]), (0, 1)) for each in lane.refused]
+    items.sort(key=itemgetter(0), reverse=True)
+    alone = {span.last for span in lane.spans if span.first == span.last}
+    spans, refused, begin = SPANS_MAX, REFUSED_MAX, 1
+    passed_over = set[int]()
+    for seq, group in groupby(items, key=itemgetter(0)):
+        size = more_spans = more_refused = 0
+        for _, bytes_, (one_span, one_refused) in group:
+            size += bytes_
+            more_spans, more_refused = more_spans + one_span, more_refused + one_refused
+        if size <= room and more_spans <= spans and more_refused <= refused:
+            room, spans, refused = room - size, spans - more_spans, refused - more_refused
+        elif seq in alone and room >= _SPAN and spans:
+            passed_over.add(seq)
+        else:
+            begin = seq + 1
+            break
+    return (
+        tuple(
+            replace(span, first=max(span.first, begin))
+            for span in lane.spans
+            if span.last >= begin and span.last not in passed_over
         ),
-        refused=tuple(each for each in lane.refused if each.seq >= begin),
-        forks=tuple(fork for fork in lane.forks if fork.span.first >= begin),
+        tuple(each for each in lane.refused if each.seq >= begin and each.seq not in passed_over),
     )
 
 
-def _begin(lane: LaneReceipt, room: int) -> int:
-    """The lowest number from which on all of ``lane`` has room."""
-    items = [(span.last, _SPAN, (1, 0, 0)) for span in lane.spans]
-    items += [(each.seq, _refused_size([each]), (0, 1, 0)) for each in lane.refused]
-    items += [(fork.span.first, _fork_size(fork), (0, 0, 1)) for fork in lane.forks]
-    spans, refused, forks = SPANS_MAX, REFUSED_MAX, FORKS_MAX
-    items.sort(key=itemgetter(0), reverse=True)
-    for seq, group in groupby(items, key=itemgetter(0)):
-        for _, size, (one_span, one_refused, one_fork) in group:
+def _forks(forks: Sequence[Fork], room: int) -> tuple[Fork, ...]:
+    """The newest of them that have room, in their order."""
+    told: list[Fork] = []
+    for fork in reversed(forks):
+        size = _fork_size(fork)
+        if size <= room and len(told) < FORKS_MAX:
+            told.append(fork)
             room -= size
-            spans, refused, forks = spans - one_span, refused - one_refused, forks - one_fork
-        if min(room, spans, refused, forks) < 0:
-            return int(seq) + 1
-    return 1
+    return tuple(reversed(told))
+
+
+def _forks_size(forks: Iterable[Fork]) -> int:
+    return sum(_fork_size(fork) for fork in forks)
 
 
 def _size(lane: LaneReceipt) -> int:
-    return (
-        _SPAN * len(lane.spans)
-        + _refused_size(lane.refused)
-        + sum(_fork_size(fork) for fork in lane.forks)
-    )
+    return _SPAN * len(lane.spans) + _refused_size(lane.refused) + _forks_size(lane.forks)
 
 
 def _fork_size(fork: Fork) -> int:

@@ -43,6 +43,8 @@ from spool.ranges import RANGES_MAX, Range, format_ranges
 
 _TOO_LARGE = 413
 _WORD = "receipt"
+_MANY = 2000
+"""Refused records of a lane: for fewer there is room, whatever other lanes hold."""
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -82,7 +84,14 @@ def _lane_receipt(ledger: Ledger, trust: TrustStore, lane: Lane, text_max: int) 
     spans: list[Span] = []
     forks = ledger.forks(lane)
     # A digest vouches for what it is linked to: not for what lies before a fork, or a broken link.
-    cuts = sorted({*(seq for seq, _ in forks), *ledger.unlinked(lane), *_left_at(ledger, lane)})
+    cuts = sorted(
+        {
+            *(seq for seq, _ in forks),
+            *ledger.unlinked(lane),
+            *_left_at(ledger, lane),
+            *_around(refused),
+        }
+    )
     for span in ledger.spans(lane):
         for part in _cut(Range(span.first, span.last), cuts):
             digest = ledger.imported_digest(lane, part.last)
@@ -98,6 +107,16 @@ def _lane_receipt(ledger: Ledger, trust: TrustStore, lane: Lane, text_max: int) 
         sum(each.in_doubt for each in counts),
         tuple(_forks(ledger, lane, forks, text_max)),
     )
+
+
+def _around(refused: Sequence[Refused]) -> Iterator[int]:
+    """Where there may be no room for all of ``refused``, a segment with any is a run by itself.
+
+    What was delivered whole is told then, whatever becomes of the others.
+    """
+    if len(refused) > _MANY:
+        for seq in {each.seq for each in refused}:
+            yield from (seq, seq + 1)
 
 
 def _asked_for(wanted: Sequence[Range]) -> Iterator[Range]:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
 
 from bridge.operate.crossing import crossing
 from bridge.transfer import manifest as manifests
-from bridge.transfer import returning, ustar
+from bridge.transfer import receiptroom, returning, ustar
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
 from bridge.transfer.bundle import MANIFEST_NAME, Bundle
 from bridge.transfer.exporting import Chosen, chosen, parted
@@ -27,9 +27,11 @@ from keys.errors import BridgeError, VerificationError
 from spool.durable import OS_DISK
 from spool.head import folder_mark, read_head, write_head
 from spool.lane import Lane, lanes
-from spool.ledger import Bounds, By, Elsewhere, State
+from spool.ledger import Bounds, By, Elsewhere, RecordException, State
+from spool.pruning import Pruner
 from spool.ranges import Range, format_ranges
 from spool.sealing import Sealer
+from spool.streams import Kind
 from tests.support.bundles import Machine, pair
 from tests.support.disks import Dying
 
@@ -693,3 +695,58 @@ def test_a_folder_among_the_copies_stops_no_import(
     inside.append(1)
     (relay.spool / COPIES / "folder").mkdir(parents=True)
     assert relay.take(inside.export(relay, stick).path).new == 1
+
+
+def test_what_was_deleted_after_it_was_delivered_is_not_called_foreign(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    """Two chains: once the end of the old one went, nothing here links to it any more."""
+    inside, relay = machines
+    inside.append(1)
+    inside.append(2)
+    lane = inside.lane()
+    lane.head.unlink()
+    inside.append(3)
+    relay.take(inside.export(relay, stick).path)
+    relay.answer("inside")
+    assert inside.hear(relay.give_back(inside, stick)).delivered == 3
+    old = Pruner(inside.ledger, lambda _: None, inside.disk).by_age(
+        [lane], dict.fromkeys(get_args(Kind), 2**60)
+    )
+    assert [each.numbers for each in old] == [(Range(1, 2),)]
+    assert inside.hear(relay.give_back(inside, stick)).foreign == []
+    # Above the head nothing is deleted: who cut that off is told.
+    inside.append(4)
+    before = lane.head.read_bytes()
+    inside.append(5)
+    relay.take(inside.export(relay, stick).path)
+    relay.answer("inside")
+    inside.hear(relay.give_back(inside, stick))
+    lane.segment(1_000_002).unlink()
+    lane.head.write_bytes(before)
+    assert inside.hear(relay.give_back(inside, stick)).foreign == [("transactions", 1_000_002)]
+
+
+def test_segments_of_more_refused_records_than_a_receipt_holds_hide_none_that_was_delivered(
+    machines: tuple[Machine, Machine], stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(returning, "_MANY", 2)
+    monkeypatch.setattr(receiptroom, "REFUSED_MAX", 2)
+    inside, relay = machines
+    for first in (1, 11, 21, 31):
+        inside.append(first, first + 1, first + 2)
+    relay.take(inside.export(relay, stick).path)
+    lane = relay.lane(node="inside")
+    (span,) = relay.ledger.spans(lane)
+    refused = [RecordException(2, line, 1, "refused", 422, "no") for line in range(3)]
+    refused.append(RecordException(4, 1, 1, "refused", 422, "no"))
+    relay.ledger.confirm(
+        lane, Range(1, 4), D, before=span.before, after=span.after, exceptions=refused
+    )
+    applied = inside.hear(relay.give_back(inside, stick))
+    assert (applied.delivered, applied.quarantined, applied.foreign) == (8, 1, [])
+    assert [(s.first, s.last, s.state) for s in inside.ledger.spans(inside.lane())] == [
+        (1, 1, D),
+        (2, 2, E),
+        (3, 4, D),
+    ]

@@ -114,3 +114,32 @@ def test_answers_of_the_beacon_are_left_out_before_numbers_are() -> None:
     (told,) = within(receipt(lane("a", refused=refused))).lanes
     assert len(told.refused) == len(refused)
     assert {each.text for each in told.refused} == {""}
+
+
+def test_a_segment_with_more_refused_records_than_any_receipt_holds_hides_nothing_below_it() -> (
+    None
+):
+    refused = tuple(Refused(8, line, 422, "refused") for line in range(REFUSED_MAX + 1))
+    runs = tuple(Span(CHAIN, a, b, "delivered", DIGEST) for a, b in ((1, 7), (8, 8), (9, 9)))
+    (told,) = within(receipt(lane("a", spans=runs, refused=refused))).lanes
+    assert (told.spans, told.refused) == ((runs[0], runs[2]), ())
+
+
+def test_more_forks_than_a_receipt_holds_hide_no_run_below_them() -> None:
+    run = Span(CHAIN, 1, HIGH - 1, "delivered", DIGEST)
+    many = forks(FORKS_MAX + 1, 0)
+    (told,) = within(receipt(lane("a", spans=(run,), forks=many))).lanes
+    assert (told.spans, told.forks) == ((run,), many[1:])
+
+
+def test_forks_that_fill_a_receipt_leave_half_of_it_to_runs() -> None:
+    run = spans(9000)
+    (told,) = within(receipt(lane("a", spans=run, forks=forks(900, 60)))).lanes
+    assert told.spans == run
+    assert told.forks
+
+
+def test_runs_that_fill_a_receipt_leave_room_to_forks() -> None:
+    many = forks(900, 3)
+    whole = receipt(lane("a", spans=spans(SPANS_MAX), forks=many))
+    assert within(whole, 2_000_000).lanes[0].forks == many
