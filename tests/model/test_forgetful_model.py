@@ -356,12 +356,14 @@ class Forgetful(RuleBasedStateMachine):
         lane = self.node.machine.lane(stream)
         if paths := [lane.segment(seq) for seq in lane.sealed_numbers()]:
             path = paths[pick % len(paths)]
-            before = set(_held(path))
+            before, declared = set(_held(path)), self._declared(lane, stream)
             if whole:
                 path.unlink()
             else:
                 _flip(path, at)
             self.excused |= before - (set(_held(path)) if path.exists() else set())
+            # A loss record declares nothing any more once somebody spoiled it.
+            self.excused |= declared - self._declared(lane, stream)
         self._began()
 
     @rule(stream=STREAM)
@@ -566,3 +568,16 @@ def test_what_a_receipt_confirmed_makes_room_and_is_told_by_the_frontier() -> No
         world.make_room("transactions", Trouble(), wanted=1)
         assert len(list(world.node.machine.lane("transactions").sealed_numbers())) < held
         world.lose_the_ledger()  # what is gone is still known to be delivered
+
+
+def test_what_a_spoiled_loss_record_declared_is_excused_as_what_a_spoiled_segment_held() -> None:
+    with _world() as world:
+        for _ in range(2):
+            world.append("logs", 1, Trouble())
+            world.seal("logs", Trouble())
+            world.everything_is_accounted_for()
+        world.make_room("logs", Trouble(), wanted=1)
+        world.make_room("logs", Trouble(), wanted=1)
+        world.everything_is_accounted_for()
+        world.spoil_a_segment("logs", pick=1, at=0, whole=False)
+        assert world.excused
