@@ -12,6 +12,6 @@ takes about a millisecond."""
 def collect_seldom() -> None:
     """For a process that does many things at a time; what nobody refers to any more goes at once.
 
-    What is in a cycle stays longer: that of a failed request, some kilobytes.
+    What is in a cycle stays longer: that of a connection that has ended, some kilobytes.
     """
     gc.set_threshold(YOUNG_MAX)

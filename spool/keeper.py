@@ -126,7 +126,15 @@ class Keeper:
 
     def _is_hurried(self) -> bool:
         """Whether somebody waits for the sealing, or the next file."""
+        # Noted: a file that is begun meanwhile makes the request an old one.
+        self._awaited = self._awaited or self._is_asked()
         return self._stop or self._awaited or bool(self.complete)
+
+    def _is_asked(self) -> bool:
+        try:
+            return self.request() != self._asked
+        except OSError:
+            return False  # the next look meets it, and tells
 
     def _due(self) -> int:
         """The age in ms from which the file in use is rolled; 0 if somebody asks for it."""

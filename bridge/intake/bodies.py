@@ -186,6 +186,7 @@ class BodyReader:
         self._failed.clear()
         if self._body is not None:
             self._body.forget()
+            self._body = None
         self._budget.give_back(self._taken)
         self._give_back_judged()
 

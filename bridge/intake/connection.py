@@ -43,8 +43,6 @@ LINGER_S = 1.0
 """Seconds that somebody who is turned away has to read why."""
 LINGERING_MAX = 64
 """How many may linger so; who comes then is cut off."""
-_VERSION = b" HTTP/1."
-"""What stands in the first line of each request."""
 _END_OF_HEAD = b"\r\n\r\n"
 _OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
 """The headers that make up the offer of an upgrade."""
@@ -252,11 +250,11 @@ class Connection(HttpToolsProtocol):
 def _may_hold_several(data: bytes) -> bool:
     """Whether there may be a second request in ``data``.
 
-    It would have a line of its own behind the first head; JSON on one line has none, and to look for a
-    byte costs a twentieth of looking for a word.
+    Its head would end behind the first one's end, whatever its first line says; JSON on one line has no
+    line's end, and to look for a byte costs a twentieth of looking for a word.
     """
     rest = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-    return data.find(b"\n", rest) >= 0 and data.count(_VERSION) > 1
+    return data.find(b"\n", rest) >= 0 and data.find(_END_OF_HEAD, rest) >= 0
 
 
 def _no_http() -> RefusalError:

@@ -1,8 +1,8 @@
 """Takes the compression off a body while it comes in, a bounded piece at a time.
 
 The second importer of ``zstandard``. Whatever the bytes claim, no more than :data:`STEP` bytes are
-made before the sink is asked whether it wants them, so a bomb costs what the sink allows. A stream
-that ends early, or goes on after its end, is an error and never a shorter body.
+made before the sink is asked whether it wants them, so a bomb takes the memory that the sink allows.
+A stream that ends early, or goes on after its end, is an error and never a shorter body.
 """
 
 import zlib
@@ -22,6 +22,9 @@ MEMBERS_MAX = 4096
 """gzip members in one body: block compressors make one for each 64 KiB, and each begins anew."""
 _INPUT = 16 * 1024
 """Bytes given to zlib at a time: at each step it copies those that are left."""
+_ZSTD_INPUT = 1024
+"""Bytes given to zstd at a time: what they become, 32 MiB in 3 ms at the worst, is made to its end, a
+piece at a time, also where the sink wants no more."""
 _GZIP = 16 + zlib.MAX_WBITS
 _WRAPPED = zlib.MAX_WBITS
 _RAW = -zlib.MAX_WBITS
@@ -99,34 +102,57 @@ class Inflater:
         self._stream = zlib.decompressobj(_GZIP)
 
 
+class _Writing:
+    """Where the library writes what it made: to a sink, which may change.
+
+    What the sink raises is kept: the library loses the memory of a piece where its writer raises.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.raised: list[BaseException] = []
+
+    def write(self, made: bytes) -> int:
+        """What the library calls with each piece."""
+        if not self.raised:
+            try:
+                self.sink(made)
+            except BaseException as error:  # noqa: BLE001 - raised when the library has returned
+                self.raised.append(error)
+        return len(made)
+
+
 class Unzstd:
     """zstd frames, one or many, and skippable ones between them."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
         self._fed = False
+        # Not itself: the collector does not see into the library's stream, so a ring through it, with
+        # all the memory that decompressing takes, would stay for ever.
+        self._to = _Writing(sink)
         decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_MAX)
-        self._stream = decompressor.stream_writer(self, write_size=STEP)  # type: ignore[arg-type]
-
-    def write(self, made: bytes) -> int:
-        """What the library calls with each piece."""
-        self._sink(made)
-        return len(made)
+        self._stream = decompressor.stream_writer(self._to, write_size=STEP)  # type: ignore[arg-type]
 
     def feed(self, data: bytes) -> None:
         """See :class:`Decoder`."""
         self._fed = self._fed or bool(data)
-        try:
-            self._stream.write(data)
-        except zstandard.ZstdError as error:
-            raise _broken(str(error)) from None
+        for start in range(0, len(data), _ZSTD_INPUT):
+            broken = ""
+            try:
+                self._stream.write(data[start : start + _ZSTD_INPUT])
+            except zstandard.ZstdError as error:
+                broken = str(error)
+            if self._to.raised:
+                raise self._to.raised.pop()
+            if broken:
+                raise _broken(broken)
 
     def finish(self) -> None:
         """See :class:`Decoder`."""
         # The library does not tell whether a frame has ended. Only behind a whole one is a frame of
         # ours a frame again; inside another it is an error, or other bytes than those it holds.
         found: list[bytes] = []
-        self._sink = found.append
+        self._to.sink = found.append
         fed = self._fed
         # In two parts: of a frame that came in one it forgets half a header that came before.
         self.feed(_PROBE_FRAME[:1])

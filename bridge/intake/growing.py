@@ -69,7 +69,7 @@ class Growing:
         return whole
 
     def forget(self) -> None:
-        """Let go of everything: it refers to itself, and would stay until somebody looks for such."""
+        """Let go of everything: with its decoder it refers to itself, and would stay for that."""
         self._decoder = None
         self._blocks.clear()
         self._made = BytesIO()

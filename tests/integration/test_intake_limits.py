@@ -113,8 +113,19 @@ def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
         assert len(intake.stored("logs")) == 3
 
 
-def test_who_sends_many_requests_and_reads_no_answer_keeps_nobody_waiting(tmp_path: Path) -> None:
-    many = b"GET /livez HTTP/1.1\r\n\r\n" * 20_000
+@pytest.mark.parametrize(
+    "one",
+    [
+        b"GET /livez HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/2.0\r\nConnection: keep-alive\r\n\r\n",
+        b"SOURCE / ICE/1.1\r\n\r\n",
+    ],
+    ids=["1.1", "2.0", "ICE"],
+)
+def test_who_sends_many_requests_and_reads_no_answer_keeps_nobody_waiting(
+    tmp_path: Path, one: bytes
+) -> None:
+    many = one * 20_000
     with ExitStack() as held:
         intake = held.enter_context(intake_with(tmp_path))
         slow = [held.enter_context(connect(intake)) for _ in range(50)]

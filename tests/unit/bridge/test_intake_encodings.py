@@ -1,8 +1,12 @@
 """What takes compression off gives the body, an error, and never much at once."""
 
+import gc
 import gzip
+import tracemalloc
+import weakref
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from random import Random
 
 import pytest
@@ -103,6 +107,54 @@ def test_a_sink_that_wants_no_more_ends_a_bomb_after_one_step() -> None:
         with pytest.raises(EnoughError):
             decoder_for(coding, sink).feed(encode(bytes(50_000_000)))
         assert 0 < made <= STEP
+
+
+@contextmanager
+def nobody_collecting() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("body", [b"whole", b""], ids=["whole", "broken"])
+def test_a_decoder_that_nobody_holds_is_gone_at_once(form: str, body: bytes) -> None:
+    coding, encode = FORMS[form]
+    made: list[bytes] = []
+    with nobody_collecting():
+        decoder = decoder_for(coding, made.append)
+        with suppress(RefusalError):
+            decoder.feed(encode(body) if body else b"broken")
+            decoder.finish()
+        held = weakref.ref(decoder)
+        del decoder
+        assert held() is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_bomb_that_was_refused_leaves_no_memory_behind(form: str) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def sink(_: bytes) -> None:
+        raise EnoughError
+
+    coding, encode = FORMS[form]
+    bomb = encode(bytes(10 * STEP))
+    many = 50
+    tracemalloc.start()
+    try:
+        with nobody_collecting():
+            for _ in range(many):
+                with pytest.raises(EnoughError):
+                    decoder_for(coding, sink).feed(bomb)
+            gc.collect()
+            assert tracemalloc.get_traced_memory()[0] < many * STEP // 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_zstd_frame_with_a_larger_window_is_refused() -> None:

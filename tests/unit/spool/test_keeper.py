@@ -1,0 +1,65 @@
+"""A keeper's sealing leaves the processor to others, unless somebody waits for it."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from resource import RUSAGE_THREAD, getrusage
+
+import pytest
+
+from spool.asking import ask, ask_and_wait
+from spool.lane import Lane
+from spool.writer import Writer
+from tests.support.disks import FastDisk
+from tests.support.spools import KEY, records
+
+SIZE = 1_500_000
+"""Bytes that become six full frames of two thousand small ones."""
+
+
+class Watching(FastDisk):
+    """Counts how often the keeper let go of the processor between the full frames that it wrote."""
+
+    def __init__(self, asked: Lane | None = None) -> None:
+        self.waits: list[int] = []
+        self._asked = asked
+
+    def write(self, fd: int, pieces: Sequence[bytes], at: int) -> None:
+        super().write(fd, pieces, at)
+        if threading.current_thread().name == "keeper":
+            if self._asked is not None:
+                ask(self._asked)
+                self._asked = None
+            self.waits.append(getrusage(RUSAGE_THREAD).ru_nvcsw)
+
+
+def fill(writer: Writer, size: int) -> None:
+    for record in records(size // 700, filler=710):
+        writer.append([record])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_it_pauses_until_somebody_asks_for_what_is_open(tmp_path: Path, *, asked: bool) -> None:
+    lane = Lane(tmp_path, "n", "transactions")
+    disk = Watching(lane if asked else None)
+    with Writer(
+        tmp_path, "transactions", node="n", signer=KEY, seal_size=SIZE, disk=disk
+    ) as writer:
+        fill(writer, SIZE)
+        deadline = time.monotonic() + 20
+        while not list(lane.sealed_numbers()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        waits = disk.waits[-1] - disk.waits[0]
+        assert len(disk.waits) >= 5
+        assert waits < 10 if asked else waits > 20
+
+
+def test_what_somebody_asked_for_is_sealed_without_a_pause(tmp_path: Path) -> None:
+    disk = Watching()
+    with Writer(tmp_path, "transactions", node="n", signer=KEY, disk=disk) as writer:
+        fill(writer, SIZE)
+        assert ask_and_wait([writer.lane], lambda: None) == []
+        assert len(disk.waits) >= 5
+        assert disk.waits[-1] - disk.waits[0] < 10
