@@ -31,7 +31,7 @@ def give_back(
 
     config = session.config
     with ledger_of(session) as ledger:
-        told = receipt_for(
+        told, left_out = receipt_for(
             ledger,
             trust,
             config.spool.path,
@@ -51,6 +51,7 @@ def give_back(
         "dry_run": dry_run,
         "bundles": [],
         "pending": waiting,
+        "left_out": left_out,
         "token": token is not None,
         "token_ends_at": None if ends_at is None else rfc3339(ends_at),
     }
@@ -82,6 +83,9 @@ def give_back(
         if waiting:
             still = counted(waiting, "segment is", "segments are")
             session.say(f"{still} still to be sent: this receipt is an early one.")
+        if left_out:
+            are = counted(left_out, "segment is", "segments are")
+            session.say(f"{are} left out for want of room: receipts before may tell of them.")
         if token is None:
             session.say("No license token goes with it.")
         elif ends_at is not None and ends_at < back_at:

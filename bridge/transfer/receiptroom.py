@@ -96,7 +96,7 @@ def _forks(forks: Sequence[Fork], room: int) -> tuple[Fork, ...]:
     told: list[Fork] = []
     for fork in reversed(forks):
         size = _fork_size(fork)
-        if size <= room and len(told) < FORKS_MAX:
+        if size <= room and len(told) < FORKS_MAX and len(fork.refused) <= REFUSED_MAX:
             told.append(fork)
             room -= size
     return tuple(reversed(told))

@@ -16,7 +16,6 @@ from bridge.transfer.fields import RANGES_TEXT_MAX
 from bridge.transfer.gaps import wanting
 from bridge.transfer.receipt import (
     RECEIPT_TYPE,
-    REFUSED_MAX,
     STATES,
     Fork,
     LaneReceipt,
@@ -58,10 +57,11 @@ def receipt_for(
     *,
     text_max: int = 0,
     dry_run: bool = False,
-) -> Receipt:
+) -> tuple[Receipt, int]:
     """What is known here of ``node``, as a receipt with a serial of its own (a dry run takes none).
 
-    All of it, as far as a receipt has room: see :func:`bridge.transfer.receiptroom.within`.
+    All of it, as far as a receipt has room (see :func:`bridge.transfer.receiptroom.within`); and how
+    many segments are left out for want of it.
 
     Of each answer of the beacon's it carries at most ``text_max`` characters, those that are printable.
     Raises :class:`VerificationError` ``receipt.nothing`` where nothing of that node ever came.
@@ -76,7 +76,13 @@ def receipt_for(
     now = clock.wall_ms()
     told = tuple(_lane_receipt(ledger, trust, lane, text_max) for lane in found)
     serial = 1 if dry_run else ledger.next_receipt(node, now)
-    return within(Receipt(serial, now, relay, node, told))
+    whole = Receipt(serial, now, relay, node, told)
+    receipt = within(whole)
+    return receipt, _segments(whole) - _segments(receipt)
+
+
+def _segments(receipt: Receipt) -> int:
+    return sum(len(lane.forks) + sum(map(len, lane.spans)) for lane in receipt.lanes)
 
 
 def _lane_receipt(ledger: Ledger, trust: TrustStore, lane: Lane, text_max: int) -> LaneReceipt:
@@ -145,8 +151,6 @@ def _forks(
     for seq, digest in found:
         fork = lane.fork_of(seq, digest)
         refused = tuple(_refused_of(ledger, fork, text_max))
-        if len(refused) > REFUSED_MAX:  # it is not called delivered without all of them
-            continue
         for span in ledger.spans(fork):
             state = _word_for(span.state)
             if state is not None:

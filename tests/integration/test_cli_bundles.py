@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.transfer.receipt import REFUSED_MAX
+from spool.clock import SYSTEM_CLOCK
+from spool.lane import Lane
+from spool.ledger import Ledger, RecordException, State
+from spool.ranges import Range
 from tests.golden import generate
 from tests.support.beacon import RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for, told, trust
@@ -185,3 +190,29 @@ def test_a_node_that_begins_a_new_chain_is_followed_and_asked_for_the_end_of_the
         if each["stream"] == "transactions"
     )
     assert {state: count for state, count in lane["records"].items() if count} == {"delivered": 3}
+
+
+def test_a_receipt_that_leaves_a_segment_out_for_want_of_room_says_so(
+    inside: Node, relay: Node, stick: Path
+) -> None:
+    """More records of one segment were refused than a receipt holds; one before it was delivered."""
+    append(inside, "first")
+    told(inside, "export", "--to", str(stick))
+    append(inside, *map(str, range(REFUSED_MAX + 1)))
+    told(inside, "export", "--to", str(stick))
+    told(relay, "import", *sorted(stick.glob("*.agb.age")))
+    lane = Lane(relay.spool, "inside", "transactions")
+    with Ledger.open(relay.spool, clock=SYSTEM_CLOCK) as ledger:
+        (span,) = ledger.spans(lane)
+        refused = [RecordException(2, n, 1, "refused", 422, "no") for n in range(REFUSED_MAX + 1)]
+        ledger.confirm(
+            lane, Range(1, 2), State.DELIVERED, before=span.before, after=span.after,
+            exceptions=refused,
+        )  # fmt: skip
+    done = relay.bridge("export", "--for", "inside", "--to", str(stick))
+    assert done.returncode == 0, done
+    assert "1 segment is left out for want of room" in done.stdout
+    said = told(relay, "export", "--for", "inside", "--to", str(stick))
+    assert said["left_out"] == 1
+    (item,) = told(inside, "import", said["bundles"][0]["path"])["items"]
+    assert item["receipts"]["delivered"] == 1

@@ -743,6 +743,10 @@ def test_segments_of_more_refused_records_than_a_receipt_holds_hide_none_that_wa
     relay.ledger.confirm(
         lane, Range(1, 4), D, before=span.before, after=span.after, exceptions=refused
     )
+    _, left_out = returning.receipt_for(
+        relay.ledger, relay.trust, relay.spool, relay.name, "inside", relay.clock, dry_run=True
+    )
+    assert left_out == 1
     applied = inside.hear(relay.give_back(inside, stick))
     assert (applied.delivered, applied.quarantined, applied.foreign) == (8, 1, [])
     assert [(s.first, s.last, s.state) for s in inside.ledger.spans(inside.lane())] == [

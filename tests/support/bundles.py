@@ -104,7 +104,9 @@ class Machine:
 
     def give_back(self, node: "Machine", folder: Path, *, age: Sequence[str] = ()) -> Path:
         """A return bundle."""
-        receipt = receipt_for(self.ledger, self.trust, self.spool, self.name, node.name, self.clock)
+        receipt, _ = receipt_for(
+            self.ledger, self.trust, self.spool, self.name, node.name, self.clock
+        )
         path, _, _ = write_return(
             folder, None, receipt, None, signer=self.key, age=age, clock=self.clock
         )

@@ -59,7 +59,10 @@ def _began(connection: socket.socket) -> bool:
     size, streams, _, _ = socket.recv_fds(connection, SIZE_BYTES, STREAMS)
     told = b""
     while len(told) < int.from_bytes(size, "big"):
-        told += connection.recv(1 << 20)
+        piece = connection.recv(1 << 20)
+        if not piece:  # who asked is gone
+            return False
+        told += piece
     arguments, folder, environment = marshal.loads(told)  # noqa: S302 - our own words
     pid = os.fork()
     if not pid:
@@ -100,4 +103,4 @@ if __name__ == "__main__":
         atexit._run_exitfuncs()  # noqa: SLF001
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 0)
+        os._exit(end.code if isinstance(end.code, int) else end.code is not None)

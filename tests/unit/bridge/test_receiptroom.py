@@ -143,3 +143,10 @@ def test_runs_that_fill_a_receipt_leave_room_to_forks() -> None:
     many = forks(900, 3)
     whole = receipt(lane("a", spans=spans(SPANS_MAX), forks=many))
     assert within(whole, 2_000_000).lanes[0].forks == many
+
+
+def test_a_fork_with_more_refused_records_than_a_reader_takes_is_not_told() -> None:
+    (small,) = forks(1, 1)
+    (large,) = forks(1, REFUSED_MAX + 1)
+    (told,) = within(receipt(lane("a", forks=(small, large)))).lanes
+    assert told.forks == (small,)
