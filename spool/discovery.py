@@ -60,11 +60,22 @@ def totals_before(lane: Lane, head: Head, seq: int) -> Totals:
     return _before(lane, part, seq)
 
 
-def totals_within(lane: Lane, span: Span, seq: int) -> Totals:
-    """The totals of its chain before number ``seq`` of ``span``, from the nearest seal there is."""
-    if seq == span.first:
-        return span.before
-    return _before(lane, Stretch(span.chain, span.first, span.last, span.after), seq)
+def totals_around(lane: Lane, span: Span, part: Range) -> tuple[Totals, Totals]:
+    """The totals of its chain before and after the numbers ``part`` of ``span``.
+
+    Where ``part`` ends as ``span`` does, they are the ledger's own: it may know a number by a seal that
+    is no longer there. Between, they are those of the nearest seal, within what the ledger has.
+    """
+    before = span.before if part.first == span.first else _within(lane, span, part.first)
+    after = span.after if part.last == span.last else _within(lane, span, part.last + 1)
+    return before, _not_less(after, before)
+
+
+def _within(lane: Lane, span: Span, seq: int) -> Totals:
+    known = Stretch(span.chain, span.first, span.last, span.after)
+    found = _not_less(_before(lane, known, seq), span.before)
+    most = span.after
+    return Totals(min(found.records, most.records), min(found.raw_size, most.raw_size))
 
 
 def _before(lane: Lane, part: Stretch, seq: int) -> Totals:

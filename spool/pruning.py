@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from spool.delivered import note_delivered
-from spool.discovery import discover, said_by, totals_before
+from spool.discovery import discover, said_by, totals_around
 from spool.durable import Disk
 from spool.head import read_head
 from spool.holdings import Kept, sealed_sizes, shelves
 from spool.lane import Lane
-from spool.ledger import Ledger, State, Undeclared
+from spool.ledger import Ledger, Span, State, Undeclared
 from spool.ranges import Range, format_ranges, join_ranges
 from spool.retention import Shelf, Taken, choose
 from spool.sealing import Sealer
@@ -175,20 +175,21 @@ class Pruner:
 
     def _drop(self, taken: Taken, why: str = NO_ROOM) -> Iterator[Pruned]:
         lane, state = taken.shelf.lane, taken.shelf.state
-        for run in self._runs(lane, state, taken.numbers):
+        for span, run in self._runs(lane, state, taken.numbers):
             head = read_head(lane)
             if head is None:  # its chain begins anew at the next start; until then nothing goes
                 return
-            before = totals_before(lane, head, run.first)
-            after = totals_before(lane, head, run.last + 1)
+            before, after = totals_around(lane, span, run)
             what = Undeclared(run, after - before, head.seq, why)
             if not self._ledger.give_up(lane, what, state, before=before, after=after):
                 continue
             self._declare(lane, what)
             yield self._delete(lane, state, range(run.first, run.last + 1))
 
-    def _runs(self, lane: Lane, state: State, numbers: Sequence[int]) -> Iterator[Range]:
-        """``numbers`` as stretches, each within one span of the ledger."""
+    def _runs(
+        self, lane: Lane, state: State, numbers: Sequence[int]
+    ) -> Iterator[tuple[Span, Range]]:
+        """``numbers`` as stretches, each within one span of the ledger, which comes with it."""
         for span in self._ledger.spans(lane, state):
             run: list[int] = [seq for seq in numbers if span.first <= seq <= span.last]
             if not run:
@@ -196,7 +197,7 @@ class Pruner:
             ends = [a for a, b in pairwise(run) if a + 1 != b]
             begins = [run[0], *(b for a, b in pairwise(run) if a + 1 != b)]
             for first, last in zip(begins, [*ends, run[-1]], strict=True):
-                yield Range(first, last)
+                yield span, Range(first, last)
 
     def _declare(self, lane: Lane, what: Undeclared) -> None:
         sealer = self._sealer_of(lane)

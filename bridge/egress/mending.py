@@ -10,12 +10,13 @@ import os
 
 from keys.errors import VerificationError
 from spool.clock import Clock
-from spool.discovery import totals_within
+from spool.discovery import totals_around
 from spool.durable import Disk
 from spool.head import read_head
 from spool.lane import Lane
 from spool.ledger import By, Ledger, State
 from spool.quarantine import set_aside
+from spool.ranges import Range
 from spool.recovery import Recovery
 from spool.sealing import Sealer
 from spool.statement import Lost
@@ -52,8 +53,7 @@ class Mender:
         if span is None:  # somebody else was faster
             return seq, seq
         last = self._last_missing(seq, span.last)
-        before = totals_within(self._lane, span, seq)
-        after = span.after if last == span.last else totals_within(self._lane, span, last + 1)
+        before, after = totals_around(self._lane, span, Range(seq, last))
         path = self._lane.segment(seq)
         if imported:
             if os.path.lexists(path):

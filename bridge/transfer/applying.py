@@ -15,10 +15,11 @@ from bridge.transfer.bundle import ReturnBundle
 from bridge.transfer.receipt import LaneReceipt, Refused, Span
 from keys.errors import VerificationError, shown
 from spool.clock import Clock
-from spool.discovery import said_by, totals_before
+from spool.discovery import said_by, totals_around, totals_before
 from spool.head import Head, read_head
 from spool.lane import Lane
 from spool.ledger import Ledger, RecordException, State
+from spool.ledger import Span as Known
 from spool.ranges import Range, without
 from spool.segment import Segment
 
@@ -152,9 +153,7 @@ def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry
     if heard.head is None:
         return
     for span, refused in heard.ours:
-        _apply_span(
-            ledger, heard.lane, heard.head, span, refused, applied=applied, at=at, dry_run=dry_run
-        )
+        _apply_span(ledger, heard.lane, span, refused, applied=applied, at=at, dry_run=dry_run)
 
 
 def _went(ledger: Ledger, heard: _Heard, span: Span) -> bool:
@@ -189,7 +188,6 @@ def _is_ours(lane: Lane, head: Head, span: Span) -> bool:
 def _apply_span(
     ledger: Ledger,
     lane: Lane,
-    head: Head,
     span: Span,
     refused: Sequence[Refused],
     *,
@@ -198,14 +196,13 @@ def _apply_span(
     dry_run: bool,
 ) -> None:
     target = State(span.state)
-    for part, state in _stretches(ledger, lane, span):
-        before = totals_before(lane, head, part.first)
-        after = totals_before(lane, head, part.last + 1)
+    for known, part in _stretches(ledger, lane, span):
+        before, after = totals_around(lane, known, part)
         records = (after - before).records
         if target is State.PENDING:
             applied.pending += records
             continue
-        if state is target:
+        if known.state is target:
             continue
         exceptions = [
             RecordException(each.seq, each.line, at, each.code, each.status, each.text or _WORD)
@@ -225,9 +222,9 @@ def _apply_span(
             applied.quarantined += records
 
 
-def _stretches(ledger: Ledger, lane: Lane, span: Span) -> Iterator[tuple[Range, State]]:
-    """What the ledger has of the numbers of ``span``, in that chain, each in one state."""
+def _stretches(ledger: Ledger, lane: Lane, span: Span) -> Iterator[tuple[Known, Range]]:
+    """What the ledger has of the numbers of ``span``, in that chain, and which of them each has."""
     for known in ledger.spans_among(lane, Range(span.first, span.last)):
         first, last = max(known.first, span.first), min(known.last, span.last)
         if first <= last and known.chain == span.chain:
-            yield Range(first, last), known.state
+            yield known, Range(first, last)

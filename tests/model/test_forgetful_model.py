@@ -581,3 +581,22 @@ def test_what_a_spoiled_loss_record_declared_is_excused_as_what_a_spoiled_segmen
         world.everything_is_accounted_for()
         world.spoil_a_segment("logs", pick=1, at=0, whole=False)
         assert world.excused
+
+
+def test_room_is_made_of_a_spoiled_segment_below_dropped_ones_in_a_chain_that_lost_its_head() -> (
+    None
+):
+    with _world() as world:
+        for _ in range(2):
+            world.append("logs", 1, Trouble())
+            world.seal("logs", Trouble())
+            world.everything_is_accounted_for()
+        world.lose_the_ledger()
+        world.make_room("logs", Trouble(), wanted=1)
+        world.make_room("logs", Trouble(), wanted=1)
+        world.everything_is_accounted_for()
+        world.spoil_a_segment("logs", pick=0, at=0, whole=False)
+        world.lose_the_head("logs")
+        # The nearest seal that can be read tells of the dropped ones, too.
+        world.make_room("logs", Trouble(), wanted=2)
+        assert 1 not in set(world.node.machine.lane("logs").sealed_numbers())
