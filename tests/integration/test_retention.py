@@ -173,7 +173,8 @@ def test_a_glance_begins_a_round_when_a_stream_is_switched_off_or_room_is_wanted
             assert spool.records(traces) == {State.PENDING: 4}
             rooms.append(Room(used=1000, max_size=1000, free=1 << 40, min_free=0))
             retaining.glance()
-            wait_until(lambda: spool.records(traces) == {State.LOST: 4})
+            # A round frees what is wanted, one segment here; another may have begun meanwhile.
+            wait_until(lambda: State.LOST in spool.records(traces))
         finally:
             retaining.stop()
     assert retaining.broken is None
