@@ -208,6 +208,9 @@ class Connection(HttpToolsProtocol):
         """The head that was just read, for a new parser: the old one has done its work."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in _OFFER]
+        told = b",".join(value for name, value in self.headers if name == b"connection")
+        if b"close" in (token.strip().lower() for token in told.split(b",")):
+            kept.append(b"connection: close\r\n")
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(kept))

@@ -240,6 +240,14 @@ def test_an_offer_of_http_2_is_passed_over_and_the_body_is_taken(
     assert running.stored("logs") == [ONE] * 4
 
 
+def test_who_offers_http_2_and_asks_for_the_end_gets_it_after_the_answer(running: Running) -> None:
+    with running.connect() as connection:
+        connection.sendall(OFFERED.replace(b"Connection: ", b"Connection: Close, "))
+        assert answered(connection) == (200, b"{}")
+        assert connection.recv(1) == b""
+    assert running.stored("logs") == [ONE]
+
+
 def test_many_offers_in_one_piece_are_each_answered(running: Running) -> None:
     count = 1000
     answers = b""
