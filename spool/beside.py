@@ -78,7 +78,8 @@ class Compressor:
     def begin(self, raw: bytes) -> Compressing:
         """Let the thread compress ``raw``: whole lines, at most what a frame holds.
 
-        Returns when it has begun, or will as soon as it can.
+        Returns when it has begun, or will as soon as it can. Where there is no thread it never does,
+        and who takes the lines back gets them.
         """
         work = Compressing(raw)
         with self._changing:
@@ -92,7 +93,7 @@ class Compressor:
                     self._thread.start()
                 except RuntimeError:  # no room for one more: the next lines try again
                     self._thread = None
-                    raise
+                    return work
             self._queue.put(work)
         work.wait_begun()
         return work

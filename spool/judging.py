@@ -34,6 +34,15 @@ class Judged(NamedTuple):
     refused: Refused | None
 
 
+def as_bytes(records: Sequence[bytes]) -> list[bytes]:
+    """``records`` as they are now, whatever their owner does with them meanwhile.
+
+    Of what is derived of ``bytes``, or serves as such, parsers say different things.
+    """
+    some = list(records)
+    return some if _BYTES_ALONE.issuperset(map(type, some)) else list(map(bytes, some))
+
+
 def judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[bytes]:
     """The lines that ``records`` become; nearly always they are those lines already.
 
@@ -54,14 +63,12 @@ def judged_until(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> J
     begin = filtered = 0
     several = AT_ONCE
     while begin < len(records):
-        some = records[begin : begin + several]
+        some = as_bytes(records[begin : begin + several])
         text = b"".join(some)
         if len(text) > VALUES_MAX and len(some) > 1:
             several = len(some) // 2
             continue
         quick = len(text) <= VALUES_MAX and _LF not in text and _CR not in text
-        if not _BYTES_ALONE.issuperset(map(type, some)):
-            some = list(map(bytes, some))  # of what is derived of them parsers say different things
         at = 0
         while at < len(some):
             end = row.plain_until(some, at) if quick else at

@@ -18,6 +18,7 @@ def judged_beside(
 ) -> tuple[list[Unit], int]:
     """The units of what ``judge`` makes of ``piece``, and how many lines; ``encoder`` is the caller's.
 
+    ``piece`` is what :func:`~spool.judging.as_bytes` gave: what is judged must be what is compressed.
     Raises what ``judge`` does.
     """
     raw = raw_of(piece)

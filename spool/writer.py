@@ -34,7 +34,7 @@ from spool.group import (
     pieces_of,
     units_of,
 )
-from spool.judging import judged
+from spool.judging import as_bytes, judged
 from spool.judgingbeside import BESIDE, judged_beside
 from spool.keeper import Keeper
 from spool.lane import Lane, check_node
@@ -130,9 +130,10 @@ class Writer:
         size = sum(map(len, some))
         if size < BESIDE:
             return self.submit_lines(self.judge(some), inline=inline)
+        some = as_bytes(some)
         units: list[Unit] = []
         count = 0
-        for piece in pieces_of(some, size):
+        for piece in pieces_of(some, sum(map(len, some))):
             made, lines = judged_beside(piece, self.judge, self._compressor, self._encoder())
             units += made
             count += lines

@@ -80,7 +80,7 @@ class Engine:
             spool, self._lanes, circuits, windows, self._changed, disk=disk, clock=clock, tell=tell
         )
         self._lane_teller = LaneTeller(clock.monotonic, tell)
-        self._frontiers = Frontiers(ledger, disk, tell)
+        self._frontiers = Frontiers(ledger, disk, clock, tell)
         self._news = News(spool, ledger)
         self._looking = threading.Lock()
         self._asked_at = asked_at(spool)
@@ -246,7 +246,8 @@ class Engine:
 
     def _look_every(self) -> float:
         with self._changed:
-            return QUIET_EVERY_S if self._lanes.all_idle() else LOOK_EVERY_S
+            is_quiet = self._lanes.all_idle() and not self._frontiers.behind
+        return QUIET_EVERY_S if is_quiet else LOOK_EVERY_S
 
     def _wake_if_asked(self) -> None:
         asked = asked_at(self._spool)
@@ -258,7 +259,7 @@ class Engine:
         """Find what is new, by the durable heads and the ledger alone."""
         with self._looking:
             self._find_news()
-            self._frontiers.write()
+            self._frontiers.write_due()
             self._teller.say()
             self._looked_at = self._clock.monotonic()
 

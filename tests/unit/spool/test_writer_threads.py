@@ -12,8 +12,17 @@ from spool.frames import FrameEncoder
 from spool.keeper import Keeper
 from spool.lane import Lane
 from spool.openfile import open_files
+from spool.segment import Segment
 from spool.writer import Writer
-from tests.support.spools import FAST, KEY, HandClock, records, wait_until
+from tests.support.spools import (
+    FAST,
+    KEY,
+    HandClock,
+    lines_of,
+    raw_of,
+    records,
+    wait_until,
+)
 
 
 def _writer(spool: Path, clock: HandClock | None = None) -> Writer:
@@ -53,11 +62,9 @@ def test_a_look_that_failed_while_a_file_came_into_use_is_repeated(
         wait_until(lambda: not open_files(lane))
 
 
-@pytest.mark.parametrize(
-    ("name", "size"), [("keeper", 10), ("committer", 10), ("compressor", 300_000)]
-)
+@pytest.mark.parametrize("name", ["keeper", "committer"])
 def test_a_thread_that_could_not_be_begun_is_begun_by_the_next_append(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     # Whoever came next waited for ever for a thread that never was.
     real = threading.Thread.start
@@ -67,7 +74,7 @@ def test_a_thread_that_could_not_be_begun_is_begun_by_the_next_append(
             raise RuntimeError("can't start new thread")
         real(thread)
 
-    some, inline = records(3, filler=size), name != "committer"
+    some, inline = records(3, filler=10), name != "committer"
     with _writer(tmp_path) as writer:
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", no_room)
@@ -76,6 +83,31 @@ def test_a_thread_that_could_not_be_begun_is_begun_by_the_next_append(
         writer.submit(some, inline=inline).wait()
         assert name in {thread.name for thread in threading.enumerate()}
     assert not open_files(writer.lane)
+
+
+def test_where_no_thread_that_compresses_can_begin_its_caller_compresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It was refused, where a smaller group was taken.
+    real = threading.Thread.start
+
+    def no_room(thread: threading.Thread) -> None:
+        if thread.name == "compressor":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    some = records(3, filler=300_000)
+    with _writer(tmp_path) as writer:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_room)
+            assert writer.append(some) == len(some)
+        assert writer.append(some) == len(some)
+        assert "compressor" in {thread.name for thread in threading.enumerate()}
+    found = b""
+    for seq in writer.lane.sealed_numbers():
+        with Segment.open(writer.lane.segment(seq)) as segment:
+            found += lines_of(segment)
+    assert found == 2 * raw_of(some)
 
 
 def test_a_close_that_was_interrupted_before_its_file_was_sealed_is_finished_by_the_next(
