@@ -7,6 +7,7 @@ from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.config.units import is_loopback
 from bridge.daemon.licensestate import license_said
 from bridge.operate.status import Status, look
+from bridge.transfer.gaps import gaps_of
 from keys.errors import BridgeError
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import SYSTEM_CLOCK
@@ -15,6 +16,7 @@ from spool.ledger import Ledger
 
 def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
     """What the spool of ``config`` says now. Raises :class:`SpoolError` or :class:`OSError`."""
+    trust = _trust(config)
     return look(
         config.spool.path,
         ledger,
@@ -28,18 +30,25 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         min_free=config.spool.min_free,
         overdue=config.transfer.overdue if config.transfer.receipts == "expected" else None,
         silent_after=config.transfer.overdue,
-        expected=_expected(config),
+        expected=_expected(trust),
+        gaps=lambda lane: list(gaps_of(ledger, lane, trust or TrustStore())),
         online_key=_online_key(config, licenses),
         tokens=license_said(config, licenses),
     )
 
 
-def _expected(config: Config) -> Callable[[str], bool]:
-    """Whether a node has a key that is not revoked; where nobody can tell, all of them are expected."""
+def _trust(config: Config) -> TrustStore | None:
+    """Whom this machine trusts; None where nobody can tell."""
     try:
-        trust = TrustStore.load(config.keys.path / TRUST_NAME)
+        return TrustStore.load(config.keys.path / TRUST_NAME)
     except (BridgeError, OSError):
-        return lambda _: True  # whoever needs the store to act says what is wrong with it
+        return None  # whoever needs the store to act says what is wrong with it
+
+
+def _expected(trust: TrustStore | None) -> Callable[[str], bool]:
+    """Whether a node has a key that is not revoked; where nobody can tell, all of them are expected."""
+    if trust is None:
+        return lambda _: True
     nodes = {key.name for key in trust.keys if key.role == "node" and key.revoked is None}
     return nodes.__contains__
 

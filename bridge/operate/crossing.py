@@ -1,13 +1,13 @@
 """What crossed the gap, or did not: exported and never confirmed, asked for again, forked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bridge.operate.problem import Problem
 from bridge.terminal import counted
 from spool.clock import rfc3339
 from spool.lane import Lane
 from spool.ledger import Ledger
-from spool.ranges import format_ranges
+from spool.ranges import Range, format_ranges
 
 
 def _more(others: int) -> str:
@@ -18,12 +18,16 @@ _SHOWN = 200
 """Characters of numbers in a message."""
 
 
+Gaps = Callable[[Lane], Sequence[Range]]
+"""The numbers of an imported lane that have not come."""
+
+
 def crossing(
-    ledger: Ledger, lanes: Sequence[Lane], at: int, overdue: int | None
+    ledger: Ledger, lanes: Sequence[Lane], at: int, overdue: int | None, gaps: Gaps
 ) -> Iterator[Problem]:
     """What of it needs a person at the time ``at``; ``overdue`` ms without a receipt are too long.
 
-    None: nobody waits for receipts.
+    None: nobody waits for receipts. ``gaps`` tells what an imported lane lacks.
     """
     since = ledger.exported_since()
     if overdue is not None and since is not None and at - since > overdue:
@@ -35,6 +39,13 @@ def crossing(
     for lane in lanes:
         name = f"{lane.node}/{lane.stream}"
         if lane.imported.exists():
+            if missing := gaps(lane):
+                yield Problem(
+                    "transfer.gap",
+                    f"Of {name} {format_ranges(missing)[:_SHOWN]} never came here.",
+                    f"Give the node what asks for it: bridge export --for {lane.node} --to DIR; "
+                    "where nothing goes back, its operator.",
+                )
             if forks := ledger.forks(lane):
                 yield Problem(
                     "transfer.fork",

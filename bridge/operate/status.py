@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.operate.certificate import ends_at
-from bridge.operate.crossing import crossing
+from bridge.operate.crossing import Gaps, crossing
 from bridge.operate.flow import SENT_OVER_MS, sent_per_s
 from bridge.operate.forecast import Forecast, Rates, forecast
 from bridge.operate.lanestatus import LaneStatus, lane_status
@@ -88,6 +88,7 @@ def look(  # noqa: PLR0913 - one fact each
     licensed: Callable[[Lane], bool],
     silent_after: int,
     expected: Callable[[str], bool],
+    gaps: Gaps,
     open_at: str | None = None,
     certificate: Path | None = None,
     min_free: int = 0,
@@ -128,7 +129,7 @@ def look(  # noqa: PLR0913 - one fact each
         *([] if told and used < whole else [full(told=told)]),
         *([] if open_at is None else [open_intake(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
-        *crossing(ledger, list(lanes(spool)), at, overdue),
+        *crossing(ledger, list(lanes(spool)), at, overdue, gaps),
         *heartbeats_overdue(
             [lane for lane in lanes(spool) if expected(lane.node)], at, silent_after
         ),

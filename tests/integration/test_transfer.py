@@ -19,6 +19,7 @@ from bridge.transfer.agefile import make_identity, read_identity, recipient_of
 from bridge.transfer.bundle import MANIFEST_NAME, Bundle
 from bridge.transfer.exporting import Chosen, chosen, parted
 from bridge.transfer.fields import RANGES_TEXT_MAX, SEGMENTS_MAX
+from bridge.transfer.gaps import gaps_of
 from bridge.transfer.lanesums import LaneSums
 from bridge.transfer.storing import COPIES
 from keys import dsse
@@ -505,7 +506,13 @@ def test_what_needs_a_person_is_a_problem_of_the_status(
     inside, relay = machines
 
     def ids(machine: Machine, at: int, overdue: int | None = 1000) -> list[str]:
-        found = crossing(machine.ledger, list(lanes(machine.spool)), at, overdue)
+        found = crossing(
+            machine.ledger,
+            list(lanes(machine.spool)),
+            at,
+            overdue,
+            lambda lane: list(gaps_of(machine.ledger, lane, machine.trust)),
+        )
         return [problem.id for problem in found]
 
     inside.append(1)
@@ -516,9 +523,14 @@ def test_what_needs_a_person_is_a_problem_of_the_status(
     assert ids(inside, now + 1001) == ["transfer.overdue"]
     assert ids(inside, now + 1001, None) == []
     relay.take(path)
+    assert ids(relay, now) == ["transfer.gap"]
     relay.answer("inside")
     inside.hear(relay.give_back(inside, stick))
     assert ids(inside, now + 1001) == ["transfer.missing"]
+    relay.take(
+        inside.export(relay, stick, numbers={"transactions": [Range(1, 1)]}, states=(P,)).path
+    )
+    assert ids(relay, now) == []
     twin = Machine(tmp_path / "twin", "inside", 1)
     twin.trusts(relay, "relay")
     twin.append(7)
