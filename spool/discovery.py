@@ -230,16 +230,26 @@ def _from_seals(lane: Lane, head: Head, frontier: Frontier) -> Iterator[Span]:
         first = min([part.first, *(r.first for r in ranges)])
         cuts = _cut(first, part.last, ranges)
         ends = [_before(lane, part, cut.first) for cut, _ in cuts] + [part.after]
-        before = ends[0]
+        before, spare = ends[0], 0
         for (cut, state), end in zip(cuts, ends[1:], strict=True):
             after = _not_less(end, before)
-            went_another_way = bisect_right(single, cut.last) - bisect_left(single, cut.first)
-            # Where it contradicts itself nothing of it is believed.
-            believed = went_another_way <= (after - before).records
-            told = state if believed else State.PENDING
+            inside = single[bisect_left(single, cut.first) : bisect_right(single, cut.last)]
+            told, left = state, (after - before).records - len(inside)
+            # Where it contradicts itself nothing of it is believed. What is gone is no contradiction:
+            # its records may stand with what was delivered before it, where no seal parts them.
+            if left < 0 and left + min(spare, _gone(lane, inside)) < 0:
+                told = State.PENDING
+            if told is State.DELIVERED:
+                spare += left
             yield Span(part.chain, cut.first, cut.last, told, before, after - before)
             before = after
         floor = part.last
+
+
+def _gone(lane: Lane, numbers: list[int]) -> int:
+    """How many of ``numbers`` are those of segments that are not here any more."""
+    held = set(lane.sealed_numbers())
+    return sum(seq not in held for seq in numbers)
 
 
 def _not_less(totals: Totals, than: Totals) -> Totals:

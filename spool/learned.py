@@ -55,7 +55,7 @@ class Learned(Generic[_T]):
             self._due = self._wait
             self._wait = min(2 * self._wait, self._last)
             self._left = self._most
-        if not self._left:
+        if self._left <= 0:  # below, where two threads took the last one
             return
         self._left -= 1
         found = self._learn(data)

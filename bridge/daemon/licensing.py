@@ -140,8 +140,11 @@ class Licensing:
 
     def _run(self) -> None:
         try:
-            while self._woken.wait() and not self._stopping:
+            while True:
+                self._woken.wait()
                 self._woken.clear()
+                if self._stopping:  # asked last: whoever stops it may have called a moment ago
+                    return
                 self.look()
         except BaseException as error:  # noqa: BLE001 - the daemon ends with it
             self.broken = error

@@ -1,6 +1,7 @@
 """The license with a real daemon: the beacon dies, and the token is the vendor's still."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -300,3 +301,19 @@ def test_a_month_without_egress_restarted_every_hour_and_one_refresh_at_its_end(
         assert len(server.requests) == 1
     assert cache.now().token == fresh
     assert cache.now().issued_at != NOW_S * 1000
+
+
+def test_a_stop_that_comes_while_the_thread_begins_a_look_is_heard(tmp_path: Path) -> None:
+    # It cleared the word that had ended its sleep and, with it, the word to stop: it slept for ever.
+    class Meeting(threading.Event):
+        def clear(self) -> None:
+            licensing.stop()
+            super().clear()
+
+    with _licensing(Cache(tmp_path / "spool"), None) as licensing:
+        licensing._woken = Meeting()  # noqa: SLF001
+        licensing.start()
+        licensing._woken.set()  # noqa: SLF001
+        licensing._thread.join(20)  # noqa: SLF001
+        assert not licensing._thread.is_alive()  # noqa: SLF001
+    assert licensing.broken is None

@@ -200,6 +200,54 @@ def test_a_frontier_with_more_single_records_than_there_are_is_not_believed(lane
     assert _adopted(lane) == [(1, 2, State.PENDING, 2)]
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_single_records_of_segments_that_are_gone_are_believed_where_a_stretch_before_has_their_sums(
+    lane: Lane, left: int
+) -> None:
+    # Their stretch was pending then, though all of it was gone: the sender declared it lost, and a
+    # record that a person had given up passed for delivered.
+    chain = _fill(lane, 8)
+    single = [*_refused(5, 0, verdict=DISCARDED), *_refused(6, 0, verdict=DISCARDED)]
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, 3), Range(5, 7)))], single))
+    for seq in range(1, 8 - left):
+        lane.segment(seq).unlink()
+    with Ledger.open(lane.spool, clock=SYSTEM_CLOCK) as ledger:
+        assert discover(ledger, lane)
+        assert _spans(ledger, lane) == [
+            (1, 3, State.DELIVERED, 7 - left),
+            (4, 4, State.PENDING, 0),
+            (5, 7, State.DELIVERED, left),
+            (8, 8, State.PENDING, 1),
+        ]
+        (counts,) = ledger.counts()
+        assert {state: count for state, count in counts.records.items() if count} == {
+            State.DELIVERED: 5, State.LOST: 2, State.PENDING: 1
+        }  # fmt: skip
+
+
+def test_single_records_of_a_segment_that_is_here_are_not_believed_beyond_what_it_holds(
+    lane: Lane,
+) -> None:
+    chain = _fill(lane, 6)
+    single = _refused(5, 0, 1)
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, 3), Range(5, 5)))], single))
+    for seq in range(1, 5):
+        lane.segment(seq).unlink()
+    assert _adopted(lane) == [(1, 3, State.DELIVERED, 4), (4, 6, State.PENDING, 2)]
+
+
+def test_no_more_single_records_are_believed_than_all_stretches_have(lane: Lane) -> None:
+    chain = _fill(lane, 8)
+    single = [*_refused(2, 0, 1), *_refused(6, *range(6), verdict=DISCARDED)]
+    write_frontier(FAST, lane, Frontier([ChainRanges(chain, (Range(1, 3), Range(5, 7)))], single))
+    for seq in range(1, 8):
+        lane.segment(seq).unlink()
+    assert _adopted(lane) == [
+        (1, 3, State.DELIVERED, 7),
+        (4, 8, State.PENDING, 1),
+    ]
+
+
 def test_segments_with_more_single_records_than_the_file_may_name_are_not_named(
     lane: Lane,
 ) -> None:

@@ -33,6 +33,34 @@ def test_as_many_as_may_be_known_are_learned_at_once_and_again_half_as_often_eac
     assert asked == [0, 1, 4, 5, 12, 13, 28, 29, 44, 45]
 
 
+def test_two_threads_that_take_the_last_one_at_once_leave_no_debt() -> None:
+    # It was learned from each record then, until the next time came: some thousands of them.
+    asked: list[bytes] = []
+    other: list[bytes] = []
+
+    class _Shared(Learned[None]):
+        """Another thread comes between a look at what is left and the taking of it."""
+
+        @property
+        def _left(self) -> int:
+            left = self._really_left
+            if other and left == 1:
+                self.missed(other.pop())
+            return left
+
+        @_left.setter
+        def _left(self, left: int) -> None:
+            self._really_left = left
+
+    learned = _Shared(asked.append, most=2, pays=0, first=64, last=64)
+    learned.missed(b"1")
+    other.append(b"2")
+    learned.missed(b"3")
+    for number in range(50):
+        learned.missed(b"%d" % number)
+    assert asked == [b"1", b"2", b"3"]
+
+
 def test_the_oldest_gives_way_and_what_cannot_be_learned_from_leaves_what_is_known() -> None:
     learned = _learned(2)
     for data in (b"a", b"b", b"-", b"c"):
