@@ -74,6 +74,7 @@ class Compressor:
         self._queue: SimpleQueue[Compressing | None] = SimpleQueue()
         self._changing = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def begin(self, raw: bytes) -> Compressing:
         """Let the thread compress ``raw``: whole lines, at most what a frame holds.
@@ -83,9 +84,9 @@ class Compressor:
         """
         work = Compressing(raw)
         with self._changing:
+            if self._stopped:
+                return work
             if self._thread is None:
-                # Of its own: a word to stop that is meant for the last one is not for this one.
-                self._queue = SimpleQueue()
                 self._thread = threading.Thread(
                     target=_run, args=(self._queue,), name="compressor", daemon=True
                 )
@@ -99,11 +100,12 @@ class Compressor:
         return work
 
     def stop(self) -> None:
-        """End the thread, after what it was given; the next lines begin another one."""
+        """End the thread, after what it was given; no other one begins."""
         with self._changing:
-            thread, self._thread = self._thread, None
-            if thread is not None:
+            thread = self._thread
+            if thread is not None and not self._stopped:
                 self._queue.put(None)
+            self._stopped = True
         if thread is not None:
             thread.join()
 

@@ -8,6 +8,7 @@ import pytest
 from spool.beside import Compressor
 from spool.clock import SYSTEM_CLOCK
 from spool.egressfile import seal_age_ms
+from spool.errors import SpoolError
 from spool.frames import FrameEncoder
 from spool.keeper import Keeper
 from spool.lane import Lane
@@ -23,6 +24,10 @@ from tests.support.spools import (
     records,
     wait_until,
 )
+
+
+def _compressors() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "compressor"}
 
 
 def _writer(spool: Path, clock: HandClock | None = None) -> Writer:
@@ -130,11 +135,19 @@ def test_a_close_that_was_interrupted_before_its_file_was_sealed_is_finished_by_
     assert list(writer.lane.sealed_numbers()) == [1]
 
 
-def test_lines_that_come_while_the_compressor_stops_do_not_keep_it_from_ending(
+def test_a_large_group_that_comes_after_the_close_leaves_no_thread_behind(tmp_path: Path) -> None:
+    # Nobody ended the one that it began: a second close has nothing left to do.
+    before = _compressors()
+    writer = _writer(tmp_path)
+    writer.close()
+    with pytest.raises(SpoolError, match="closed"):
+        writer.append(records(3, filler=300_000))
+    assert not _compressors() - before
+
+
+def test_lines_that_come_while_the_compressor_stops_keep_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The thread that they began took the word to stop of the one before, which then waited for ever,
-    # and whoever closed the writer with it.
     gate = threading.Event()
 
     class Slow(FrameEncoder):
@@ -143,20 +156,17 @@ def test_lines_that_come_while_the_compressor_stops_do_not_keep_it_from_ending(
             return super().encode(raw)
 
     monkeypatch.setattr("spool.beside.FrameEncoder", Slow)
+    before = _compressors()
     compressor = Compressor()
     first = compressor.begin(b"1\n")
     wait_until(lambda: first.take_back() is None)  # it has begun
-    before = set(threading.enumerate())
     closing = threading.Thread(target=compressor.stop, daemon=True)
     closing.start()
-    wait_until(lambda: compressor._thread is None)  # noqa: SLF001
-    coming = threading.Thread(target=compressor.begin, args=(b"2\n",), daemon=True)
-    coming.start()
-    # It has begun, or, where it took what was not meant for it, it has ended.
-    wait_until(lambda: compressor._thread is not None)  # noqa: SLF001
-    coming.join(0.5)
+    wait_until(lambda: compressor._stopped)  # noqa: SLF001
+    assert compressor.begin(b"2\n").take_back() == b"2\n"
+    assert closing.is_alive()
     gate.set()
     closing.join(20)
     assert not closing.is_alive()
-    compressor.stop()
-    assert not {each for each in threading.enumerate() if each.name == "compressor"} - before
+    assert first.encoded()
+    assert not _compressors() - before
