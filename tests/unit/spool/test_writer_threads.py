@@ -148,10 +148,11 @@ def test_a_large_group_that_comes_after_the_close_leaves_no_thread_behind(tmp_pa
 def test_lines_that_come_while_the_compressor_stops_keep_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gate = threading.Event()
+    begun, gate = threading.Event(), threading.Event()
 
     class Slow(FrameEncoder):
         def encode(self, raw: bytes) -> bytes:
+            begun.set()
             gate.wait()
             return super().encode(raw)
 
@@ -159,7 +160,7 @@ def test_lines_that_come_while_the_compressor_stops_keep_nobody_waiting(
     before = _compressors()
     compressor = Compressor()
     first = compressor.begin(b"1\n")
-    wait_until(lambda: first.take_back() is None)  # it has begun
+    assert begun.wait(20)
     closing = threading.Thread(target=compressor.stop, daemon=True)
     closing.start()
     wait_until(lambda: compressor._stopped)  # noqa: SLF001
