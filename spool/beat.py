@@ -9,8 +9,11 @@ import time
 
 BEAT_S = 4.0
 """Seconds between two beats. Periods that are a multiple of it fall on it."""
+PLACE_S = 0.05
+"""Seconds from one place on a beat to the next: longer than a look takes, and short enough to find the
+processor awake. Threads that wake at once pass the interpreter's lock to and fro instead."""
 
 
-def until_beat(every_s: float) -> float:
-    """Seconds until the next multiple of ``every_s`` seconds of the monotonic clock; above 0."""
-    return every_s - time.monotonic() % every_s
+def until_beat(every_s: float, place: int = 0) -> float:
+    """Seconds until ``place`` on the next beat of those ``every_s`` seconds apart; above 0."""
+    return every_s - (time.monotonic() - place * PLACE_S) % every_s

@@ -51,7 +51,7 @@ class Courier:
                 for look in self._looks:
                     if look():
                         self._news()
-                self._stop.wait(until_beat(LOOK_EVERY_S))
+                self._stop.wait(until_beat(LOOK_EVERY_S, 3))
         except StoppedWork:
             return
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it

@@ -239,7 +239,7 @@ class Engine:
 
     def _watch(self) -> None:
         while not self._stopping:
-            self._woken.wait(until_beat(self._look_every()))
+            self._woken.wait(until_beat(self._look_every(), 1))
             self._woken.clear()
             self._wake_if_asked()
             self._look()

@@ -84,7 +84,7 @@ class _Server(uvicorn.Server):
         while not self.should_exit:
             self.turned_at = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), until_beat(TURN_S))
+                await asyncio.wait_for(self._told.wait(), until_beat(TURN_S, 2))
 
 
 # It has no argument for this. Nothing else here speaks TLS with asyncio.

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from draining import forget
+from idling import idling
 from records import STREAMS, records
-from rows import Row, at_most, below, below_beside, beside, interleaved
+from rows import Row, at_most, below, beside, interleaved
 from sink import sink
 
 from keys.keyfile import PRIVATE_NAME, read_signing_key
@@ -26,14 +27,8 @@ SEGMENTS = 100_000
 MANY_SEGMENTS = 1_000_000
 FREE_MIN = {SEGMENTS: 2 * 1024**3, MANY_SEGMENTS: 10 * 1024**3}
 """Bytes that must be free: each segment takes a block of the disk."""
-IDLE_S = 60.0
-"""Seconds that an idle daemon is watched."""
-SLEEPERS = 2
-"""Threads of the process beside it: as many wakes as an idle daemon has, four seconds apart."""
 SETTLE_S = {0: 15.0, SEGMENTS: 15.0, MANY_SEGMENTS: 120.0}
 """Seconds after a start until a daemon is idle, by segments: it looks once at all that is there."""
-IDLE_MAX = 0.5
-"""Percent of a core."""
 MEMORY_MAX = 128
 """MiB of a daemon, however large its spool."""
 NODE = "bench"
@@ -64,7 +59,7 @@ def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
     start = f"start the daemon on {segments:,} segments"
     with _Daemon(node) as daemon:
         time.sleep(SETTLE_S[segments])
-        idle_row = _idle_row("idle daemon, of a core", daemon)
+        idle_row = idling("idle daemon", daemon.pid)
         peak = daemon.peak_mib()
     return [
         at_most(work, rival, found[0], found[3], "ms", bound=4),
@@ -116,49 +111,7 @@ def idle(folder: Path, _: int) -> list[Row]:
         _bridge("--config", str(node / "bridge.yaml"), "append", STREAMS[0], str(record))
         with _Daemon(node, mode="online") as daemon:
             time.sleep(SETTLE_S[0])
-            return [_idle_row("idle daemon that is online, of a core", daemon)]
-
-
-def _idle_row(work: str, daemon: "_Daemon") -> Row:
-    """What a daemon takes, beside a process that wakes as often and does nothing."""
-    command = [sys.executable, "-c", _SLEEP, str(SLEEPERS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as sleeping:  # noqa: S603 - our own
-        try:
-            assert sleeping.stdout is not None  # noqa: S101 - asked for above
-            sleeping.stdout.readline()
-            before = _ran_s(daemon.pid), _ran_s(sleeping.pid)
-            time.sleep(IDLE_S)
-            after = _ran_s(daemon.pid), _ran_s(sleeping.pid)
-        finally:
-            sleeping.terminate()
-    ours, theirs = ((end - begin) / IDLE_S * 100 for begin, end in zip(before, after, strict=True))
-    against = f"{SLEEPERS} threads that wake as often and do nothing"
-    return below_beside(work, against, ours, theirs, "%", limit=IDLE_MAX)
-
-
-_SLEEP = """
-import sys, threading
-from spool.beat import BEAT_S, until_beat
-
-def sleep():
-    never = threading.Event()
-    while not never.wait(until_beat(BEAT_S)):
-        pass
-
-for _ in range(int(sys.argv[1]) - 1):
-    threading.Thread(target=sleep, daemon=True).start()
-print(flush=True)
-sleep()
-"""
-
-
-def _ran_s(pid: int) -> float:
-    """Seconds of the processor that the threads of a process took, by the scheduler's own account.
-
-    The kernel's ticks of 10 ms are too coarse for who does nothing.
-    """
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+            return [idling("idle daemon that is online", daemon.pid)]
 
 
 class _Daemon:
