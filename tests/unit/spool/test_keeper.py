@@ -53,7 +53,8 @@ def test_it_pauses_until_somebody_asks_for_what_is_open(tmp_path: Path, *, asked
             time.sleep(0.1)
         waits = disk.waits[-1] - disk.waits[0]
         assert len(disk.waits) >= 5
-        assert waits < 10 if asked else waits > 20
+        # Each frame takes longer than is worked without a pause, on any machine.
+        assert waits < 10 if asked else waits >= len(disk.waits) - 1
 
 
 def test_what_somebody_asked_for_is_sealed_without_a_pause(tmp_path: Path) -> None:
