@@ -81,8 +81,12 @@ class RoomWatch:
     def glance(self) -> None:
         """Look at the disk, and have the spool walked through where it may have grown.
 
-        To be called on the beat; only other programs fill the disk while nobody asks.
+        To be called on the beat; only other programs fill the disk while nobody asks. What a walk met
+        stands until another one has ended: nobody knows until then how much the spool holds.
         """
+        if isinstance(self._room, OSError):
+            self._asked.set()
+            return
         try:
             room = self._of_disk()
         except OSError as error:

@@ -87,3 +87,30 @@ def test_while_nobody_asks_a_glance_sees_that_the_spool_has_grown(tmp_path: Path
         wait_until(seen, every_s=0.2)
     finally:
         watch.stop()
+
+
+def test_no_glance_at_the_disk_hides_that_the_spool_cannot_be_walked_through(
+    tmp_path: Path,
+) -> None:
+    spool = tmp_path / "spool"
+    spool.write_bytes(b"")  # a file has a disk, and no folders
+    watch = RoomWatch(spool, max_size=GIB, min_free=0)
+    watch.start()
+    try:
+        for _ in range(20):
+            watch.glance()
+            with pytest.raises(NotADirectoryError):
+                watch.now()
+        spool.unlink()
+        spool.mkdir()
+
+        def seen() -> bool:
+            watch.glance()
+            try:
+                return watch.has_room("billing")
+            except OSError:
+                return False
+
+        wait_until(seen)
+    finally:
+        watch.stop()
