@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import socket
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
@@ -17,6 +18,8 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 ROOMS = ("keys", "spool", "bridge")
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+LEFT_BEHIND = ("bridge-node", "mutants", "node_modules", "testbeacon-data")
+"""Folders that our commands make in the folder where they are started."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)(?: ; \S.*?)?((?: --hash=sha256:[0-9a-f]{64})+)")
@@ -49,8 +52,7 @@ def _files() -> Iterator[Path]:
         folders[:] = [
             name
             for name in folders
-            if name == ".ci"
-            or not name.startswith((".", "__pycache__", "bridge-node", "mutants", "node_modules"))
+            if name == ".ci" or not name.startswith((".", "__pycache__", *LEFT_BEHIND))
         ]
         # In a second work tree ``.git`` is a file that says where the first one is.
         yield from (Path(folder, name) for name in names if name != ".git")
@@ -94,6 +96,17 @@ def test_no_file_names_a_place_on_the_machine_where_it_was_written() -> None:
     places = re.compile(rb"(?<![\w.)}\"-])/(?:work|root|opt/wheels|opt/pypi)/|[.][.]/shared/")
     found = [path for path in _files() if places.search(path.read_bytes())]
     assert [str(path.relative_to(ROOT)) for path in found] == []
+
+
+def test_what_a_trial_leaves_behind_is_not_in_the_repository() -> None:
+    git = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    names = subprocess.run(git, check=True, capture_output=True).stdout.split(b"\0")[:-1]
+    assert b"LICENSE" in names
+    # A spool, a beacon's database and a node's key; tests make theirs, and make them anew each time.
+    left = re.compile(
+        rb"(^|/)(node[.]pem|trust[.]json|license_key|.*[.](db|db-shm|db-wal|sqlite))$"
+    )
+    assert [name for name in names if left.search(name)] == []
 
 
 def test_no_file_names_a_package_index() -> None:
