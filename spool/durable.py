@@ -28,6 +28,9 @@ PIECES_MAX = 512
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says where a disk, or the share of a user, is full."""
 
+_NOT_AS_THOUGHT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP})
+"""What the system says where the disk is all right, and something else lies at the path, or nothing."""
+
 
 class Disk(Protocol):
     """What the spool asks of a disk. What was written is never changed, zeros laid ahead excepted."""
@@ -198,6 +201,12 @@ def explained(error: OSError, what: str) -> SpoolError:
             "disk.permission",
             f"This user may not {what} ({shown(error.filename or '')}).",
             "Run as the user who owns the spool, or give it to this one: chown -R USER SPOOL.",
+        )
+    if error.errno in _NOT_AS_THOUGHT:
+        return SpoolError(
+            "disk.path",
+            f"Cannot {what}: {os.strerror(error.errno or 0)} ({shown(error.filename or '')}).",
+            "Correct spool.path, or look who moved, removed or replaced something there.",
         )
     return SpoolError(
         "disk.failed",

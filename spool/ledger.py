@@ -72,8 +72,9 @@ class Ledger(Receipts):
 
         A lane for which :meth:`last` is None is unknown, also when a process died between making
         the ledger and telling it; then call :meth:`adopt` with what the seals and the lane's
-        frontier say. Raises :class:`~keys.errors.ConfigError` ``ledger.newer`` (nothing is
-        touched), ``ledger.foreign``, or :class:`~spool.errors.SpoolError` ``ledger.*``, ``disk.*``.
+        frontier say. Raises :class:`~keys.errors.ConfigError` ``spool.missing``, ``ledger.newer``
+        (nothing is touched), ``ledger.foreign``, or :class:`~spool.errors.SpoolError` ``ledger.*``,
+        ``disk.*``.
         """
         database, lock, fresh = open_file(spool, clock)
         return cls(database, lock, fresh=fresh)

@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from keys.errors import shown
+from keys.errors import ConfigError, shown
 from spool.clock import Clock, rfc3339
 from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
@@ -36,12 +36,18 @@ def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
 
     :func:`spool.locks.let_go` ends the lock.
 
-    Raises :class:`~keys.errors.ConfigError` ``ledger.newer``, ``ledger.foreign``, or
+    Raises :class:`~keys.errors.ConfigError` ``spool.missing``, ``ledger.newer``, ``ledger.foreign``, or
     :class:`SpoolError` ``ledger.*``, ``lock.kind``, ``disk.*``.
     """
     path, lock_path = spool / NAME, spool / LOCK_NAME
     fresh = False
     try:
+        if not spool.is_dir():
+            raise ConfigError(
+                "spool.missing",
+                f"There is no spool at {shown(str(spool))}, where spool.path says.",
+                "Make one with `bridge init`, or correct spool.path.",
+            )
         for _ in range(int(WAIT_S / PAUSE_S)):
             with ExitStack() as held:
                 shared = _taken(held, lock_path, shared=True)

@@ -21,9 +21,10 @@ from bridge.cli.sentrequest import (
     row_line,
 )
 from bridge.cli.session import Session, json_option
+from bridge.cli.standardfiles import OutputError
 from bridge.operate.trail import Damaged, Fate, Place, answered, carried, fates, unanswered
-from bridge.terminal import counted, safe_json
-from keys.errors import BridgeError, ConfigError
+from bridge.terminal import counted
+from keys.errors import BridgeError
 from spool.clock import SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
 from spool.errors import SpoolError
@@ -82,14 +83,10 @@ def _from_ms(since: str | None) -> int:
 def _ledger(session: Session) -> Iterator[Ledger]:
     spool = session.config.spool.path
     try:
-        if not spool.is_dir():
-            raise ConfigError(
-                "spool.missing",
-                "There is no spool where spool.path says.",
-                "Make one with `bridge init`, or correct spool.path.",
-            )
         with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
             yield ledger
+    except BrokenPipeError:  # whoever reads the answer has gone; the spool is all right
+        raise
     except OSError as error:
         raise explained(error, "read the spool") from error
 
@@ -150,30 +147,28 @@ def _write_json(
     session: Session, parts: Mapping[str, Iterator[Row]], damaged: Mapping[Path, SpoolError]
 ) -> None:
     """The answer a row at a time: years of it do not fit into memory."""
-
-    def write(text: str) -> None:
-        click.echo(safe_json(text).encode(), nl=False)
-
-    write(f'{{"schema":"bridge.audit/1","beacon":{_dumps(session.config.beacon.url)}')
+    session.write(f'{{"schema":"bridge.audit/1","beacon":{_dumps(session.config.beacon.url)}')
     error: BridgeError | None = None
     for name, rows in parts.items():
-        write(f',"{name}":[')
+        session.write(f',"{name}":[')
         separator = ""
         try:
             for said, _ in rows:
-                write(separator + _dumps(said))
+                session.write(separator + _dumps(said))
                 separator = ","
+        except (OutputError, BrokenPipeError):
+            raise
         except (BridgeError, OSError) as failure:
             error = (
                 explained(failure, "read the spool") if isinstance(failure, OSError) else failure
             )
-        write("]")
+        session.write("]")
     kept = [{"path": str(path), "message": each.message} for path, each in damaged.items()]
-    write(f',"damaged":{_dumps(kept)}')
+    session.write(f',"damaged":{_dumps(kept)}')
     if error is not None:
         told = {"id": error.id, "message": error.message, "hint": error.hint}
-        write(f',"error":{_dumps(told)}')
-    write("}\n")
+        session.write(f',"error":{_dumps(told)}')
+    session.write("}\n")
     session.finish(error.exit_code if error is not None else PARTLY if damaged else 0)
 
 

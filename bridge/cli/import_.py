@@ -36,13 +36,16 @@ def command(
     from bridge.daemon.receiving import Receiver
     from bridge.operate.checks import WORST_FIRST
     from spool.clock import SYSTEM_CLOCK
-    from spool.durable import OS_DISK, make_folders
+    from spool.durable import OS_DISK, explained, make_folders
     from spool.ledger import Ledger
 
     config = session.config
     trust, secret = trust_of(session), identity_of(session, identity)
     check_spool(session)
-    make_folders(OS_DISK, config.spool.path, config.spool.path)
+    try:
+        make_folders(OS_DISK, config.spool.path, config.spool.path)
+    except OSError as error:
+        raise explained(error, "make the spool") from error
     items: list[Mapping[str, Any]] = []
     failed: list[int] = []
     partly = False

@@ -3,6 +3,8 @@
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import click
 
 from bridge.cli.commands import COMMANDS
 from bridge.cli.session import Session
+from bridge.cli.standardfiles import OutputError, make_sure_of_standard_files
 from bridge.garbage import collect_seldom
 from keys.errors import BridgeError
 
@@ -23,16 +26,26 @@ class _NobodyReadsError(Exception):
     """The reader of our output has gone; click would turn the :class:`OSError` into a plain 1."""
 
 
+@contextmanager
+def _nobody_may_read() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _NobodyReadsError from error
+
+
 class _Commands(click.Group):
     """Imports a command's file when it is called, so that ``bridge append`` starts quickly."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _nobody_may_read():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         # Before the command's file is imported: -v shall show where that fails.
         ctx.obj.verbosity = int(ctx.params["verbose"]) - int(ctx.params["quiet"])
-        try:
+        with _nobody_may_read():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise _NobodyReadsError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -87,6 +100,7 @@ def bridge(session: Session, config_file: Path | None, *, verbose: bool, quiet: 
 
 def main() -> None:
     """Run the command line and exit."""
+    make_sure_of_standard_files()
     collect_seldom()
     sys.exit(run(sys.argv[1:]))
 
@@ -98,6 +112,24 @@ def run(arguments: list[str]) -> int:
     session.as_json = "--json" in arguments
     session.command = next((word for word in arguments if word in COMMANDS), session.command)
     try:
+        return _ended(session, arguments)
+    except OutputError as error:
+        _let_go_of_output()
+        session.show_error(error)
+        return error.exit_code
+    except (BrokenPipeError, _NobodyReadsError):
+        _let_go_of_output()
+        return PIPE_CLOSED
+
+
+def _let_go_of_output() -> None:
+    """Nothing more is written to stdout: the interpreter would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ended(session: Session, arguments: list[str]) -> int:
+    """Run the command line, and tell of its errors but those that come of telling; its exit code."""
+    try:
         code = bridge.main(arguments, prog_name="bridge", standalone_mode=False, obj=session)
         sys.stdout.flush()
     except click.exceptions.Abort:
@@ -105,13 +137,11 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         _show_usage(session, error)
         return error.exit_code
+    except (OutputError, BrokenPipeError, _NobodyReadsError):
+        raise
     except BridgeError as error:
         session.show_error(error)
         return error.exit_code
-    except (BrokenPipeError, _NobodyReadsError):
-        # Whoever read us has gone; the interpreter would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - people get a sentence, and the way to the rest
         session.show_error(
             BridgeError(

@@ -21,6 +21,7 @@ import click
 import orjson
 
 from bridge.cli.commands import pasteable
+from bridge.cli.standardfiles import OutputError
 from bridge.terminal import safe, safe_json
 from keys.errors import BridgeError, ConfigError
 
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Answer with one JSON object on stdout."
 )
-
-
-class OutputError(BridgeError):
-    """Stdout takes nothing: what there is to say of that goes to stderr, in JSON or not."""
 
 
 class Session:
@@ -110,7 +107,12 @@ class Session:
 
     def say(self, line: str = "") -> None:
         """A line of a result for people, on stdout."""
-        _out(safe(line), nl=True)
+        click.echo(safe(line))
+
+    def write(self, json: str) -> None:
+        """A piece of a JSON answer that is too large to be held, on stdout."""
+        # As bytes: JSON is UTF-8, whatever the terminal's encoding is.
+        click.echo(safe_json(json).encode(), nl=False)
 
     def hint(self, text: str) -> str:
         """What to do next, with this run's ``--config`` in the commands that it names."""
@@ -122,14 +124,8 @@ class Session:
         Where it cannot be written (its disk is full), the work goes on without it, as without a line of
         the log. Raises :class:`BrokenPipeError` where nobody reads.
         """
-        if self.verbosity < 0:
-            return
-        try:
-            click.echo(safe(self.hint(line)), err=True)
-        except BrokenPipeError:
-            raise
-        except OSError:
-            return
+        if self.verbosity >= 0:
+            _tell(safe(self.hint(line)))
 
     def finish(self, exit_code: int) -> None:
         """End with ``exit_code`` after the result was written."""
@@ -143,13 +139,13 @@ class Session:
             self._write({"schema": f"bridge.{self.command}/1", "error": said})
             return
         mark = click.style("error:", fg="red", bold=True) if _colored() else "error:"
-        click.echo(f"{mark} {safe(message)} [{error.id}]", err=True)
-        click.echo(f"hint: {safe(hint)}", err=True)
+        _tell(f"{mark} {safe(message)} [{error.id}]")
+        _tell(f"hint: {safe(hint)}")
 
     def show_trace(self, error: Exception) -> None:
         """Where a fault of ours came from, on stderr, without a license key."""
         for line in "".join(traceback.format_exception(error)).splitlines():
-            click.echo(safe(self._masked(line)), err=True)
+            _tell(safe(self._masked(line)))
 
     def keep_out(self, secrets: Sequence[str]) -> Sequence[str]:
         """Show these no more than those before them; all that are not shown."""
@@ -176,25 +172,17 @@ class Session:
 
     def _write(self, answer: Mapping[str, Any]) -> None:
         data = orjson.dumps(_encodable(answer), option=orjson.OPT_APPEND_NEWLINE)
-        # As bytes: JSON is UTF-8, whatever the terminal's encoding is.
-        _out(safe_json(data.decode()).encode(), nl=False)
+        self.write(data.decode())
 
 
-def _out(said: str | bytes, *, nl: bool) -> None:
-    """Write to stdout.
-
-    Raises :class:`OutputError` ``output.failed``, or :class:`BrokenPipeError` where nobody reads.
-    """
+def _tell(line: str) -> None:
+    """Write to stderr what can be written."""
     try:
-        click.echo(said, nl=nl)
+        click.echo(line, err=True)
     except BrokenPipeError:
         raise
-    except OSError as error:
-        raise OutputError(
-            "output.failed",
-            f"The result could not be written ({error.strerror}); the work itself was done.",
-            "Look at where stdout leads to; bridge status says how things stand.",
-        ) from error
+    except OSError:
+        return
 
 
 def _encodable(value: Any) -> Any:  # noqa: ANN401 - a tree of JSON

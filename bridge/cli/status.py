@@ -13,7 +13,6 @@ from bridge.operate.lanestatus import LaneStatus
 from bridge.operate.sentence import minutes, sentence
 from bridge.operate.status import Status
 from bridge.terminal import counted
-from keys.errors import ConfigError
 from spool.clock import MS, SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
 from spool.intakefile import IntakeSums
@@ -67,12 +66,6 @@ def _look(session: Session) -> Status:
     try:
         with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
             return look_at(config, session.license_keys, ledger)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            "spool.missing",
-            "There is no spool where spool.path says.",
-            "Make one with `bridge init`, or correct spool.path.",
-        ) from error
     except OSError as error:
         raise explained(error, "read the spool") from error
 

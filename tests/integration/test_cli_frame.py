@@ -14,6 +14,7 @@ from bridge.cli.session import Session
 from keys.errors import BridgeError
 from keys.keyfile import read_signing_key
 from tests.support.commands import COMMAND, environment, make_node
+from tests.support.commands import bridge as ran
 
 
 def bridge(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -85,6 +86,30 @@ def test_init_with_bad_words_makes_nothing(
     told = bridge("init", str(tmp_path / "node"), *arguments)
     assert (told.returncode, f"[{error}]" in told.stderr) == (code, True)
     assert not (tmp_path / "node").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["status"], ["status", "--wait", "drained"], ["audit"], ["replay"]],
+    ids=" ".join,
+)
+def test_a_spool_that_is_not_there_is_no_fault_of_the_disk(
+    tmp_path: Path, words: list[str]
+) -> None:
+    config = make_node(tmp_path / "node")
+    (tmp_path / "node" / "spool").rmdir()
+    told = ran("--config", config, *words)
+    assert (told.code, "[spool.missing]" in told.err) == (78, True)
+
+
+def test_import_with_a_file_where_the_spool_belongs_says_which_file(tmp_path: Path) -> None:
+    config = make_node(tmp_path / "node")
+    spool = tmp_path / "node" / "spool"
+    spool.rmdir()
+    spool.write_bytes(b"no folder")
+    told = ran("--config", config, "import", tmp_path / "a.agb")
+    assert (told.code, "[disk.path]" in told.err) == (5, True)
+    assert str(spool) in told.err
 
 
 def test_init_refuses_a_source_tree(tmp_path: Path) -> None:
@@ -287,6 +312,88 @@ def test_a_result_that_cannot_be_written_is_said_and_is_no_fault_of_the_program(
     assert done.returncode == 1
     assert b"[output.failed]" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+_SPEAKING = {
+    "result": ["status"],
+    "json": ["status", "--json"],
+    "error in json": ["status", "--json", "--nothing"],
+    "help": ["status", "--help"],
+    "a row of lines": ["audit", "--record", "a"],
+    "a list in json": ["audit", "--json"],
+    "raw lines": ["inspect", "--records"],
+}
+"""Every way in which something comes to stdout."""
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A node's folder with one segment that did not leave."""
+    folder = tmp_path_factory.mktemp("sealed") / "node"
+    config = make_node(folder)
+    config.write_bytes(config.read_bytes() + b"\negress: {mode: offline}\n")
+    for words, given in ((["append", "transactions"], b'{"id":"a"}\n'), (["run", "--once"], b"")):
+        done = ran("--config", config, *words, stdin=given)
+        assert done.code == 0, done.err
+    return folder
+
+
+def _speaking(way: str, folder: Path) -> list[str]:
+    (segment,) = folder.glob("spool/*/transactions/sealed/*/*.zst")
+    return [*_SPEAKING[way], *([str(segment)] if way == "raw lines" else [])]
+
+
+@pytest.mark.parametrize("bad", [">&-", ">/dev/full"])
+@pytest.mark.parametrize("way", _SPEAKING)
+def test_whatever_stdout_does_not_take_is_said_as_that_and_as_nothing_else(
+    sealed: Path, way: str, bad: str
+) -> None:
+    words = _speaking(way, sealed)
+    done = subprocess.run(
+        ["bash", "-c", f'exec "$@" {bad}', "-", *COMMAND, "--config", "bridge.yaml", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=sealed,
+        env=environment(),
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2].endswith("[output.failed]")
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("way", _SPEAKING)
+def test_whoever_reads_no_longer_ends_the_command_like_a_signal_wherever_it_speaks(
+    sealed: Path, way: str
+) -> None:
+    words = _speaking(way, sealed)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, "--config", "bridge.yaml", *words],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+            cwd=sealed,
+            env=environment(),
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, b"error" in done.stderr) == (141, False)
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_an_error_that_cannot_be_said_has_its_exit_code_all_the_same(
+    tmp_path: Path, stderr: str
+) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f'exec "$@" {stderr}', "-", *COMMAND, "--config", "nowhere.yaml", "status"],
+        check=False,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    assert done.returncode == 78
 
 
 def test_a_word_about_the_work_that_cannot_be_written_stops_no_work(tmp_path: Path) -> None:

@@ -250,10 +250,14 @@ def test_a_ledger_with_a_second_name_is_not_opened(tmp_path: Path) -> None:
     assert caught.value.id == "ledger.kind"
 
 
-def test_a_spool_that_is_not_there_is_an_error_for_people(tmp_path: Path) -> None:
-    with pytest.raises(SpoolError) as caught:
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_spool_that_is_not_there_is_said_to_be_missing(tmp_path: Path, *, is_file: bool) -> None:
+    if is_file:
+        (tmp_path / "missing").write_bytes(b"no folder")
+    with pytest.raises(ConfigError) as caught:
         reopen(tmp_path / "missing")
-    assert caught.value.id == "disk.failed"
+    assert caught.value.id == "spool.missing"
+    assert str(tmp_path / "missing") in caught.value.message
 
 
 def test_sigkill_amid_a_transaction_leaves_all_of_it_or_nothing(tmp_path: Path) -> None:

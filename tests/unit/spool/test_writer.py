@@ -557,7 +557,8 @@ def test_a_spool_that_cannot_be_written_is_an_error_for_people(tmp_path: Path) -
     (tmp_path / "n").write_bytes(b"a file where a folder belongs")
     with pytest.raises(SpoolError) as caught:
         _writer(tmp_path)
-    assert caught.value.id == "disk.failed"
+    assert caught.value.id == "disk.path"
+    assert str(tmp_path / "n") in caught.value.message
 
 
 def test_two_writers_of_one_process_write_two_files(tmp_path: Path) -> None:
