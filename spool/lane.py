@@ -107,10 +107,13 @@ class Lane:
 
     def segment(self, seq: int) -> Path:
         """Where the sealed segment ``seq`` lies."""
+        return Path(self.segment_place(seq))
+
+    def segment_place(self, seq: int) -> str:
+        """The same as text: of a lane of many small segments very many are opened."""
         if self.fork:
-            return self.forks / f"{self.fork}{SUFFIX}"
-        # Parsed once: a lane of many small segments asks for very many.
-        return Path(f"{self.place}/sealed/{seq // SHARD:08d}/{seq:012d}{SUFFIX}")
+            return f"{self.place}/forks/{self.fork}{SUFFIX}"
+        return f"{self.place}/sealed/{seq // SHARD:08d}/{seq:012d}{SUFFIX}"
 
     def open_file(self, writer: str) -> Path:
         """Where ``writer`` writes."""

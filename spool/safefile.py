@@ -12,7 +12,7 @@ from pathlib import Path
 from keys.errors import VerificationError, shown
 
 
-def _refused(path: Path, what: str, *, own: bool) -> VerificationError:
+def _refused(path: Path | str, what: str, *, own: bool) -> VerificationError:
     return VerificationError(
         "file.kind",
         f"{shown(str(path))} is {what}; it was not read.",
@@ -22,7 +22,7 @@ def _refused(path: Path, what: str, *, own: bool) -> VerificationError:
     )
 
 
-def open_regular(path: Path, *, own: bool) -> int:
+def open_regular(path: Path | str, *, own: bool) -> int:
     """A descriptor for reading the regular file at ``path``; never waits.
 
     With ``own`` it must belong to this user or to root and have one name only. Raises

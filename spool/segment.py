@@ -3,7 +3,7 @@
 Reading checks in a fixed order, each step before the next one spends anything: the file's type and
 owner, its size, the seal, the digest, the signature and whose it is, and only then the frames, each
 bounded before memory is taken. One descriptor serves all steps, so a file that is swapped meanwhile
-cannot mix its bytes with another's.
+cannot mix its bytes with another's; and of a small one, what was hashed is what is decompressed.
 """
 
 import hashlib
@@ -66,6 +66,8 @@ class Segment:
         """
         self._fd = fd
         self._base = base
+        self._hashed: bytes | None = None
+        """All of its data, where that was hashed in one piece."""
         try:
             self.stored_size = os.fstat(fd).st_size if size is None else size
             self.envelope = dsse.parse(self._envelope_bytes(), limit=SEAL_MAX)
@@ -79,7 +81,7 @@ class Segment:
             raise
 
     @classmethod
-    def open(cls, path: Path, *, own: bool = True) -> Self:
+    def open(cls, path: Path | str, *, own: bool = True) -> Self:
         """The segment at ``path``; with ``own`` only a file of ours. See ``open_regular``."""
         return cls(open_regular(path, own=own))
 
@@ -135,7 +137,10 @@ class Segment:
         """Raise ``segment.digest`` unless the bytes before the seal are the ones that were signed."""
         digest = hashlib.sha256()
         for offset in range(0, self.seal_offset, _PIECE):
-            digest.update(self._read(offset, min(_PIECE, self.seal_offset - offset)))
+            piece = self._read(offset, min(_PIECE, self.seal_offset - offset))
+            digest.update(piece)
+            if len(piece) == self.seal_offset:
+                self._hashed = piece
         if digest.hexdigest() != self.statement.sha256:
             raise _bad("digest", "its bytes are not the ones that were sealed")
 
@@ -153,7 +158,11 @@ class Segment:
 
     def stored_frames(self) -> Iterator[Frame]:
         """Its data frames as they are stored, in order; raises ``frame.*``."""
-        return frames(self._read, self.seal_offset)
+        return frames(self._read_hashed, self.seal_offset)
+
+    def _read_hashed(self, offset: int, size: int) -> bytes:
+        held = self._hashed
+        return self._read(offset, size) if held is None else held[offset : offset + size]
 
     def raw_frames(self, decoder: FrameDecoder) -> Iterator[RawFrame]:
         """What each data frame holds, in order.

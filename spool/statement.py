@@ -15,6 +15,7 @@ from keys.strictjson import Fields, loads
 from spool.clock import parse_rfc3339, rfc3339
 from spool.errors import RecordError
 from spool.lane import NODE_NAME, RESERVED_NAMES, SEQ_MAX, STREAM_NAME
+from spool.plainstatement import CHAIN, DIGEST, SEALED_WITH_RECORDS, taken_apart
 from spool.ranges import parse_ranges
 from spool.totals import NOTHING, Totals
 
@@ -28,13 +29,10 @@ NO_DIGEST = "0" * 64
 NO_CHAIN = "0" * 32
 """Where a chain had to begin anew and nothing was left of the one before but its numbers."""
 
-SEALED_WITH_RECORDS = ("size", "age", "shutdown", "handover", "recovered")
 SEALED_WITHOUT = ("heartbeat", "loss")
 FOLLOWS_WHY = ("head_lost", "moved", "fork")
 """Why a new chain began: the durable head was lost; the spool was restored or copied; a fork."""
 
-_CHAIN = r"[0-9a-f]{32}"
-_DIGEST = r"[0-9a-f]{64}"
 _WHY = r"[a-z_]{1,32}"
 
 
@@ -147,40 +145,59 @@ def decode(payload: bytes) -> Statement:
 
     Raises :class:`VerificationError` ``json.*``, ``document.*`` or ``statement.*``.
     """
+    usual = taken_apart(payload)
+    statement = _decode_strictly(payload) if usual is None else _of_text(usual)
+    _check_sense(statement)
+    return statement
+
+
+def _of_text(members: tuple[str, ...]) -> Statement:
+    node, stream, chain, seq, prev, records, size, raw_size, sha256, *others = members
+    records_before, raw_size_before, first_at, last_at, reason, policy = others
+    before = Totals(int(records_before), int(raw_size_before))
+    return Statement(
+        node, stream, chain, int(seq), prev, int(records), int(size), int(raw_size), sha256,
+        before, _time_of("first_at", first_at), _time_of("last_at", last_at), reason, policy,
+    )  # fmt: skip
+
+
+def _decode_strictly(payload: bytes) -> Statement:
     fields = Fields(loads(payload, limit=STATEMENT_MAX), "statement")
     fields.integer("v", VERSION, VERSION)
     before = fields.object("before")
     statement = Statement(
         node=fields.text("node", NODE_NAME),
         stream=fields.text("stream", STREAM_NAME),
-        chain=fields.text("chain", _CHAIN),
+        chain=fields.text("chain", CHAIN),
         seq=fields.integer("seq", 1, SEQ_MAX),
-        prev=fields.text("prev", _DIGEST),
+        prev=fields.text("prev", DIGEST),
         records=fields.integer("records", 0, COUNT_MAX),
         size=fields.integer("size", 0, COUNT_MAX),
         raw_size=fields.integer("raw_size", 0, COUNT_MAX),
-        sha256=fields.text("sha256", _DIGEST),
+        sha256=fields.text("sha256", DIGEST),
         before=Totals(
             before.integer("records", 0, COUNT_MAX), before.integer("raw_size", 0, COUNT_MAX)
         ),
         first_at=_time(fields, "first_at"),
         last_at=_time(fields, "last_at"),
         reason=fields.choice("reason", SEALED_WITH_RECORDS + SEALED_WITHOUT),
-        policy=fields.text("policy", _DIGEST),
+        policy=fields.text("policy", DIGEST),
         follows=_follows(fields),
         lost=_lost(fields),
         of=fields.integer("of", 1, SEQ_MAX) if "of" in fields else None,
     )
     before.done()
     fields.done()
-    _check_sense(statement)
     return statement
 
 
 def _time(fields: Fields, name: str) -> int | None:
     if fields.is_null(name):
         return None
-    text = fields.text(name, r"[0-9T:.Z-]{24}")
+    return _time_of(name, fields.text(name, r"[0-9T:.Z-]{24}"))
+
+
+def _time_of(name: str, text: str) -> int:
     try:
         return parse_rfc3339(text)
     except RecordError as error:
@@ -192,9 +209,9 @@ def _follows(fields: Fields) -> Follows | None:
         return None
     inner = fields.object("follows")
     follows = Follows(
-        inner.text("chain", _CHAIN),
+        inner.text("chain", CHAIN),
         inner.integer("seq", 0, SEQ_MAX),
-        inner.text("digest", _DIGEST),
+        inner.text("digest", DIGEST),
         inner.choice("why", FOLLOWS_WHY),
     )
     inner.done()

@@ -128,7 +128,7 @@ class Opener:
         says nothing of the segment (a key file was exchanged), or :class:`OSError`.
         """
         try:
-            segment = Segment.open(self._lane.segment(seq))
+            segment = Segment.open(self._lane.segment_place(seq))
         except (FileNotFoundError, NotADirectoryError, VerificationError) as error:
             raise DamagedSegmentError(seq, error) from error
         try:

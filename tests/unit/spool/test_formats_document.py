@@ -14,6 +14,7 @@ from spool import egressfile, frontier, head, lane
 from spool import statement as statements
 from spool.clock import parse_rfc3339
 from spool.lane import Lane
+from spool.plainstatement import SEALED_WITH_RECORDS
 from tests.golden import generate
 from tests.support.spools import FAST
 
@@ -98,7 +99,7 @@ def test_the_forms_of_names_are_those_of_the_code() -> None:
     assert f"`{lane.NODE_NAME}`" in forms["node"]
     assert all(f"`{name}`" in forms["node"] for name in lane.RESERVED_NAMES)
     assert forms["stream"] == f"`{lane.STREAM_NAME}`"
-    reasons = statements.SEALED_WITH_RECORDS + statements.SEALED_WITHOUT
+    reasons = SEALED_WITH_RECORDS + statements.SEALED_WITHOUT
     assert re.findall(r"`(\w+)`", forms["reason"]) == list(reasons)
 
 

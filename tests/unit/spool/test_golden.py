@@ -12,6 +12,7 @@ from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import VerificationError
 from spool import statement as statements
 from spool.lane import lanes
+from spool.plainstatement import SEALED_WITH_RECORDS
 from spool.secrets import NO_SECRETS
 from spool.segment import Segment, check_link, make_seal
 from spool.statement import Statement
@@ -78,7 +79,7 @@ def test_the_golden_files_are_small() -> None:
 
 def test_there_is_a_good_file_of_every_reason_and_every_stream() -> None:
     said = [row["statement"] for row in GOOD]
-    reasons = statements.SEALED_WITH_RECORDS + statements.SEALED_WITHOUT
+    reasons = SEALED_WITH_RECORDS + statements.SEALED_WITHOUT
     assert {row["reason"] for row in said} == set(reasons)
     assert {row["stream"] for row in said} == set(STREAMS)
     assert [

@@ -177,6 +177,16 @@ def test_attack_108_a_file_that_is_swapped_while_it_is_read_does_not_mix(path: P
     assert len(lines.splitlines()) == 4
 
 
+def test_attack_108_a_small_file_that_is_changed_after_it_was_hashed_is_read_as_it_was(
+    path: Path,
+) -> None:
+    with Segment.open(path) as segment:
+        segment.check_digest()
+        path.write_bytes(bytes(segment.stored_size))
+        found = b"".join(raw for raw, _ in segment.raw_frames(FrameDecoder()))
+    assert found.splitlines() == records(2, "a", filler=50_000) + records(2, "b", filler=50_000)
+
+
 def test_attack_108_a_race_of_renames_shows_one_segment_or_the_other_and_never_a_mixture(
     tmp_path: Path,
 ) -> None:
