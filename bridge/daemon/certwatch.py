@@ -67,6 +67,10 @@ class CertificateWatch:
         """Look at the next occasion, changed or not; callable from a signal handler."""
         self._asked = True
 
+    def is_due(self) -> bool:
+        """Whether a look has something to do: another pair lies there, or one that is refused."""
+        return self._refused is not None or self._tls.stat() != self._used
+
     def look(self) -> None:
         """Take what is new into use, if it is time."""
         asked, self._asked = self._asked, False

@@ -40,20 +40,21 @@ class IntakeTeller:
         self._failed = ""
         self.look()
 
-    def look(self) -> None:
-        """Write what is new, if it is time."""
-        if self._clock.monotonic() >= self._next:
-            self._next = self._clock.monotonic() + TELL_EVERY_S
-            self._write()
+    def look(self) -> bool:
+        """Write what is new, if it is time; whether anything was."""
+        if self._clock.monotonic() < self._next:
+            return False
+        self._next = self._clock.monotonic() + TELL_EVERY_S
+        return self._write()
 
     def close(self) -> None:
         """Write what is new, for the last time."""
         self._write()
 
-    def _write(self) -> None:
+    def _write(self) -> bool:
         sums = self._counts.copy()
         if sums == self._said:
-            return
+            return False
         try:
             write_intake(
                 self._disk,
@@ -67,5 +68,6 @@ class IntakeTeller:
             if message != self._failed:
                 self._failed = message
                 self._tell(Event("intake.untold", message))
-            return
+            return True
         self._said, self._failed = sums, ""
+        return True

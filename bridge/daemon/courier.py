@@ -7,10 +7,8 @@ not whole is not there then, and is done by the next daemon.
 import threading
 from collections.abc import Callable, Sequence
 
-from spool.beat import BEAT_S, until_beat
-
-LOOK_EVERY_S = BEAT_S
-"""Seconds between two looks; a bundle in the inbox has lain still for as long."""
+from bridge.daemon.calm import Calm
+from spool.beat import until_beat
 
 
 class StoppedWork(Exception):  # noqa: N818 - no error: it was asked for
@@ -18,10 +16,14 @@ class StoppedWork(Exception):  # noqa: N818 - no error: it was asked for
 
 
 class Courier:
-    """Looks, from :meth:`start` to :meth:`stop`; ``news`` is called when a look brought some."""
+    """Looks, from :meth:`start` to :meth:`stop`; ``news`` is called when a look brought some.
 
-    def __init__(self, news: Callable[[], None]) -> None:
+    In a ``calm`` it looks less often. A bundle in the inbox has lain still between two looks.
+    """
+
+    def __init__(self, news: Callable[[], None], calm: Calm | None = None) -> None:
         self._news = news
+        self._calm = calm or Calm()
         self._looks: Sequence[Callable[[], bool]] = ()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
@@ -51,8 +53,9 @@ class Courier:
                 for look in self._looks:
                     if look():
                         self._news()
-                self._stop.wait(until_beat(LOOK_EVERY_S, 3))
+                self._stop.wait(until_beat(self._calm.beat_s, 3))
         except StoppedWork:
             return
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
+            self._calm.stir()

@@ -38,6 +38,8 @@ class Housekeeping:
         self._disk = disk
         self._tell = tell
         self._empty: dict[str, int] = {}
+        self.is_at_rest = False
+        """Whether no lane had an open file at the last look."""
         self.sealers = {
             name: Sealer(disk, Lane(spool, node, name), signer, clock) for name in STREAMS
         }
@@ -66,12 +68,16 @@ class Housekeeping:
 
         Raises :class:`OSError`.
         """
+        self.is_at_rest = False  # also where it fails
+        is_at_rest = True
         for sealer in self.sealers.values():
             if not self._is_empty(f"{sealer.lane.place}/open"):
+                is_at_rest = False
                 for done in Recovery(self._disk, sealer, self._clock).recover():
                     self._tell(_event(sealer.lane, done))
             if STREAMS[sealer.lane.stream].kind == "billing" and self._silent(sealer.lane):
                 sealer.heartbeat()
+        self.is_at_rest = is_at_rest
 
     def _is_empty(self, folder: str) -> bool:
         """Whether nothing is in ``folder``; one that was empty is read again when it has changed."""

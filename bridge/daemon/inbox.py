@@ -26,7 +26,8 @@ class Inbox:
     """The folder ``transfer.inbox``; :meth:`look` is called every few seconds.
 
     ``licenses`` gives those of now. ``moved`` is called with the bytes that were read, and may raise to
-    end the work: the file is then imported by a later look.
+    end the work: the file is then imported by a later look. ``seen`` is called when something else lies
+    there than before.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Inbox:
         *,
         licenses: Callable[[], LicenseKeys],
         moved: Callable[[int], None] = lambda _: None,
+        seen: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._signer = signer
@@ -45,6 +47,7 @@ class Inbox:
         self._tell = tell
         self._licenses = licenses
         self._moved = moved
+        self._tell_seen = seen
         self._seen: dict[Path, tuple[int, int]] = {}
         self._said = ""
 
@@ -70,6 +73,8 @@ class Inbox:
                 status = path.lstat()
                 found[path] = (status.st_size, status.st_mtime_ns)
         ready = [path for path, mark in found.items() if self._seen.get(path) == mark]
+        if found != self._seen:
+            self._tell_seen()
         self._seen = found
         return ready
 

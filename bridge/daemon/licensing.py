@@ -1,7 +1,7 @@
 """Keeps the licenses of a running bridge: asks for tokens in time, answers while nobody can be asked.
 
 One thread asks for all nodes whose license this bridge holds, one request at a time, and notes the time
-each minute for the clock guard; in between it sleeps. What producers ask passes through, and what comes
+for the clock guard; in between it sleeps. What producers ask passes through, and what comes
 back is kept for the day on which nothing does. Offline nothing is ever asked.
 """
 
@@ -10,11 +10,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from random import Random
 
 import orjson
 
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
+from bridge.daemon.calm import Calm
+from bridge.daemon.noting import EVERY_S, Noting
 from bridge.daemon.tokens import OK, ask, take
 from bridge.egress.client import BeaconClient
 from bridge.egress.event import Event
@@ -28,8 +31,6 @@ from keys.errors import BridgeError
 from spool.clock import MS, Clock
 from spool.durable import Disk, explained
 
-NOTE_EVERY_S = 60.0
-"""Seconds between two notes of the time: at most so much is forgotten by a crash across a boot."""
 LEARN_S = 1.0
 """Seconds that a producer waits for its token to be kept; a hanging disk must not cost the answer."""
 AT_ONCE = 4
@@ -48,10 +49,11 @@ class _Plan:
 class Licensing:
     """See the module. ``node`` is this one; ``licenses`` gives the license keys of now.
 
-    Without a ``client`` there is no way out. ``tell`` gets events, from any thread.
+    Without a ``client`` there is no way out. ``tell`` gets events, from any thread. Whoever asks for a
+    token ends a ``calm``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what licensing needs, given once
         self,
         keeper: LicenseKeeper,
         node: str,
@@ -62,6 +64,7 @@ class Licensing:
         clock: Clock,
         random: Random,
         tell: Callable[[Event], None],
+        calm: Calm | None = None,
     ) -> None:
         self._keeper = keeper
         self._node = node
@@ -75,7 +78,9 @@ class Licensing:
         self._plans: dict[str, _Plan] = {}
         self._refreshes = dict(read_refreshes(self._spool))
         self._states: dict[str, State] = {}
-        self._note_at = clock.monotonic()
+        self._calm = calm or Calm()
+        self._noting = Noting(clock, self._calm)
+        self._due = clock.monotonic()
         self._learned: Passed | None = None
         self._said_failed = ""
         self._stopping = False
@@ -99,6 +104,7 @@ class Licensing:
         own = licenses.accepted(self._node)
 
         async def answer(presented: str) -> Passed | None:
+            self._calm.stir()
             loop = asyncio.get_running_loop()
             licensed = Licensed.by(own or [presented])
             passed = await pass_on(presented)
@@ -113,28 +119,38 @@ class Licensing:
 
         return answer
 
+    def is_due(self) -> bool:
+        """Whether there may be something to do, as far as the last glance knew."""
+        return self._clock.monotonic() >= self._due or self._noting.is_clock_set()
+
     def glance(self) -> None:
         """Have done what is due; to be called on the beat. Never waits."""
-        now = self._clock.monotonic()
-        if now >= self._note_at or any(self._asks(node, now) for node in self._licenses().nodes()):
+        self._due = self._next_due()
+        if self.is_due():
             self._woken.set()
 
-    def _asks(self, node: str, now: float) -> bool:
+    def _next_due(self) -> float:
+        return min((self._noting.due, *map(self._asks_at, self._licenses().nodes())))
+
+    def _asks_at(self, node: str) -> float:
         plan = self._plans.get(node)
         if self._client is None:
-            return False
-        return plan is None or (now >= plan.due and self._licenses().to_send(node) is not None)
+            return inf
+        if plan is None:
+            return -inf
+        return inf if self._licenses().to_send(node) is None else plan.due
 
     def look(self) -> None:
         """Ask for the tokens that are due, and note the time if it is time."""
         try:
-            if self._clock.monotonic() >= self._note_at:
-                self._note_at = self._clock.monotonic() + NOTE_EVERY_S
+            if self._clock.monotonic() >= self._noting.due:
+                self._noting.begin()
                 self._note()
             if self._client is not None:
                 for node in self._licenses().nodes():
                     self._ask_if_due(self._client, node)
             self._said_failed = ""
+            self._due = self._next_due()
         except (OSError, BridgeError) as error:
             self._failed(error)
 
@@ -148,22 +164,33 @@ class Licensing:
                 self.look()
         except BaseException as error:  # noqa: BLE001 - the daemon ends with it
             self.broken = error
+            self._calm.stir()
 
     def _licensed(self, node: str) -> Licensed:
         return Licensed.by(self._licenses().accepted(node))
 
-    def _judgement(self, node: str) -> Judgement:
+    def _has_failed(self, node: str) -> bool:
+        """Whether the last request for a token brought none, or none is ever asked."""
         last = self._refreshes.get(node)
-        failed = self._client is None or (last is not None and last.problem != "")
+        return self._client is None or (last is not None and last.problem != "")
+
+    def _judgement(self, node: str) -> Judgement:
+        failed = self._has_failed(node)
         return self._keeper.reader.judgement(node, self._licensed(node), refresh_failed=failed)
 
     def _note(self) -> None:
         nodes = tuple(dict.fromkeys((self._node, *self._licenses().nodes())))
-        if not self._keeper.note(nodes):
+        noted = self._keeper.note(nodes)
+        if not noted.in_order:
             message = "The anchors of the clock guard were damaged or gone; they were made anew."
             self._tell(Event("license.anchors_lost", message))
-        for node in nodes:
-            found = self._judgement(node)
+        ends_in = []
+        for node, seen in zip(nodes, noted.seen, strict=True):
+            found = self._keeper.reader.judged(
+                seen, self._licensed(node), refresh_failed=self._has_failed(node)
+            )
+            if found.expires_at is not None and found.expires_at > found.at:
+                ends_in.append(found.expires_at - found.at)
             before = self._states.get(node, State.NONE)
             self._states[node] = found.state
             if found.state is not before:
@@ -172,6 +199,7 @@ class Licensing:
                 said = f"The license token of {node} is {found.state}: {row.meaning}."
                 self._tell(Event(name, said, {"node": node, "state": str(found.state)}))
                 self._hurry(node, found)
+        self._noting.done(min(ends_in, default=None))
 
     def _hurry(self, node: str, found: Judgement) -> None:
         """What was served and is not any more may be had anew, long before it was planned."""
@@ -189,7 +217,7 @@ class Licensing:
         if now < plan.due or key is None:
             return
         if not key.startswith(ONLINE_KEY):
-            plan.due = now + NOTE_EVERY_S  # an offline license: there is no token to ask for
+            plan.due = now + EVERY_S  # an offline license: there is no token to ask for
             return
         found = self._judgement(node)
         if found.served and found.got_at != plan.got_at:

@@ -9,6 +9,7 @@ from random import Random
 from bridge.config import Config
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.daemon.admin import AdminServer
+from bridge.daemon.calm import Calm
 from bridge.daemon.courier import Courier
 from bridge.daemon.inbox import Inbox
 from bridge.daemon.licensing import Licensing
@@ -19,7 +20,7 @@ from bridge.daemon.roomwatch import RoomWatch
 from bridge.daemon.sending import Outside, client_for, make_engine
 from bridge.daemon.serving import pseudonym_of
 from bridge.daemon.silent import SilenceWatch
-from bridge.daemon.supervision import STALLED_S, Supervision
+from bridge.daemon.supervision import LATE_S, STALLED_S, Supervision
 from bridge.daemon.telling import tell
 from bridge.daemon.tokens import keeper_for
 from bridge.egress.client import BeaconClient
@@ -47,6 +48,7 @@ class Parts:
     """The parts of one daemon.
 
     ``licenses`` gives the license keys of now, ``off`` the streams that are switched off: both change.
+    What they find ends a ``calm``, in which they look around less often.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Parts:
         licenses: Callable[[], LicenseKeys],
         clock: Clock,
         off: Callable[[], Collection[str]] = frozenset,
+        *,
+        calm: Calm | None = None,
     ) -> None:
         self._config = config
         self._signer = signer
@@ -64,6 +68,7 @@ class Parts:
         self._licenses = licenses
         self._clock = clock
         self._off = off
+        self._calm = calm or Calm()
 
     def client(self, held: ExitStack) -> BeaconClient:
         """What talks to the beacon. Raises :class:`ConfigError` ``config.ca_file``."""
@@ -93,6 +98,8 @@ class Parts:
             random=Random(),  # noqa: S311 - jitter, not a secret
             tell=tell,
             held=self._is_held,
+            quiet_s=self._calm.turn_s,
+            ended=self._calm.stir,
         )
         engine.start()
         held.callback(_stop, engine, client)
@@ -105,7 +112,12 @@ class Parts:
 
     def watcher(self, engine: Engine, held: ExitStack) -> HeadWatcher:
         """What wakes ``engine`` when a head moves, started."""
-        watcher = HeadWatcher(engine.wake)
+
+        def wake() -> None:
+            engine.wake()
+            self._calm.stir()
+
+        watcher = HeadWatcher(wake)
         watcher.start()
         held.callback(watcher.stop)
         return watcher
@@ -122,6 +134,7 @@ class Parts:
             clock=self._clock,
             tell=tell,
             off=self._off,
+            calm=self._calm,
         )
 
     def licensing(self, client: BeaconClient | None, held: ExitStack) -> Licensing:
@@ -135,6 +148,7 @@ class Parts:
             clock=self._clock,
             random=Random(),  # noqa: S311 - jitter, not a secret
             tell=tell,
+            calm=self._calm,
         )
         licensing.start()
         held.callback(licensing.stop)
@@ -145,9 +159,9 @@ class Parts:
         step_s = self._config.egress.deadline / MS + STALLED_S
 
         def stalled() -> str | None:
-            if intake.stalled(STALLED_S):
+            if intake.stalled(LATE_S):
                 return "intake"
-            return "egress" if engine is not None and engine.stalled(STALLED_S, step_s) else None
+            return "egress" if engine is not None and engine.stalled(LATE_S, step_s) else None
 
         return Supervision(
             ServiceManager.of(os.environ, os.getpid()),
@@ -175,11 +189,24 @@ class Parts:
 
     def courier(self, engine: Engine | None, held: ExitStack) -> Courier:
         """What looks after inbox and outbox, started."""
-        courier = Courier(lambda: None if engine is None else engine.wake())
+
+        def news() -> None:
+            self._calm.stir()
+            if engine is not None:
+                engine.wake()
+
+        courier = Courier(news, self._calm)
         given = (self._config, self._signer, self._ledger)
         looks = []
         if self._config.transfer.inbox is not None:
-            looks.append(Inbox(*given, tell, licenses=self._licenses, moved=courier.moved).look)
+            inbox = Inbox(
+                *given,
+                tell,
+                licenses=self._licenses,
+                moved=courier.moved,
+                seen=self._calm.stir,
+            )
+            looks.append(inbox.look)
         if self._config.transfer.outbox is not None:
             looks.append(Outbox(*given, self._clock, tell, courier.moved).look)
         courier.start(*looks)

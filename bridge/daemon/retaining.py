@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from bridge.config.model import ONE_WAY, Config
+from bridge.daemon.calm import Calm
 from bridge.egress.event import Event
 from bridge.intake.room import Room
 from keys.ed25519 import SigningKey
@@ -84,7 +85,9 @@ class Retaining:
         clock: Clock,
         tell: Callable[[Event], None],
         off: Callable[[], Collection[str]] = frozenset,
+        calm: Calm | None = None,
     ) -> None:
+        self._calm = calm or Calm()
         self._spool = spool
         self._off = off
         self._ledger = ledger
@@ -116,11 +119,16 @@ class Retaining:
         self._woken.set()
         self._thread.join()
 
+    @property
+    def is_troubled(self) -> bool:
+        """Whether the last round failed, or found too little to delete."""
+        return bool(self._said or self._said_stuck)
+
     def glance(self) -> None:
         """Have a round begin where there is something to do; to be called on the beat. Never waits."""
         try:
             is_due = (
-                bool(self._said or self._said_stuck)
+                self.is_troubled
                 or self._is_age_due()
                 or (bool(self._off()) and self._waiting() != self._dropped)
                 or self._is_room_wanted()
@@ -154,6 +162,7 @@ class Retaining:
                 self._woken.clear()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
+            self._calm.stir()
 
     def _drop_switched_off(self) -> None:
         """Records of a stream that the operator has switched off since are not kept to be sent."""
@@ -277,6 +286,7 @@ def retaining_for(  # noqa: PLR0913 - what retention needs, given once
     clock: Clock,
     tell: Callable[[Event], None],
     off: Callable[[], Collection[str]],
+    calm: Calm | None = None,
 ) -> Retaining:
     """Rounds over the spool of ``config``, whose own lanes ``signer`` seals."""
 
@@ -294,4 +304,5 @@ def retaining_for(  # noqa: PLR0913 - what retention needs, given once
         clock=clock,
         tell=tell,
         off=off,
+        calm=calm,
     )

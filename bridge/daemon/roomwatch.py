@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bridge.config import Config
+from bridge.daemon.calm import Calm
+from bridge.daemon.glancing import MOVED
 from bridge.intake.room import Room
 from spool.durable import explained
 from spool.streams import Kind
@@ -19,8 +21,6 @@ WALK_EVERY_S = 5.0
 """Seconds between two walks through the spool while somebody asks."""
 QUIET_WALK_S = 60.0
 """The same while nobody does, and the room on the disk stays what it was."""
-MOVED = 4 * 1024 * 1024
-"""Bytes of the disk's room that came or went, and may have been the spool's."""
 WALK_SHARE = 20
 """A walk begins after this many times as long as the last one took, however large the spool is."""
 FIRST_WALK_S = 0.5
@@ -32,13 +32,16 @@ class RoomWatch:
     """The room of ``spool``, as of half a second ago; a thread from :meth:`start` to :meth:`stop`.
 
     Who asks first after a silence is told what the last look found, and has it looked at anew. While
-    nobody asks, :meth:`glance` looks.
+    nobody asks, :meth:`glance` looks. Asking ends a ``calm``.
 
     Raises :class:`OSError` where its disk cannot be read at the beginning.
     """
 
-    def __init__(self, spool: Path, *, max_size: int, min_free: int) -> None:
+    def __init__(
+        self, spool: Path, *, max_size: int, min_free: int, calm: Calm | None = None
+    ) -> None:
         self._spool = spool
+        self._calm = calm or Calm()
         self._limits = (max_size, min_free)
         self._stopping = False
         self._asked = threading.Event()
@@ -49,6 +52,11 @@ class RoomWatch:
         self._walked = threading.Event()
         self._looked_at = 0.0
         self._room: Room | OSError = self._of_disk()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the last look found how much room there is."""
+        return isinstance(self._room, Room)
 
     def start(self) -> None:
         """Begin to look."""
@@ -109,6 +117,7 @@ class RoomWatch:
         """Whether records of ``kind`` are taken. Raises :class:`OSError` if the last look failed."""
         if time.monotonic() - self._looked_at > LOOK_EVERY_S and not self._asked.is_set():
             self._asked.set()
+            self._calm.stir()
         return self.now().takes(kind)
 
     def _watch(self) -> None:
@@ -138,10 +147,10 @@ class RoomWatch:
         return Room(self._used, max_size, free, min_free)
 
 
-def room_watch_for(config: Config) -> RoomWatch:
+def room_watch_for(config: Config, calm: Calm | None = None) -> RoomWatch:
     """The watch of the spool that ``config`` names. Raises :class:`SpoolError` ``disk.*``."""
     spool = config.spool
     try:
-        return RoomWatch(spool.path, max_size=spool.max_size, min_free=spool.min_free)
+        return RoomWatch(spool.path, max_size=spool.max_size, min_free=spool.min_free, calm=calm)
     except OSError as error:
         raise explained(error, "look how much room there is") from error

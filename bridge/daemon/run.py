@@ -11,12 +11,15 @@ from typing import Literal
 
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.calm import Calm
 from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.parts import Parts
 from bridge.daemon.reloading import Reloading, Sources
 from bridge.daemon.roomwatch import room_watch_for
+from bridge.daemon.rounds import Rounds
+from bridge.daemon.running import Running
 from bridge.daemon.serving import start_intake
 from bridge.daemon.telling import tell
 from bridge.egress.circuits import Stuck
@@ -60,7 +63,8 @@ class Daemon:
         self._spool = config.spool.path
         self._sources = sources
         # A signal handler that meets the lock of an event in its own thread would wait for ever.
-        self._told: SimpleQueue[Literal["stop", "reload"]] = SimpleQueue()
+        self._told: SimpleQueue[Literal["stop", "reload", "look"]] = SimpleQueue()
+        self.calm = Calm(lambda: self._told.put("look"), clock.monotonic)
         self._certificate: CertificateWatch | None = None
         self._reloading: Reloading | None = None
         self._said_failed = ""
@@ -85,7 +89,13 @@ class Daemon:
                 raise explained(error, "bring the spool in order") from error
             # The license keys of now: they may be exchanged.
             self._parts = Parts(
-                config, signer, self.ledger, lambda: self._licenses, clock, self._switched_off
+                config,
+                signer,
+                self.ledger,
+                lambda: self._licenses,
+                clock,
+                self._switched_off,
+                calm=self.calm,
             )
             self._held = held.pop_all()
 
@@ -157,6 +167,7 @@ class Daemon:
                 tls=context,
                 answering=licensing.answering,
                 clock=self._clock,
+                calm=self.calm,
             )
             intake = serving.server
             if tls is not None:
@@ -175,37 +186,38 @@ class Daemon:
             )
             after_intake.callback(teller.close)
             supervision = parts.supervision(intake, engine)
-            looks = [teller.look, supervision.look, parts.silence().look]
+            running = Running(
+                self.house,
+                serving,
+                retaining,
+                licensing,
+                courier,
+                engine,
+                watcher,
+                self._certificate,
+            )
             # One thread looks for all of them; the others sleep until it has found something.
-            looks += [serving.room.glance, retaining.glance, licensing.glance]
-            if engine is not None:
-                looks.append(engine.glance)
-            if self._certificate is not None:
-                looks.append(self._certificate.look)
-            followed = [self._spool, *(each.lane.folder for each in self.house.sealers.values())]
+            rounds = Rounds(
+                self.calm,
+                running.glance(self._spool),
+                always=[supervision.feed, running.check],
+                looks=[
+                    self._keep_house,
+                    lambda: self._take_up(engine),
+                    teller.look,
+                    supervision.look,
+                    parts.silence().look,
+                    *running.looks(self._spool),
+                ],
+                events=[teller.look],
+                dues=running.dues(),
+                is_at_rest=lambda: running.is_at_rest,
+            )
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             supervision.ready()
-            while not self._told_to_stop(supervision.look_every_s):
-                self._keep_house()
-                self._take_up(engine)
-                for look in looks:
-                    look()
-                if watcher is not None:
-                    # Each time: a folder that was made anew has to be followed anew.
-                    for folder in followed:
-                        watcher.follow(folder)
-                broken = (
-                    intake.broken
-                    or retaining.broken
-                    or licensing.broken
-                    or courier.broken
-                    or (None if engine is None else engine.broken)
-                )
-                if broken is not None:
-                    message = "A part of the bridge has failed; the bridge stops."
-                    tell(Event("daemon.broken", message, {"error": type(broken).__name__}))
-                    raise broken
+            while not self._told_to_stop(supervision.within(self.calm.beat_s)):
+                rounds.beat()
         tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
 
     def _switched_off(self) -> frozenset[str]:
@@ -219,6 +231,7 @@ class Daemon:
         except Empty:
             return False
         if told == "reload":
+            self.calm.end()
             if self._reloading is not None:
                 self._reloading.ask()
             if self._certificate is not None:

@@ -23,6 +23,7 @@ from bridge.egress.sender import Sender
 from bridge.egress.windows import Window, Windows
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import ConfigError, shown
+from spool.beat import TURN_S
 from spool.clock import MS, Clock
 from spool.durable import Disk
 from spool.lane import Lane
@@ -60,6 +61,8 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
     random: Random,
     tell: Callable[[Event], None],
     held: Callable[[Lane], bool] = lambda _: False,
+    quiet_s: Callable[[], float] = lambda: TURN_S,
+    ended: Callable[[], None] = lambda: None,
 ) -> Engine:
     """An engine for the lanes of ``spool``, which ``signer`` has sealed; ``held`` ones send nothing."""
     keep_memory()
@@ -98,6 +101,8 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
         windows=Windows(outside.windows, clock.wall_ms),
         limits=limits,
         held=held,
+        quiet_s=quiet_s,
+        ended=ended,
     )
 
 

@@ -10,6 +10,7 @@ from random import Random
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
 from bridge.config.units import is_loopback
+from bridge.daemon.calm import Calm
 from bridge.daemon.passing import AT_ONCE, passing_on
 from bridge.daemon.roomwatch import RoomWatch, room_watch_for
 from bridge.egress.client import BeaconClient
@@ -106,7 +107,7 @@ def _verify_of(client: BeaconClient | None, held: ExitStack) -> Callable[[str | 
     return lambda own_key: passing_on(client, own_key, pool)
 
 
-def start_intake(
+def start_intake(  # noqa: PLR0913 - what the intake needs, given once
     config: Config,
     signer: SigningKey,
     licenses: LicenseKeys,
@@ -116,11 +117,12 @@ def start_intake(
     *,
     answering: Callable[[Verify, LicenseKeys], Verify] = lambda ask, _: ask,
     clock: Clock = SYSTEM_CLOCK,
+    calm: Calm | None = None,
 ) -> Serving:
     """Begin to take records; everything ends in order with ``held``.
 
     License requests are asked of ``client``; None where there is no way out. ``answering`` knows
-    more answers. With ``tls`` it speaks TLS and nothing else.
+    more answers. With ``tls`` it speaks TLS and nothing else. What comes in ends a ``calm``.
 
     Raises :class:`ConfigError` ``intake.listen``, or :class:`SpoolError` ``disk.*``.
     """
@@ -151,7 +153,8 @@ def start_intake(
         )
 
     rules = rules_for(config, licenses, None)
-    room = room_watch_for(config)
+    calm = calm or Calm()
+    room = room_watch_for(config, calm)
     room.start()
     held.callback(room.stop)
     intake = Intake(
@@ -164,7 +167,7 @@ def start_intake(
         verify=rules.verify,
         via=Via(pseudonym_of(signer.public), nobody_asks if client is None else client.passed_by),
     )
-    server = IntakeServer(intake, *config.intake.listen, tls)
+    server = IntakeServer(intake, *config.intake.listen, tls, turn_s=calm.turn_s, ended=calm.stir)
     server.start()
     held.callback(server.stop)
     return Serving(server, room, rules, rules_for, (config, licenses))

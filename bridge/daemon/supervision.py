@@ -10,16 +10,17 @@ from pathlib import Path
 from bridge.egress.event import Event
 from bridge.operate.notify import ServiceManager
 from bridge.terminal import counted
-from spool.beat import BEAT_S
 from spool.clock import Clock
 from spool.egressfile import read_egress_state
 from spool.ledger import LaneCounts, State
 
 STATUS_EVERY_S = 5.0
 """Seconds between two lines for people."""
+LATE_S = 30.0
+"""Seconds by which a turn of the intake's loop, or a look of the engine, may be late until it is called
+stalled: a hanging disk holds it up."""
 STALLED_S = 30.0
-"""Seconds without a turn of the intake's loop, or a look of the engine, after which it is stalled;
-each turns every twelve seconds at least, but a hanging disk holds it up."""
+"""Seconds that a step of the engine may take besides its request."""
 FEEDS = 3
 """How often the watchdog is fed within its time."""
 
@@ -52,33 +53,42 @@ class Supervision:
         self._said_deaf = ""
         self._said_text = ""
 
-    @property
-    def look_every_s(self) -> float:
-        """Seconds between two looks that feed the watchdog often enough."""
+    def within(self, beat_s: float) -> float:
+        """Seconds until the watchdog is to be fed again, ``beat_s`` at most."""
         watchdog_s = self._manager.watchdog_s
-        return BEAT_S if watchdog_s is None else min(BEAT_S, watchdog_s / FEEDS)
+        return beat_s if watchdog_s is None else min(beat_s, watchdog_s / FEEDS)
 
     def ready(self) -> None:
         """The daemon takes records."""
         self._say(self._manager.ready)
+        self.feed()
         self.look()
 
-    def look(self) -> None:
-        """Feed the watchdog, and say how things stand, if it is time."""
-        now = self._clock.monotonic()
+    def feed(self) -> None:
+        """Feed the watchdog, if it is time and all move."""
         stalled = self._stalled()
         if stalled != self._said_stalled:
             self._said_stalled = stalled
             if stalled is not None:
                 message = f"The {stalled} does nothing any more; the watchdog is not fed."
                 self._tell(Event("daemon.stalled", message, {"part": stalled}))
+        watchdog_s = self._manager.watchdog_s
+        if self._manager.address is None or watchdog_s is None or stalled is not None:
+            return
+        now = self._clock.monotonic()
+        if now >= self._feed_at:
+            # Half of the time between two feeds: a beat may come a little before the whole of it.
+            self._feed_at = now + watchdog_s / FEEDS / 2
+            self._say(self._manager.alive)
+
+    def look(self) -> None:
+        """Say how things stand, if it is time."""
         if self._manager.address is None:
             return
-        if self._manager.watchdog_s is not None and stalled is None and now >= self._feed_at:
-            self._feed_at = now + self._manager.watchdog_s / FEEDS
-            self._say(self._manager.alive)
+        now = self._clock.monotonic()
         if now >= self._status_at:
             self._status_at = now + STATUS_EVERY_S
+            stalled = self._said_stalled
             text = f"{stalled} is stalled" if stalled is not None else self._line()
             if text != self._said_text:
                 self._said_text = text

@@ -22,7 +22,7 @@ from bridge.egress.sender import Sender
 from bridge.egress.step import Step
 from bridge.egress.windows import Windows
 from keys.errors import BridgeError
-from spool.beat import BEAT_S, until_beat
+from spool.beat import TURN_S, Pulse, until_beat
 from spool.clock import Clock
 from spool.durable import Disk
 from spool.lane import Lane
@@ -34,9 +34,6 @@ WORKERS = 4
 """Requests in flight at most: enough to hide a round trip, few enough to bound memory."""
 LOOK_EVERY_S = 1.0
 """Seconds between two looks at the durable heads while something is to be sent."""
-QUIET_EVERY_S = 3 * BEAT_S
-"""Seconds between two looks while nothing is: news wakes the engine, as events or at a glance, and what
-did not is found so."""
 STOP_S = 4.0
 """Seconds that requests in flight get when the engine stops; all of it shall take less than ten."""
 GIVE_UP_AFTER = 3
@@ -47,7 +44,9 @@ class Engine:
     """Sends the lanes of one spool; only the holder of its sender lock runs one.
 
     ``new_sender`` makes the sender of a lane; ``tell`` gets events, from any thread. Nothing is sent
-    outside ``windows``, nor faster than ``limits`` allow.
+    outside ``windows``, nor faster than ``limits`` allow. While nothing is to be sent it looks each
+    ``quiet_s`` seconds: news wakes it, as events or at a glance, and what did not is found so.
+    ``ended`` is called when a thread is broken.
     """
 
     def __init__(  # noqa: PLR0913 - what sending needs, given once
@@ -63,6 +62,8 @@ class Engine:
         windows: Windows,
         limits: Sequence[Limit] = (),
         held: Callable[[Lane], bool] = lambda _: False,
+        quiet_s: Callable[[], float] = lambda: TURN_S,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._spool = spool
         self._ledger = ledger
@@ -73,6 +74,8 @@ class Engine:
         self._tell = tell
         self._windows = windows
         self._held = held
+        self._quiet_s = quiet_s
+        self._tell_ended = ended
         self._lanes = Lanes(circuits, Ramp(clock.monotonic), (windows, *limits), clock.monotonic)
         self._known: dict[Lane, LaneState] = {}
         self._changed = threading.Condition()
@@ -87,7 +90,7 @@ class Engine:
         self._woken = threading.Event()
         self._stopping = False
         self._threads: list[threading.Thread] = []
-        self._looked_at = clock.monotonic()
+        self._pulse = Pulse(clock.monotonic)
         self._stepping: dict[Lane, float] = {}
         self.broken: BaseException | None = None
         """What ended one of the threads; the process must say so and stop."""
@@ -156,13 +159,13 @@ class Engine:
             self._tell(Event("egress.unanswered", message, {"lanes": len(left)}))
         self._frontiers.write()
 
-    def stalled(self, look_s: float, step_s: float) -> bool:
-        """Whether it lives and does nothing: no look, or no end of a step, for so many seconds."""
+    def stalled(self, late_s: float, step_s: float) -> bool:
+        """Whether it lives and does nothing: a look is so late, or a step has no end for so long."""
         with self._changed:
             now = self._clock.monotonic()
             begun = min(self._stepping.values(), default=now)
             alive = all(thread.is_alive() for thread in self._threads)
-            return not alive or now - self._looked_at > look_s or now - begun > step_s
+            return not alive or self._pulse.is_late(late_s) or now - begun > step_s
 
     def drain(self) -> Stuck | None:
         """Send until nothing is left or nothing moves; None, or why something is left.
@@ -199,6 +202,7 @@ class Engine:
             with self._changed:
                 self.broken = error
                 self._changed.notify_all()
+            self._tell_ended()
 
     def _work(self) -> None:
         while True:
@@ -239,7 +243,9 @@ class Engine:
 
     def _watch(self) -> None:
         while not self._stopping:
-            self._woken.wait(until_beat(self._look_every(), 1))
+            every_s = self._look_every()
+            self._pulse.turn(every_s)
+            self._woken.wait(until_beat(every_s, 1))
             self._woken.clear()
             self._wake_if_asked()
             self._look()
@@ -247,7 +253,7 @@ class Engine:
     def _look_every(self) -> float:
         with self._changed:
             is_quiet = self._lanes.all_idle() and not self._frontiers.behind
-        return QUIET_EVERY_S if is_quiet else LOOK_EVERY_S
+        return self._quiet_s() if is_quiet else LOOK_EVERY_S
 
     def _wake_if_asked(self) -> None:
         asked = asked_at(self._spool)
@@ -261,7 +267,6 @@ class Engine:
             self._find_news()
             self._frontiers.write_due()
             self._teller.say()
-            self._looked_at = self._clock.monotonic()
 
     def _find_news(self) -> None:
         news = []

@@ -5,7 +5,7 @@ only wakes; what is new is found by looking. Where the kernel has no watches lef
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,17 @@ class HeadWatcher:
             self._is_deaf(error)
         else:
             self._followed[folder] = _Followed(place, watch, handler)
+
+    def hears(self, folders: Collection[Path]) -> bool:
+        """Whether events come from all of ``folders``, as far as one can tell."""
+        observer = self._observer
+        return (
+            observer is not None
+            and self.deaf is None
+            and observer.is_alive()
+            and all(emitter.is_alive() for emitter in observer.emitters)
+            and all(folder in self._followed for folder in folders)
+        )
 
     def stop(self) -> None:
         """Deliver no more events."""

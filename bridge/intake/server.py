@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -20,13 +20,11 @@ from bridge.intake.listener import Listener
 from bridge.intake.tls import GOODBYE_S, HANDSHAKE_S
 from bridge.intake.whole import Defaults
 from keys.errors import ConfigError
-from spool.beat import BEAT_S, until_beat
+from spool.beat import TURN_S, Pulse, until_beat
 
 STOP_S = 2
 """Seconds that requests in work get when the server stops; with sealing it shall end within 5. What is
 judged in a thread then is abandoned."""
-TURN_S = 3 * BEAT_S
-"""Seconds between two turns of a loop that has nothing to do: they show that it lives."""
 BACKLOG = 2048
 UNREAD_MS = 20_000
 """Milliseconds that an answer may lie unread; twice what clients wait for one."""
@@ -58,12 +56,13 @@ class _State(ServerState):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process that it runs in, and says when its loop last turned."""
+    """Leaves signals to the process that it runs in, and shows that its loop turns."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, turn_s: Callable[[], float]) -> None:
         super().__init__(config)
         self.server_state = _State()
-        self.turned_at = 0.0
+        self.pulse = Pulse()
+        self._turn_s = turn_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = asyncio.Event()
 
@@ -82,9 +81,10 @@ class _Server(uvicorn.Server):
         """As it was, but without a tick: an idle bridge costs next to nothing."""
         self._loop = asyncio.get_running_loop()
         while not self.should_exit:
-            self.turned_at = time.monotonic()
+            turn_s = self._turn_s()
+            self.pulse.turn(turn_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), until_beat(TURN_S, 2))
+                await asyncio.wait_for(self._told.wait(), until_beat(turn_s, 2))
 
 
 # It has no argument for this. Nothing else here speaks TLS with asyncio.
@@ -104,13 +104,22 @@ class _Loop(asyncio.SelectorEventLoop):
 class IntakeServer:
     """The intake on ``host`` and ``port``; bound on construction, served from :meth:`start` on.
 
-    With ``tls`` it speaks TLS and nothing else.
+    With ``tls`` it speaks TLS and nothing else. Its loop turns each ``turn_s`` seconds if nothing else
+    has it turn. ``ended`` is called when its
+    thread is broken.
 
     Raises :class:`ConfigError` ``intake.listen`` where the address cannot be had.
     """
 
     def __init__(
-        self, intake: Intake, host: str, port: int, tls: ssl.SSLContext | None = None
+        self,
+        intake: Intake,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        *,
+        turn_s: Callable[[], float] = lambda: TURN_S,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -147,22 +156,22 @@ class IntakeServer:
                 timeout_graceful_shutdown=STOP_S,
                 backlog=BACKLOG,
                 ssl_context_factory=None if tls is None else lambda *_: tls,
-            )
+            ),
+            turn_s,
         )
         self._thread = threading.Thread(target=self._serve, name="intake")
-        self._started_at = 0.0
+        self._tell_ended = ended
         self.broken: BaseException | None = None
         """What ended the thread before it was asked to."""
 
     def start(self) -> None:
         """Begin to answer."""
-        self._started_at = time.monotonic()
+        self._server.pulse.turn(TURN_S)
         self._thread.start()
 
     def stalled(self, seconds: float) -> bool:
-        """Whether its loop has not turned for so many seconds, though nobody stopped it."""
-        turned_at = max(self._server.turned_at, self._started_at)
-        return not self._thread.is_alive() or time.monotonic() - turned_at > seconds
+        """Whether its loop should have turned so many seconds ago, and nobody stopped it."""
+        return not self._thread.is_alive() or self._server.pulse.is_late(seconds)
 
     def stop(self) -> None:
         """Finish what is in work, within seconds, and stop."""
@@ -178,3 +187,4 @@ class IntakeServer:
                 raise RuntimeError("the intake's server ended by itself")
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
+            self._tell_ended()

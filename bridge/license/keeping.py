@@ -5,7 +5,7 @@ nothing that lies on the disk is believed. A token takes the place of another on
 the beacon refused meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from bridge.license.anchors import Found, read_anchors, write_anchors
 from bridge.license.clockguard import Anchors, Now, Reading, advanced, merged, now_of, signed_at
 from bridge.license.entry import Entry, Source, mark_of, read_entry, write_entry
 from bridge.license.judgement import Judgement, Kept, Licensed, Rules, is_better, judge_kept, why
-from bridge.license.readings import GuardClock, latest_record
+from bridge.license.readings import GuardClock, Records
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import VerificationError
 from keys.tokens import TOKEN_MAX, Standing, Verdict
@@ -52,8 +52,8 @@ class LicenseReader:
     ) -> None:
         self.spool = spool
         self.rules = rules
-        self._node = node
         self._keys = keys
+        self._records = Records(spool, node, keys)
         self._clock = clock
         self.remembered: Anchors | None = None
 
@@ -78,20 +78,27 @@ class LicenseReader:
 
     def judgements(self, asked: Iterable[tuple[str, Licensed, bool]]) -> list[Judgement]:
         """The same for many nodes by one look at the clocks; each with its ``refresh_failed``."""
-        moment = self._moment()
+        given = list(asked)
         return [
-            self.judged(self._seen(node, moment), licensed, refresh_failed=failed)
-            for node, licensed, failed in asked
+            self.judged(seen, licensed, refresh_failed=failed)
+            for seen, (_, licensed, failed) in zip(
+                self.all_seen(node for node, *_ in given), given, strict=True
+            )
         ]
 
     def seen(self, node: str) -> _Seen:
         """What lies there, and the clocks, now. Raises :class:`OSError`."""
         return self._seen(node, self._moment())
 
+    def all_seen(self, nodes: Iterable[str]) -> list[_Seen]:
+        """The same for many nodes, by one look at the clocks."""
+        moment = self._moment()
+        return [self._seen(node, moment) for node in nodes]
+
     def _moment(self) -> tuple[Found, Reading, int]:
         found = read_anchors(self.spool, self._keys)
         reading = self._clock.reading()
-        return found, reading, latest_record(self.spool, self._node, self._keys)
+        return found, reading, self._records.latest()
 
     def _seen(self, node: str, moment: tuple[Found, Reading, int]) -> _Seen:
         kept = self._kept(node)
@@ -107,6 +114,17 @@ class LicenseReader:
             return Kept(read_entry(self.spool, node, self._keys))
         except VerificationError as error:
             return Kept(None, f"what is kept was changed: {error.message.removesuffix('.')}")
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was ``seen`` of each node when the time was noted, to be judged.
+
+    Not ``in_order``: anchors that were damaged, or lost where there is a token, were made anew.
+    """
+
+    in_order: bool
+    seen: Sequence[_Seen] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,23 +162,24 @@ class LicenseKeeper:
         self._spool = spool
         self._signer = signer
 
-    def note(self, nodes: Iterable[str]) -> bool:
-        """Keep what time it is at least, and what the tokens kept for ``nodes`` say of it.
-
-        Whether all was in order: anchors that were damaged, or lost where there is a token, are made
-        anew.
-        """
+    def note(self, nodes: Iterable[str]) -> Noted:
+        """Keep what time it is at least, and what the tokens kept for ``nodes`` say of it."""
         with self._locked():
-            seen = [self.reader.seen(node) for node in nodes]
+            seen = self.reader.all_seen(nodes)
             if not seen:
-                return True
+                return Noted(in_order=True)
             anchors = seen[0].anchors
             for each in seen:
                 anchors = self._moved(anchors, each, each.kept.entry)
             self._keep(anchors)
             found = seen[0].found
             has_entry = any(each.kept.entry is not None for each in seen)
-            return not found.damaged and not (found.anchors is None and has_entry)
+            leeway = self.reader.rules.leeway
+            now = now_of(anchors, seen[0].reading, seen[0].records, leeway)
+            return Noted(
+                not found.damaged and not (found.anchors is None and has_entry),
+                [replace(each, anchors=anchors, now=now) for each in seen],
+            )
 
     def took(
         self, node: str, token: str, source: Source, license_key: str | None, licensed: Licensed

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rows import Row, below_beside
 
-IDLE_S = 60.0
-"""Seconds that it is watched."""
+from spool.beat import CALM_TURN_S
+
+IDLE_S = 2 * CALM_TURN_S
+"""Seconds that it is watched: two of its longest periods."""
 IDLE_MAX = 0.5
 """Percent of a core."""
 AGAINST = "one that adds up 5,000 squares every four seconds"

@@ -27,8 +27,9 @@ SEGMENTS = 100_000
 MANY_SEGMENTS = 1_000_000
 FREE_MIN = {SEGMENTS: 2 * 1024**3, MANY_SEGMENTS: 10 * 1024**3}
 """Bytes that must be free: each segment takes a block of the disk."""
-SETTLE_S = {0: 15.0, SEGMENTS: 15.0, MANY_SEGMENTS: 120.0}
-"""Seconds after a start until a daemon is idle, by segments: it looks once at all that is there."""
+SETTLE_S = 120.0
+"""Seconds after a start until a daemon is idle: it looks once at all that is there, and it is calm when
+nothing has happened for a minute."""
 MEMORY_MAX = 128
 """MiB of a daemon, however large its spool."""
 NODE = "bench"
@@ -58,7 +59,7 @@ def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
     work, rival = f"open a spool of {segments:,} segments", "bare directory scan"
     start = f"start the daemon on {segments:,} segments"
     with _Daemon(node) as daemon:
-        time.sleep(SETTLE_S[segments])
+        time.sleep(SETTLE_S)
         idle_row = idling("idle daemon", daemon.pid)
         peak = daemon.peak_mib()
     return [
@@ -110,7 +111,7 @@ def idle(folder: Path, _: int) -> list[Row]:
         record.write_bytes(records(STREAMS[0], 1)[0] + b"\n")
         _bridge("--config", str(node / "bridge.yaml"), "append", STREAMS[0], str(record))
         with _Daemon(node, mode="online") as daemon:
-            time.sleep(SETTLE_S[0])
+            time.sleep(SETTLE_S)
             return [idling("idle daemon that is online", daemon.pid)]
 
 

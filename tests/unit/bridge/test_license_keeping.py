@@ -143,7 +143,7 @@ def test_a_kept_token_by_a_key_that_is_not_pinned_later_is_not_served_and_the_ne
 ) -> None:
     unpinned.took(EC.sign(None, claims()))
     pinned = Cache(unpinned.spool, clock=unpinned.clock)
-    assert pinned.keeper.note([NODE])
+    assert pinned.keeper.note([NODE]).in_order
     found = pinned.now()
     assert (found.state, found.served, found.word) == (
         State.UNVERIFIABLE, False, Word.NOT_SERVED,
@@ -201,7 +201,7 @@ def test_what_an_earlier_key_of_this_node_sealed_is_believed_after_a_rotation(
     unpinned.clock.wall -= HOUR_MS
     assert keeper.reader.judgement(NODE, LICENSED).state is State.CLOCK_ROLLBACK
     unpinned.clock.wall += HOUR_MS
-    assert keeper.note([NODE])
+    assert keeper.note([NODE]).in_order
     assert keeper.took(NODE, unpinned.token(days=40), "beacon", KEY, LICENSED).kept
     # Sealed anew by the new key, and so not believed by the old one alone.
     assert unpinned.restarted().reader.judgement(NODE, LICENSED).state is State.TAMPERED
@@ -338,8 +338,8 @@ def test_attack_147_lost_anchors_are_told_and_begin_at_what_is_still_known(
     cache.clock.wall -= DAY_MS  # before the token was kept
     assert cache.now().state is State.CLOCK_ROLLBACK
     cache.clock.wall += DAY_MS
-    assert not cache.keeper.note([NODE])
-    assert cache.keeper.note([NODE])
+    assert not cache.keeper.note([NODE]).in_order
+    assert cache.keeper.note([NODE]).in_order
     assert not cache.now().anchors_lost
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.daemon.roomwatch import MOVED, RoomWatch
+from bridge.daemon.glancing import MOVED
+from bridge.daemon.roomwatch import RoomWatch
 from bridge.intake.room import Room
 from spool.streams import Kind
 from tests.support.spools import wait_until

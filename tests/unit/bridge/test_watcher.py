@@ -223,3 +223,18 @@ def test_where_the_kernel_gives_no_watch_it_is_deaf_and_goes_on(tmp_path: Path) 
 
 def test_it_can_be_stopped_without_having_been_started() -> None:
     HeadWatcher(lambda: None).stop()
+
+
+def test_it_hears_of_the_folders_that_it_follows_until_one_is_gone(tmp_path: Path) -> None:
+    first, second = lane_in(tmp_path), lane_in(tmp_path, "traces")
+    watcher = HeadWatcher(lambda: None)
+    assert not watcher.hears([])
+    with watching(lambda: None, first) as watcher:
+        assert watcher.hears([first])
+        assert not watcher.hears([first, second])
+        watcher.follow(second)
+        assert watcher.hears([first, second])
+        shutil.rmtree(second)
+        watcher.follow(second)
+        assert not watcher.hears([first, second])
+    assert not watcher.hears([first])

@@ -1,0 +1,64 @@
+"""Whether anything happened lately: in a calm all look around less often.
+
+To wake a processor that was left alone costs many times what a look does. So once nothing has happened
+for a minute, the beats are further apart; the first thing that happens ends that at once.
+"""
+
+import time
+from collections.abc import Callable
+
+from spool.beat import BEAT_S, CALM_BEAT_S, CALM_TURN_S, TURN_S
+
+AFTER_S = 60.0
+"""Seconds without anything, after which it is calm."""
+
+
+def _nobody() -> None:
+    """Nobody is to be woken."""
+
+
+class Calm:
+    """For one daemon; its main thread :meth:`settle` s it, any thread may :meth:`stir`.
+
+    ``wake`` has the main thread look around now; it never waits.
+    """
+
+    def __init__(
+        self, wake: Callable[[], None] = _nobody, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wake = wake
+        self._monotonic = monotonic
+        self._happened_at = monotonic()
+        self.reigns = False
+        """Whether it is calm."""
+
+    @property
+    def beat_s(self) -> float:
+        """Seconds between two looks of the thread that looks for all."""
+        return CALM_BEAT_S if self.reigns else BEAT_S
+
+    def turn_s(self) -> float:
+        """Seconds between two turns of a thread that has nothing to do."""
+        return CALM_TURN_S if self.reigns else TURN_S
+
+    def stir(self) -> None:
+        """Something happens. Never waits."""
+        self._happened_at = self._monotonic()
+        if self.reigns:
+            self.reigns = False
+            self._wake()
+
+    def end(self) -> None:
+        """Something happened, and whoever looks around knows it already."""
+        self._happened_at = self._monotonic()
+        self.reigns = False
+
+    def settle(self, *, at_rest: bool) -> None:
+        """Let it be calm where nothing happened for long, and all is ``at_rest`` that beats are for."""
+        if not at_rest:
+            self.end()
+            return
+        self.reigns = True
+        # Asked afterwards: what happens at this moment is seen here, or finds a calm to end.
+        if self._monotonic() - self._happened_at < AFTER_S:
+            self.reigns = False
