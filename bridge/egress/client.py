@@ -107,6 +107,7 @@ class BeaconClient:
             transport=transport,
             trust_env=False,
             follow_redirects=False,
+            event_hooks={"response": [_forget_where_to]},
             headers={"Accept-Encoding": "identity", "User-Agent": "airgap-bridge"},
             # What a server sets is not ours to send back, from any thread at any time.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
@@ -174,6 +175,14 @@ class BeaconClient:
         if self._via is None:
             return {}
         return {"Via": ", ".join(f"1.1 {name}" for name in (*self._passed, self._via))}
+
+
+def _forget_where_to(response: httpx.Response) -> None:
+    """Drop where a redirect leads.
+
+    Though it follows none, the library makes the request that would, and fails at what is no URL.
+    """
+    response.headers.pop("Location", None)
 
 
 def _read(response: httpx.Response) -> Answer:

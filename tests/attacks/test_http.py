@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from keys.ed25519 import SigningKey
-from tests.support.attacks import Home, ids, make_home
-from tests.support.commands import SECRET
+from tests.support.attacks import CPU_MAX_S, MEMORY_MAX, Home, ids, make_home, measured
+from tests.support.commands import SECRET, Told
 from tests.support.faultserver import FaultServer, Step, answer, drip, fault_server, say
 
 pytestmark = pytest.mark.enable_socket
@@ -55,8 +55,13 @@ NO_SHAPE = answer(200, b'{"ok":true}'), answer(200, b'{"inserted_count":true}'),
 AGES = "Fri, 31 Dec 9999 23:59:59 GMT"
 ANSWERS = [
     Said(
-        120, "redirects",
-        [to(302, "/elsewhere"), to(307, "https://other.example/"), to(308, "http://198.51.100.7/")],
+        120, "redirects-to-itself",
+        [to(302, "/elsewhere"), to(307, "/elsewhere"), to(308, "/v1/beacon/ingest-traces")],
+        UNREACHABLE,
+    ),
+    Said(
+        120, "redirects-by-name",
+        [to(301, "https://other.example/"), to(303, "//other.example/"), to(308, "http:elsewhere")],
         UNREACHABLE,
     ),
     Said(124, "portals", [PORTAL, answer(200, HTML), answer(204, b"")], UNREACHABLE),
@@ -90,8 +95,13 @@ def beacon() -> Iterator[FaultServer]:
         yield server
 
 
-def segments(home: Home) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in home.spool.rglob("*.ndjson.zst")}
+def kept(home: Home) -> dict[str, str]:
+    """Digests of what no answer may change: segments, keys, and whom we trust."""
+    return {
+        name: said
+        for name, said in home.state().items()
+        if name.startswith("keys/") or name.endswith(".ndjson.zst")
+    }
 
 
 def counted(home: Home, stream: str = "transactions") -> dict[str, int]:
@@ -102,18 +112,34 @@ def counted(home: Home, stream: str = "transactions") -> dict[str, int]:
 
 @pytest.mark.parametrize("said", [pytest.param(s, id=f"{s.number}-{s.name}") for s in ANSWERS])
 def test_attack(home: Home, beacon: FaultServer, said: Said) -> None:
-    with fault_server(*said.steps) as server:
-        send_to(home, server.url)
-        told = home.run("run", "--once")
-    before = segments(home)
+    told, server = refused(home, said.steps)
+    before = kept(home)
     assert (told.code, ids(told)) == (said.code, [said.error]), told
     if len(said.scripts) == 1:
         assert len(server.requests) == 1  # nobody waits for an hour
     else:
         assert len(server.requests) >= 3  # a slow machine may try once more before it gives up
-    assert {request.body for request in server.requests} == {server.requests[0].body}
     assert SECRET not in told.err
+    taken_by(beacon, home, server)
+    assert kept(home) == before
+
+
+def refused(home: Home, steps: Sequence[Sequence[Step]]) -> tuple[Told, FaultServer]:
+    """What ``run --once`` says to such answers, and who gave them; at no great cost."""
+    with fault_server(*steps) as server:
+        send_to(home, server.url)
+        with measured() as cost:
+            told = home.run("run", "--once")
+    assert cost().memory < MEMORY_MAX
+    assert cost().cpu_s < CPU_MAX_S
+    sent = {(request.line, request.body) for request in server.requests}
+    assert sent == {(server.requests[0].line, server.requests[0].body)}
     assert counted(home)["pending"] == 2
+    return told, server
+
+
+def taken_by(beacon: FaultServer, home: Home, server: FaultServer) -> None:
+    """The beacon itself gets the same request that was sent to ``server``, and takes it."""
     send_to(home, beacon.url)
     again = home.run("run", "--once")
     assert again.code == 0, again
@@ -123,7 +149,18 @@ def test_attack(home: Home, beacon: FaultServer, said: Said) -> None:
         == (server.requests[0].headers["idempotency-key"])
     )
     assert counted(home)["delivered"] == 2
-    assert segments(home) == before
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_attack_120_nobody_else_is_asked_because_an_answer_says_so(
+    home: Home, beacon: FaultServer, status: int
+) -> None:
+    with fault_server([GOOD]) as elsewhere:
+        there = f"{elsewhere.url}/v1/beacon/ingest-traces"
+        told, server = refused(home, [[say(to(status, there))]])
+        assert (told.code, ids(told)) == (UNREACHABLE, ["upstream.unreachable"])
+        assert elsewhere.connections == 0
+    taken_by(beacon, home, server)
 
 
 def test_attack_122_proxies_certificates_and_names_of_the_environment_have_no_effect(

@@ -97,6 +97,24 @@ def test_a_redirect_is_not_followed_and_nothing_is_sent_again(status: int, where
         assert other.connections == 0
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_what_is_no_url_is_an_answer_like_any_other(status: int) -> None:
+    places = (
+        b"http:elsewhere", b"http://xn--/", b"mailto:me", b"http://[::1", b"http://a:999999/", b"//",
+        b"http://\xff\xfe/", b"http://\xc3\xa4..x/", b"http://a b/", b"x" * 9000, b"",
+    )  # fmt: skip
+    answers = [
+        [say(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nLocation: %b\r\n\r\n" % (status, place))]
+        for place in places
+    ]
+    with fault_server(*answers) as server, client_of(server.url) as client:
+        for place in places:
+            reply = client.post(PATH, {}, BODY)
+            assert isinstance(reply, Answer), place
+            assert reply.status == status
+    assert len(server.requests) == len(places)
+
+
 def test_the_environment_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keylog = tmp_path / "keys.log"
     netrc = tmp_path / "netrc"
