@@ -1,6 +1,8 @@
 """Replay, receipts, recipients (84 to 96): once is enough, for whom it is meant, and never back."""
 
 import subprocess
+import tarfile
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +17,14 @@ from tests.support.commands import COMMAND, environment
 from tests.support.crossings import (
     IMPORT_GOOD,
     IMPORT_RETURN,
+    NODE,
+    RELAY,
     bundle_of,
     chain,
     importing,
     members_of,
 )
+from tests.support.faultserver import answer, fault_server, say
 
 REFUSED, PARTLY = 4, 3
 ONE, TWO, THREE = chain(3)
@@ -127,7 +132,8 @@ def test_attack_on_a_node(nodes: Arena, attack: Attack) -> None:
 
 
 def records(home: Home) -> dict[str, int]:
-    (lane,) = orjson.loads(home.run("status", "--json").out)["lanes"]
+    lanes = orjson.loads(home.run("status", "--json").out)["lanes"]
+    (lane,) = (each for each in lanes if each["node"] == NODE)
     return {state: count for state, count in lane["records"].items() if count}
 
 
@@ -152,6 +158,38 @@ def test_attack_084_two_processes_that_import_it_at_once_take_it_once(relays: Ar
     assert sum(each["segments"]["duplicate"] for each in told) == 2
     assert records(home) == {"pending": 4}
     assert home.run("verify", home.spool).code == 0
+
+
+@pytest.mark.enable_socket
+def test_attack_084_what_came_twice_is_uploaded_once_and_receipted_as_before(
+    relays: Arena,
+) -> None:
+    home = relays.fresh()
+    data = crossings.golden_bundle("good.agb")
+    assert home.run(*importing(data)(home)).code == 0
+    with fault_server([say(answer(200, b'{"inserted_count":4}'))]) as beacon:
+        home.config.write_text(
+            f"node: {RELAY}\nlicenses: {{{NODE}: [license_key]}}\nbeacon: {{url: '{beacon.url}'}}\n"
+        )
+        assert home.run("run", "--once").code == 0
+        before, told_once = records(home), receipt_of(home)
+        again = home.run(*importing(data)(home))
+        assert (again.code, again.answer["items"][0]["segments"]["duplicate"]) == (0, 2)
+        assert home.run("run", "--once").code == 0
+    assert len(beacon.requests) == 1
+    assert before == records(home) == {"delivered": 4}
+    assert receipt_of(home) == told_once
+
+
+def receipt_of(home: Home) -> object:
+    """What the relay would tell the node of its lanes now."""
+    told = home.run("export", "--json", "--for", NODE, "--plain", "--to", home.stick)
+    assert told.code == 0, told
+    with tarfile.open(told.answer["bundles"][0]["path"]) as tar:
+        (sealed,) = (tar.extractfile(each) for each in tar if each.name.startswith("receipt"))
+        assert sealed is not None
+        payload = orjson.loads(sealed.read())["payload"]
+    return orjson.loads(b64decode(payload))["lanes"]
 
 
 def test_attack_086_an_older_serial_with_segments_that_never_came_is_taken(relays: Arena) -> None:

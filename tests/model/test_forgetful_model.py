@@ -275,10 +275,10 @@ class Forgetful(RuleBasedStateMachine):
 
             site.machine.look()
             states = (State.PENDING, State.EXPORTED) if again else (State.PENDING,)
-            if not any(site.machine.ledger.spans(site.machine.lane(s), *states) for s in STREAMS):
-                return
             self.made += 1
             try:
+                if not site.machine.chosen(states):
+                    return  # what is there to leave has lost its files; whoever sends mends it
                 done = site.machine.export(
                     self.relay.machine,
                     self.stick,
@@ -453,7 +453,9 @@ class Forgetful(RuleBasedStateMachine):
         """The records of the numbers that signed loss records name."""
         numbers: set[int] = set()
         for seq in lane.sealed_numbers():
-            with suppress(VerificationError), Segment.open(lane.segment(seq)) as segment:
+            if not self._good(lane, seq):
+                continue
+            with Segment.open(lane.segment(seq)) as segment:
                 lost = segment.statement.lost
                 if lost is not None and lost.ranges:
                     for each in parse_ranges(lost.ranges):
@@ -581,6 +583,33 @@ def test_what_a_spoiled_loss_record_declared_is_excused_as_what_a_spoiled_segmen
         world.everything_is_accounted_for()
         world.spoil_a_segment("logs", pick=1, at=0, whole=False)
         assert world.excused
+
+
+def test_a_loss_record_of_which_only_the_key_id_was_spoiled_declares_nothing_either() -> None:
+    with _world() as world:
+        for _ in range(2):
+            world.append("logs", 1, Trouble())
+            world.seal("logs", Trouble())
+            world.everything_is_accounted_for()
+        world.make_room("logs", Trouble(), wanted=1)
+        world.make_room("logs", Trouble(), wanted=1)
+        world.everything_is_accounted_for()
+        lane = world.node.machine.lane("logs")
+        data = lane.segment(max(lane.sealed_numbers())).read_bytes()
+        begin = data.index(b'"keyid":"') + 9
+        # The last bit of a digit makes it another digit.
+        at = next(n for n in range(begin, begin + 64) if n % 8 == 0 and data[n : n + 1].isdigit())
+        world.spoil_a_segment("logs", pick=len(list(lane.sealed_numbers())) - 1, at=at, whole=False)
+        assert world.excused
+        world.mend(Trouble())
+
+
+def test_what_has_lost_all_its_files_makes_no_bundle() -> None:
+    with _world() as world:
+        for stream in STREAMS:
+            world.spoil_a_segment(stream, pick=0, at=0, whole=True)
+        world.export(again=False, trouble=Trouble())
+        assert not world.sticks
 
 
 def test_room_is_made_of_a_spoiled_segment_below_dropped_ones_in_a_chain_that_lost_its_head() -> (

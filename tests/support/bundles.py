@@ -7,7 +7,7 @@ from pathlib import Path
 from bridge.transfer.agefile import make_identity, read_identity, recipient_of
 from bridge.transfer.applying import Applied, apply
 from bridge.transfer.bundle import Bundle, ReturnBundle, opened
-from bridge.transfer.exporting import Exported, Exporter, Order, chosen
+from bridge.transfer.exporting import Chosen, Exported, Exporter, Order, chosen
 from bridge.transfer.importing import Importer, Outcome
 from bridge.transfer.returning import receipt_for, write_return
 from keys.ed25519 import PublicKey, SigningKey
@@ -66,6 +66,20 @@ class Machine:
         for lane in lanes(self.spool):
             discover(self.ledger, lane)
 
+    def chosen(
+        self, states: Sequence[State], numbers: Mapping[str, Sequence[Range]] | None = None
+    ) -> list[Chosen]:
+        """The segments that there are of all numbers in ``states``, or of ``numbers`` by stream."""
+        found: list[Chosen] = []
+        for lane in sorted(lanes(self.spool), key=lambda each: each.stream):
+            wanted = (
+                [Range(s.first, s.last) for s in self.ledger.spans(lane, *states)]
+                if numbers is None
+                else numbers.get(lane.stream, ())
+            )
+            found += chosen(lane, wanted)
+        return found
+
     def export(
         self,
         to: "Machine",
@@ -79,14 +93,7 @@ class Machine:
         progress: Callable[[int], None] = lambda _: None,
     ) -> Exported:
         """One bundle of all that is in ``states``, or of ``numbers`` by stream."""
-        found = []
-        for lane in sorted(lanes(self.spool), key=lambda each: each.stream):
-            wanted = (
-                [Range(s.first, s.last) for s in self.ledger.spans(lane, *states)]
-                if numbers is None
-                else numbers.get(lane.stream, ())
-            )
-            found += list(chosen(lane, wanted))
+        found = self.chosen(states, numbers)
         order = Order(self.name, to.name, folder, name, SIZE_MAX, age, note)
         return Exporter(self.ledger, self.key, self.clock).export(found, order, progress)
 

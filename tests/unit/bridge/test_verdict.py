@@ -216,9 +216,9 @@ def test_retry_after_is_read_strictly_and_bounded(
 
 
 def test_an_excerpt_is_short_and_printable() -> None:
-    body = b'{"error":"\x1b[2J\x07 line\r\nline \xe2\x80\xae\xff\x9b"}' + b"x" * 60000
+    body = b'{"error":"\x1b[2J\x07 line\r\n~line \xe2\x80\xae\xff\x9b"}' + b"x" * 60000
     found = verdict("logs", 400, body).excerpt
-    assert found.startswith('{"error":" [2J line line "}xxx')
+    assert found.startswith('{"error":" [2J line ~line "}xxx')
     assert len(found) == EXCERPT_MAX
     assert found.isascii()
     assert found.isprintable()

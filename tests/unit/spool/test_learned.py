@@ -1,8 +1,9 @@
 """What is learned of records is little, seldom, and forgotten in turn."""
 
-from spool.envelopes import ENVELOPES_MAX, LEARNED_MAX, envelope_of
+from spool.envelopes import ENVELOPES_MAX, LEARNED_MAX, envelope_of, envelopes
 from spool.layouts import (
     LAYOUTS_MAX,
+    LEARN_FIRST,
     LEARN_LAST,
     NAMES_MAX,
     PAYS,
@@ -15,6 +16,9 @@ from spool.secrets import NO_SECRETS
 
 NAMES = ("resourceLogs", "scopeLogs", "logRecords")
 LINE = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":13}],"schemaUrl":"s"}]}]}'
+
+FITS, STRANGE = b'{"id":"1","a":1}', b'{"id":"1","a b":1}'
+"""Transactions: one from whose layout is learned, one from whose is not."""
 
 
 def _learned(most: int, pays: int = 0, first: int = 1, last: int = 1) -> Learned[bytes]:
@@ -81,8 +85,10 @@ def test_what_does_not_pay_is_forgotten_and_what_pays_is_not() -> None:
 def test_an_envelope_is_what_stands_around_the_records_and_no_more_than_it_may_be() -> None:
     before, after = LINE.split(b'[{"severityNumber":13}]')
     assert envelope_of(NAMES, LINE) == (before, after)
-    long = LINE.replace(b'"s"', b'"%b"' % (b"s" * LEARNED_MAX))
-    assert envelope_of(NAMES, long) is None
+    room = LEARNED_MAX - len(before) - len(after)
+    longest = LINE.replace(b'"s"', b'"%b"' % (b"s" * (room + 1)))
+    assert envelope_of(NAMES, longest) is not None
+    assert envelope_of(NAMES, longest.replace(b"ss", b"sss", 1)) is None
     assert ENVELOPES_MAX * LEARNED_MAX < 64 * 1024
 
 
@@ -143,6 +149,75 @@ def test_a_layout_fits_its_names_in_their_order_and_takes_what_is_left_out() -> 
     ):
         assert not _fits(layouts, other)
         assert layouts.id_of(other) is None
+
+
+def test_a_layout_is_learned_wherever_the_id_stands_and_takes_any_scalar_in_a_lists_place() -> None:
+    layouts = Layouts()
+    layouts.missed(b'{"a":[1],"id":"1"}')
+    for fits in (
+        b'{"a":[],"id":"2"}',
+        b'{"a":"x","id":"2"}',
+        b'{"a":null,"id":"2"}',
+        b'{"id":"3"}',
+    ):
+        assert _fits(layouts, fits)
+    assert not _fits(layouts, b'{"id":"2","a":[]}')
+
+
+def test_of_several_records_all_that_fit_any_known_layout_are_told_from_where_one_asks() -> None:
+    layouts = Layouts()
+    one, two = b'{"id":"1","a":1}', b'{"b":{"c":1},"id":"1"}'
+    for data in (one, two):
+        layouts.missed(data)
+    some = [b"?", one, two, two, one, one, b"?", one]
+    assert [layouts.fitting_until(some, begin) for begin in range(9)] == [0, *[6] * 6, 8, 8]
+    assert layouts.id_of(one) == layouts.id_of(two) == "1"
+
+
+def test_what_was_passed_over_before_the_records_that_fit_is_no_reason_to_know_a_layout() -> None:
+    layouts = Layouts()
+    layouts.missed(FITS)
+    for _ in range(LUCK_MAX):
+        layouts.fitting_until([b"?"] * 9, 9)
+        layouts.missed(STRANGE)
+    assert not _fits(layouts, FITS)
+
+
+def test_a_record_that_is_asked_for_its_id_counts_as_one_that_fits() -> None:
+    for asked, known in ((PAYS - 1, False), (PAYS, True)):
+        layouts = Layouts()
+        layouts.missed(FITS)
+        for _ in range(LUCK_MAX + PAYS):
+            for _ in range(asked):
+                layouts.id_of(FITS)
+            layouts.missed(STRANGE)
+        assert _fits(layouts, FITS) is known
+
+
+def test_a_layout_may_have_as_many_names_as_it_may_and_an_object_in_it_half_of_them() -> None:
+    def named(count: int) -> bytes:
+        return b",".join(b'"n%d":1' % n for n in range(count))
+
+    for data, learned in (
+        (b'{"id":"1",%b}' % named(NAMES_MAX - 1), True),
+        (b'{"id":"1",%b}' % named(NAMES_MAX), False),
+        (b'{"id":"1","a":{%b}}' % named(NAMES_MAX // 2), True),
+        (b'{"id":"1","a":{%b}}' % named(NAMES_MAX // 2 + 1), False),
+        (b'{"id":"1","a":{"b":{%b}}}' % named(NAMES_MAX // 4), True),
+        (b'{"id":"1","a":{"b":{%b}}}' % named(NAMES_MAX // 4 + 1), False),
+    ):
+        layouts = Layouts()
+        layouts.missed(data)
+        assert _fits(layouts, data) is learned
+
+
+def test_a_layout_that_is_not_learned_takes_no_place() -> None:
+    layouts = Layouts()
+    layouts.missed(FITS)
+    for _ in range(LEARN_FIRST + LAYOUTS_MAX):
+        layouts.fitting_until([FITS] * PAYS, 0)
+        layouts.missed(STRANGE)
+    assert _fits(layouts, FITS)
 
 
 def test_a_layout_that_is_too_large_or_strange_is_not_learned() -> None:
@@ -208,3 +283,12 @@ def test_envelopes_that_few_bodies_have_are_forgotten_and_learned_again_in_time(
         if signal.plain_until([odd], 0):
             break
     assert signal.plain_until([odd], 0) == 1
+
+
+def test_envelopes_that_every_second_body_has_are_not_forgotten() -> None:
+    known = envelopes(NAMES)
+    known.missed(LINE)
+    for _ in range(LUCK_MAX + 1):
+        known.fitted(1)
+        known.missed(b'{"resourceLogs":[]}')
+    assert known.known == (envelope_of(NAMES, LINE),)
