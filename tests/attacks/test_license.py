@@ -151,6 +151,7 @@ def test_attack_144_a_set_of_keys_that_is_not_in_order_is_refused_at_load(
 
 def test_attack_140_a_token_of_tomorrow_is_kept_and_not_served(nodes: Arena) -> None:
     home = nodes.fresh()
+    before = home.state()
     later = good(iat=NOW_S + DAY_S, exp=NOW_S + 2 * DAY_S)
     told = home.run(*importing(ED.sign(None, later))(home))
     assert (told.code, told.answer["standing"], told.answer["served"]) == (
@@ -158,3 +159,40 @@ def test_attack_140_a_token_of_tomorrow_is_kept_and_not_served(nodes: Arena) -> 
         "NOT_YET_VALID",
         False,
     )
+    after = home.state()
+    changed = {name for name in before.keys() | after if before.get(name) != after.get(name)}
+    assert {name for name in changed if not name.startswith("spool/license")} == set()
+
+
+def anchors_changed(home: Home, change: Callable[[bytes], bytes | None], *names: str) -> None:
+    """What ``change`` makes of these; None: nothing is left."""
+    for name in names:
+        path = home.spool / "license" / name
+        made = change(path.read_bytes())
+        path.unlink()
+        if made is not None:
+            path.write_bytes(made)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
+    "gone": lambda _: None,
+    "empty": lambda _: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "a-bit": lambda data: data[:60] + bytes([data[60] ^ 1]) + data[61:],
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+@pytest.mark.parametrize("names", [("anchors",), ("anchors.twin",), ("anchors", "anchors.twin")])
+def test_attack_147_damaged_anchors_are_told_where_no_twin_is_left_and_lengthen_nothing(
+    nodes: Arena, damage: str, names: tuple[str, ...]
+) -> None:
+    home = nodes.fresh()
+    assert home.run(*TWIN(home)).code == 0
+    whole = home.run("license", "status", "--json").answer
+    anchors_changed(home, DAMAGES[damage], *names)
+    before = home.state()
+    told = home.run("license", "status", "--json")
+    assert told.code == 0
+    assert told.answer == whole | {"anchors_lost": len(names) > 1}
+    assert home.state() == before

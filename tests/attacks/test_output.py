@@ -5,6 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from bridge.cli import main
 from keys.ed25519 import SigningKey
 from tests.golden import bundles as golden
 from tests.golden.build import SIGNER, compact
@@ -66,3 +67,27 @@ def test_attack_152_a_note_with_such_a_mark_is_refused(tmp_path: Path, mark: str
     path = relay.put("b.agb", golden.ustar([("manifest.dsse.json", sealed), *rest]))
     told = relay.run("import", path, "--json")
     assert (told.code, ids(told)) == (4, ["document.field"])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_attack_152_a_shells_completion_is_told_our_own_words_alone(
+    home: Home, shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = home.stick / f"in-{shell}"
+    folder.mkdir()
+    for mark in MARKS.values():
+        (folder / f"a{mark}b".replace("/", ":")).touch()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("_BRIDGE_COMPLETE", f"{shell}_complete")
+    for words, current in (
+        ("bridge ", "1"), ("bridge imp", "1"), ("bridge import a", "2"), ("bridge verify ", "2"),
+        ("bridge export --to ", "3"), ("bridge keys ", "2"), ("bridge --config a", "2"),
+    ):  # fmt: skip
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", words.split(" ")[-1] if shell == "fish" else current)
+        with pytest.raises(SystemExit):
+            main.run([])
+    shown, errors = capsys.readouterr()
+    assert not errors
+    assert "import" in shown
+    assert not [act for act in ACTS if act in shown and act != "\t"]  # fish parts columns by it

@@ -121,7 +121,7 @@ def test_the_state_changes_at_the_second_of_the_end_and_of_graces_end_in_any_tim
         assert token_status(node)[1]["state"] == "VALID"
 
 
-def test_a_boot_in_2036_and_one_in_1970_lock_nobody_out_for_ever(
+def test_attack_145_a_boot_in_2036_and_one_in_1970_lock_nobody_out_for_ever(
     tmp_path: Path, library: str
 ) -> None:
     with beacon_and_node(tmp_path, pinned=True, life_s=LIFE) as (_, node):
