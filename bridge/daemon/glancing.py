@@ -37,9 +37,17 @@ class Glance:
         """Whether a file is another one, or was changed, or is there or gone."""
         return self._now() != self._marks
 
+    def finds_other_room(self) -> bool:
+        """Whether the disk has more or less room than when this was last asked, or at the note."""
+        free = self._free_bytes()
+        moved = abs(free - self._free) >= MOVED
+        if moved:
+            self._free = free
+        return moved
+
     def is_due(self) -> bool:
-        """Whether it is time to look around in any case, or the disk's room is another one."""
-        return time.monotonic() >= self._due or abs(self._free_bytes() - self._free) >= MOVED
+        """Whether it is time to look around in any case."""
+        return time.monotonic() >= self._due
 
     def _now(self) -> list[tuple[int, int] | None]:
         found: list[tuple[int, int] | None] = []

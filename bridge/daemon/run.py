@@ -209,6 +209,7 @@ class Daemon:
                     parts.silence().look,
                     *running.looks(self._spool),
                 ],
+                looks_at_room=running.looks_at_room(),
                 events=[teller.look],
                 dues=running.dues(),
                 is_at_rest=lambda: running.is_at_rest,

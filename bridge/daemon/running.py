@@ -64,8 +64,6 @@ class Running:
 
     def looks(self, spool: Path) -> Iterator[Callable[[], None]]:
         """What is to be called at each look around."""
-        yield self.serving.room.glance
-        yield self.retaining.glance
         yield self.licensing.glance
         if self.engine is not None:
             yield self.engine.glance
@@ -75,6 +73,11 @@ class Running:
             # Each time: a folder that was made anew has to be followed anew.
             for folder in (spool, *self._folders()):
                 yield partial(self.watcher.follow, folder)
+
+    def looks_at_room(self) -> Iterator[Callable[[], None]]:
+        """What is to be called where the disk has another room, and at each look around."""
+        yield self.serving.room.glance
+        yield self.retaining.glance
 
     def dues(self) -> Iterator[Callable[[], bool]]:
         """What says that a look around is due."""

@@ -144,13 +144,12 @@ def test_a_glance_finds(tmp_path: Path, lane: Path, change: Callable[[Path, Path
     assert not glance.finds_change()
 
 
-def test_a_disk_that_others_fill_is_worth_a_look_around(tmp_path: Path) -> None:
+def test_a_glance_finds_that_others_fill_the_disk(tmp_path: Path) -> None:
     glance = Glance(str(tmp_path), [])
-    assert glance.is_due()
     glance.note()
     with (tmp_path / "others").open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, 16 * MOVED)
-    assert glance.is_due()
+    assert glance.finds_other_room()
 
 
 class Watched:
@@ -166,6 +165,7 @@ class Watched:
             self.glance,
             always=[lambda: self.calls.append("always")],
             looks=[lambda: self.calls.append("look")],
+            looks_at_room=[lambda: self.calls.append("room")],
             events=[lambda: self.event],
             dues=[lambda: self.due],
             is_at_rest=lambda: self.at_rest,
@@ -186,13 +186,25 @@ def test_in_a_calm_a_beat_is_a_glance_until_something_is_otherwise(
     watched.at_rest = True
     assert watched.beat() == ["always"]
     watched.due = True
-    assert watched.beat() == ["always", "look"]
+    assert watched.beat() == ["always", "look", "room"]
     watched.due = False
     assert watched.beat() == ["always"]  # it is calm still
     (tmp_path / "new").write_bytes(b"")
     for _ in range(2):
-        assert watched.beat() == ["always", "look"]
+        assert watched.beat() == ["always", "look", "room"]
     assert not watched.calm.reigns
+
+
+def test_in_a_calm_a_disk_that_others_fill_is_looked_at_and_nothing_else(
+    tmp_path: Path, moments: Moments
+) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    watched = Watched(moments, spool)
+    with (tmp_path / "others").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 16 * MOVED)
+    assert watched.beat() == ["always", "room"]
+    assert watched.calm.reigns
 
 
 def test_an_event_or_trouble_that_a_look_meets_ends_a_calm(
@@ -200,11 +212,11 @@ def test_an_event_or_trouble_that_a_look_meets_ends_a_calm(
 ) -> None:
     watched = Watched(moments, tmp_path)
     watched.at_rest = watched.event = True
-    assert watched.beat() == ["always", "look"]
+    assert watched.beat() == ["always", "look", "room"]
     assert not watched.calm.reigns
     watched = Watched(moments, tmp_path)
     watched.due = True
-    assert watched.beat() == ["always", "look"]
+    assert watched.beat() == ["always", "look", "room"]
     assert not watched.calm.reigns
 
 
