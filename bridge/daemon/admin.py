@@ -1,7 +1,8 @@
 """The admin listener: ``/metrics``, for whoever watches the bridge. It shows and takes nothing else.
 
-One request at a time, each bounded in time; the intake knows nothing of it. Where its address cannot be
-had, that is told and the bridge goes on: billing does not wait for a page.
+One request at a time, each bounded in time; the intake knows nothing of it. While the main thread
+hangs, which may be the disk's fault, it says so and reads nothing. Where its address cannot be had,
+that is told and the bridge goes on: billing does not wait for a page.
 """
 
 import socket
@@ -13,7 +14,7 @@ from socketserver import TCPServer
 from typing import Any
 
 from bridge.egress.event import Event
-from bridge.operate.metrics import CONTENT_TYPE, exposition
+from bridge.operate.metrics import CONTENT_TYPE, exposition, stalled
 from bridge.operate.status import Status
 from keys.errors import BridgeError
 from spool.durable import explained
@@ -26,13 +27,20 @@ REQUEST_S = 5.0
 class AdminServer:
     """Serves what ``look`` finds on ``host`` and ``port``, from construction to :meth:`close`.
 
-    Raises :class:`OSError` where the address cannot be had.
+    ``hangs`` tells whether nothing is to be read. Raises :class:`OSError` where the address cannot be
+    had.
     """
 
     def __init__(
-        self, host: str, port: int, look: Callable[[], Status], tell: Callable[[Event], None]
+        self,
+        host: str,
+        port: int,
+        look: Callable[[], Status],
+        tell: Callable[[Event], None],
+        *,
+        hangs: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._server = _Server(host, port, look, tell)
+        self._server = _Server(host, port, look, tell, hangs)
         self.port: int = self._server.server_address[1]
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="admin", daemon=True)
@@ -55,10 +63,16 @@ class _Server(HTTPServer):
     request_queue_size = 16
 
     def __init__(
-        self, host: str, port: int, look: Callable[[], Status], tell: Callable[[Event], None]
+        self,
+        host: str,
+        port: int,
+        look: Callable[[], Status],
+        tell: Callable[[Event], None],
+        hangs: Callable[[], bool],
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.look = look
+        self.hangs = hangs
         self._tell = tell
         self._said = ""
         super().__init__((host, port), _Handler)
@@ -88,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, f"Look at {PATH}.\n".encode())
             return
         try:
-            page = exposition(self.server.look())
+            page = stalled() if self.server.hangs() else exposition(self.server.look())
         except (BridgeError, OSError) as error:
             problem = explained(error, "read the spool") if isinstance(error, OSError) else error
             self.server.say(problem)

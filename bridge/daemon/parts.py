@@ -20,7 +20,8 @@ from bridge.daemon.roomwatch import RoomWatch
 from bridge.daemon.sending import Outside, client_for, make_engine
 from bridge.daemon.serving import pseudonym_of
 from bridge.daemon.silent import SilenceWatch
-from bridge.daemon.supervision import LATE_S, STALLED_S, Supervision
+from bridge.daemon.stalls import LATE_S, MAIN, Stalls
+from bridge.daemon.supervision import STALLED_S, Supervision
 from bridge.daemon.telling import tell
 from bridge.daemon.tokens import keeper_for
 from bridge.egress.client import BeaconClient
@@ -154,7 +155,9 @@ class Parts:
         held.callback(licensing.stop)
         return licensing
 
-    def supervision(self, intake: IntakeServer, engine: Engine | None) -> Supervision:
+    def supervision(
+        self, intake: IntakeServer, engine: Engine | None, stalls: Stalls
+    ) -> Supervision:
         """What tells the service manager, and looks whether intake and egress live."""
         step_s = self._config.egress.deadline / MS + STALLED_S
 
@@ -167,17 +170,22 @@ class Parts:
             ServiceManager.of(os.environ, os.getpid()),
             self._config.spool.path,
             stalled=stalled,
+            stalls=stalls,
             counts=self._ledger.counts,
             clock=self._clock,
             tell=tell,
         )
 
-    def admin(self, held: ExitStack) -> None:
+    def admin(self, held: ExitStack, stalls: Stalls) -> None:
         """Serve metrics; where the address is taken there are none, and the log says so."""
         host, port = self._config.admin.listen
         try:
             admin = AdminServer(
-                host, port, lambda: look_at(self._config, self._licenses(), self._ledger), tell
+                host,
+                port,
+                lambda: look_at(self._config, self._licenses(), self._ledger),
+                tell,
+                hangs=lambda: stalls.part == MAIN,
             )
         except OSError as error:
             message = (

@@ -21,6 +21,7 @@ from bridge.daemon.roomwatch import room_watch_for
 from bridge.daemon.rounds import Rounds
 from bridge.daemon.running import Running
 from bridge.daemon.serving import start_intake
+from bridge.daemon.stalls import Stalls
 from bridge.daemon.telling import tell
 from bridge.egress.circuits import Stuck
 from bridge.egress.engine import Engine
@@ -30,7 +31,7 @@ from bridge.intake.switches import switched_off
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.asking import ask_and_wait
-from spool.beat import until_beat
+from spool.beat import Pulse, until_beat
 from spool.clock import SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, explained, make_folders
 from spool.egressfile import write_egress_state
@@ -65,6 +66,7 @@ class Daemon:
         # A signal handler that meets the lock of an event in its own thread would wait for ever.
         self._told: SimpleQueue[Literal["stop", "reload", "look"]] = SimpleQueue()
         self.calm = Calm(lambda: self._told.put("look"), clock.monotonic)
+        self._pulse = Pulse(clock.monotonic)
         self._certificate: CertificateWatch | None = None
         self._reloading: Reloading | None = None
         self._said_failed = ""
@@ -144,6 +146,10 @@ class Daemon:
         :class:`SpoolError`.
         """
         parts = self._parts
+        try:
+            stalls = Stalls(self._spool, self._pulse, disk=OS_DISK, clock=self._clock, tell=tell)
+        except OSError as error:
+            raise explained(error, "take back that a part was stalled") from error
         tls = tls_for(self._config, self._clock)
         with ExitStack() as held:
             engine = watcher = client = None
@@ -153,7 +159,7 @@ class Daemon:
                 client = parts.client(held)
                 engine = parts.engine(client, held)
                 watcher = parts.watcher(engine, held)
-            parts.admin(held)
+            parts.admin(held, stalls)
             courier = parts.courier(engine, held)
             licensing = parts.licensing(client, held)
             after_intake = held.enter_context(ExitStack())
@@ -168,6 +174,7 @@ class Daemon:
                 answering=licensing.answering,
                 clock=self._clock,
                 calm=self.calm,
+                turned=stalls.look,
             )
             intake = serving.server
             if tls is not None:
@@ -185,7 +192,7 @@ class Daemon:
                 self._spool, intake.counts, disk=OS_DISK, clock=self._clock, tell=tell
             )
             after_intake.callback(teller.close)
-            supervision = parts.supervision(intake, engine)
+            supervision = parts.supervision(intake, engine, stalls)
             running = Running(
                 self.house,
                 serving,
@@ -217,6 +224,8 @@ class Daemon:
             held.callback(supervision.stopping)
             tell(Event("daemon.ready", "The bridge takes records.", {"node": self._config.node}))
             supervision.ready()
+            self._pulse.turn(self.calm.beat_s)
+            stalls.watch_main()
             while not self._told_to_stop(supervision.within(self.calm.beat_s)):
                 rounds.beat()
         tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
@@ -227,6 +236,7 @@ class Daemon:
 
     def _told_to_stop(self, look_every_s: float) -> bool:
         """Whether somebody said so: when there is news, or when it is time to look around."""
+        self._pulse.turn(look_every_s)
         try:
             told = self._told.get(timeout=until_beat(look_every_s))
         except Empty:

@@ -118,11 +118,13 @@ def start_intake(  # noqa: PLR0913 - what the intake needs, given once
     answering: Callable[[Verify, LicenseKeys], Verify] = lambda ask, _: ask,
     clock: Clock = SYSTEM_CLOCK,
     calm: Calm | None = None,
+    turned: Callable[[], None] = lambda: None,
 ) -> Serving:
     """Begin to take records; everything ends in order with ``held``.
 
     License requests are asked of ``client``; None where there is no way out. ``answering`` knows
-    more answers. With ``tls`` it speaks TLS and nothing else. What comes in ends a ``calm``.
+    more answers. With ``tls`` it speaks TLS and nothing else. What comes in ends a ``calm``;
+    ``turned`` is called by its loop each time that it turns.
 
     Raises :class:`ConfigError` ``intake.listen``, or :class:`SpoolError` ``disk.*``.
     """
@@ -167,7 +169,9 @@ def start_intake(  # noqa: PLR0913 - what the intake needs, given once
         verify=rules.verify,
         via=Via(pseudonym_of(signer.public), nobody_asks if client is None else client.passed_by),
     )
-    server = IntakeServer(intake, *config.intake.listen, tls, turn_s=calm.turn_s, ended=calm.stir)
+    server = IntakeServer(
+        intake, *config.intake.listen, tls, turn_s=calm.turn_s, turned=turned, ended=calm.stir
+    )
     server.start()
     held.callback(server.stop)
     return Serving(server, room, rules, rules_for, (config, licenses))

@@ -7,6 +7,7 @@ then started anew by whoever watches it. A manager that cannot be told costs one
 from collections.abc import Callable
 from pathlib import Path
 
+from bridge.daemon.stalls import Stalls
 from bridge.egress.event import Event
 from bridge.operate.notify import ServiceManager
 from bridge.terminal import counted
@@ -16,9 +17,6 @@ from spool.ledger import LaneCounts, State
 
 STATUS_EVERY_S = 5.0
 """Seconds between two lines for people."""
-LATE_S = 30.0
-"""Seconds by which a turn of the intake's loop, or a look of the engine, may be late until it is called
-stalled: a hanging disk holds it up."""
 STALLED_S = 30.0
 """Seconds that a step of the engine may take besides its request."""
 FEEDS = 3
@@ -28,8 +26,8 @@ FEEDS = 3
 class Supervision:
     """What one daemon tells its service manager.
 
-    ``stalled`` names the part that does nothing any more, None while all move; ``counts`` are the
-    ledger's.
+    ``stalled`` names the part that does nothing any more, None while all move, and ``stalls`` tells of
+    it; ``counts`` are the ledger's.
     """
 
     def __init__(
@@ -38,6 +36,7 @@ class Supervision:
         spool: Path,
         *,
         stalled: Callable[[], str | None],
+        stalls: Stalls,
         counts: Callable[[], list[LaneCounts]],
         clock: Clock,
         tell: Callable[[Event], None],
@@ -45,11 +44,11 @@ class Supervision:
         self._manager = manager
         self._spool = spool
         self._stalled = stalled
+        self._stalls = stalls
         self._counts = counts
         self._clock = clock
         self._tell = tell
         self._status_at = self._feed_at = clock.monotonic()
-        self._said_stalled: str | None = None
         self._said_deaf = ""
         self._said_text = ""
 
@@ -67,11 +66,7 @@ class Supervision:
     def feed(self) -> None:
         """Feed the watchdog, if it is time and all move."""
         stalled = self._stalled()
-        if stalled != self._said_stalled:
-            self._said_stalled = stalled
-            if stalled is not None:
-                message = f"The {stalled} does nothing any more; the watchdog is not fed."
-                self._tell(Event("daemon.stalled", message, {"part": stalled}))
+        self._stalls.say(stalled)
         watchdog_s = self._manager.watchdog_s
         if self._manager.address is None or watchdog_s is None or stalled is not None:
             return
@@ -88,7 +83,7 @@ class Supervision:
         now = self._clock.monotonic()
         if now >= self._status_at:
             self._status_at = now + STATUS_EVERY_S
-            stalled = self._said_stalled
+            stalled = self._stalls.part
             text = f"{stalled} is stalled" if stalled is not None else self._line()
             if text != self._said_text:
                 self._said_text = text

@@ -30,6 +30,8 @@ _LEVELS = {
     "intake.unseen": logging.WARNING,
     "daemon.stalled": logging.CRITICAL,
     "daemon.broken": logging.CRITICAL,
+    "daemon.moves": logging.WARNING,
+    "daemon.untold": logging.WARNING,
     "notify.failed": logging.WARNING,
     "license.problem": logging.ERROR,
     "license.failed": logging.ERROR,

@@ -58,11 +58,14 @@ class _State(ServerState):
 class _Server(uvicorn.Server):
     """Leaves signals to the process that it runs in, and shows that its loop turns."""
 
-    def __init__(self, config: uvicorn.Config, turn_s: Callable[[], float]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, turn_s: Callable[[], float], turned: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self.server_state = _State()
         self.pulse = Pulse()
         self._turn_s = turn_s
+        self._turned = turned
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = asyncio.Event()
 
@@ -83,6 +86,7 @@ class _Server(uvicorn.Server):
         while not self.should_exit:
             turn_s = self._turn_s()
             self.pulse.turn(turn_s)
+            self._turned()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), until_beat(turn_s, 2))
 
@@ -105,8 +109,8 @@ class IntakeServer:
     """The intake on ``host`` and ``port``; bound on construction, served from :meth:`start` on.
 
     With ``tls`` it speaks TLS and nothing else. Its loop turns each ``turn_s`` seconds if nothing else
-    has it turn. ``ended`` is called when its
-    thread is broken.
+    has it turn, and calls ``turned``, which must not wait. ``ended`` is called when its thread is
+    broken.
 
     Raises :class:`ConfigError` ``intake.listen`` where the address cannot be had.
     """
@@ -119,6 +123,7 @@ class IntakeServer:
         tls: ssl.SSLContext | None = None,
         *,
         turn_s: Callable[[], float] = lambda: TURN_S,
+        turned: Callable[[], None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -158,6 +163,7 @@ class IntakeServer:
                 ssl_context_factory=None if tls is None else lambda *_: tls,
             ),
             turn_s,
+            turned,
         )
         self._thread = threading.Thread(target=self._serve, name="intake")
         self._tell_ended = ended

@@ -4,7 +4,7 @@ Format: https://prometheus.io/docs/instrumenting/exposition_formats/. Everything
 from the spool at each request, and what the ledger counts may go down again (a replay).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from bridge.operate.status import Status
 from spool.clock import MS
@@ -20,17 +20,28 @@ def exposition(status: Status) -> bytes:
     return "".join(_lines(status)).encode()
 
 
+def stalled() -> bytes:
+    """What is known while the daemon's main thread hangs, without reading anything."""
+    return "".join((*_health(healthy=False), *_problems(["daemon.stalled"]))).encode()
+
+
+def _health(*, healthy: bool) -> Iterator[str]:
+    yield from _metric("healthy", "1 when nothing needs a person.", [("", int(healthy))])
+
+
+def _problems(ids: Iterable[str]) -> Iterator[str]:
+    samples = [(_labels(id=name), 1) for name in sorted(set(ids))]
+    yield from _metric("problem", "1 for each standing problem.", samples)
+
+
 def _lines(status: Status) -> Iterator[str]:
-    yield from _metric("healthy", "1 when nothing needs a person.", [("", int(status.healthy))])
+    yield from _health(healthy=status.healthy)
     yield from _metric(
         "progresses",
         "0 when records wait, could leave, and nothing moves.",
         [("", int(status.progresses))],
     )
-    problems = sorted({problem.id for problem in status.problems})
-    yield from _metric(
-        "problem", "1 for each standing problem.", [(_labels(id=name), 1) for name in problems]
-    )
+    yield from _problems(problem.id for problem in status.problems)
     state = status.egress.state if status.egress is not None else status.mode
     yield from _metric(
         "egress_state",

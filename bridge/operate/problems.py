@@ -13,6 +13,7 @@ from spool.clock import rfc3339
 from spool.egressfile import EgressState
 from spool.lane import Lane
 from spool.ledger import State
+from spool.stalledfile import Stalled
 from spool.tlsfile import TlsRefusal
 
 _IN_A_ROW = "refused in a row"
@@ -87,6 +88,15 @@ def of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
             if _IN_A_ROW in egress.reason
             else f"Look at bridge audit for its answer, and at the license key; {again}.",
         )
+
+
+def stalled(found: Stalled) -> Problem:
+    """A part of the daemon lives and does nothing."""
+    return Problem(
+        "daemon.stalled",
+        f"The daemon's {found.part} does nothing any more; that is known since {found.since}.",
+        "Look whether a disk or a network file system hangs; then restart the daemon.",
+    )
 
 
 def full(*, told: bool) -> Problem:

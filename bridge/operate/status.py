@@ -18,7 +18,7 @@ from bridge.operate.lanestatus import LaneStatus, lane_status
 from bridge.operate.licensed import NO_TOKEN, TokenSaid
 from bridge.operate.overdue import overdue as heartbeats_overdue
 from bridge.operate.problem import Problem
-from bridge.operate.problems import full, of_certificate, of_egress, of_lanes, open_intake
+from bridge.operate.problems import full, of_certificate, of_egress, of_lanes, open_intake, stalled
 from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
 from spool.clock import parse_rfc3339
@@ -30,6 +30,7 @@ from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
 from spool.ledger_activity import Activity
 from spool.sender_lock import Holder, read_holder
+from spool.stalledfile import read_stalled
 from spool.tlsfile import read_tls
 from spool.usage import bytes_below
 
@@ -135,6 +136,8 @@ def look(  # noqa: PLR0913 - one fact each
         ),
         *([] if certificate is None else of_certificate(ends_at(certificate), read_tls(spool), at)),
     ]
+    if begun is not None and (hangs := read_stalled(spool)) is not None:
+        problems.insert(0, stalled(hangs))
     if begun is not None and mode == "online":
         problems += _stuck(found, egress, activity, begun, at, can_send)
     if begun is not None and (since := silent_since(spool, node, begun, at)) is not None:
