@@ -16,7 +16,7 @@ import click
 
 from bridge.cli.input import Interrupts, Progress, StoppedError, opened, reader
 from bridge.cli.session import Session, json_option
-from bridge.cli.writing import writer_for
+from bridge.cli.writing import room_check_for, writer_for
 from bridge.intake.switches import check_switched_on
 from bridge.terminal import counted
 from keys.errors import BridgeError
@@ -77,8 +77,10 @@ def _append(
 ) -> None:
     writer = writer_for(session, row.name)
     try:
+        check_room = room_check_for(session, row.name)
         try:
             for chunk in chunks(read):
+                check_room()
                 lines, filtered, error = _judged(chunk, row, guard)
                 appended.filtered += filtered
                 appended.submit(writer, lines)

@@ -151,18 +151,21 @@ def _look(session: Session, lane: "Lane", plan: "Plan", progress: "Progress") ->
 
 
 def _append(session: Session, stream: str, rows: "Iterator[Row]", taken: "Taken") -> None:
-    from bridge.cli.writing import writer_for
+    from bridge.cli.writing import room_check_for, writer_for
 
     writer = writer_for(session, stream)
     try:
+        check_room = room_check_for(session, stream)
         group: list[bytes] = []
         size = 0
         for row in rows:
             group.append(row.record)
             size += len(row.record)
             if len(group) == GROUP_ROWS or size >= GROUP_SIZE:
+                check_room()
                 taken.rows += writer.append(group)
                 group, size = [], 0
+        check_room()
         taken.rows += writer.append(group)
     finally:
         try:

@@ -121,12 +121,15 @@ def rotate(session: Session, *, as_json: bool) -> None:
     from bridge.daemon.sealingall import seal_all
     from keys.ownkey import rotate as take_over
     from spool.clock import SYSTEM_CLOCK, rfc3339
+    from spool.durable import explained
     from spool.sender_lock import SenderLock
 
     config, now = session.config, SYSTEM_CLOCK.wall_ms()
-    lock = SenderLock(
-        config.spool.path, version=version("airgap-bridge"), config=str(config.source), now_ms=now
-    )
+    whose = {"version": version("airgap-bridge"), "config": str(config.source)}
+    try:
+        lock = SenderLock(config.spool.path, **whose, now_ms=now)
+    except OSError as error:
+        raise explained(error, "keep others from sealing") from error
     try:
         if busy := seal_all(config, session.signing_key):
             raise ConfigError(

@@ -144,7 +144,8 @@ def _addresses(value: object) -> tuple[str, ...]:
 
 def _windows(value: object) -> tuple[str, ...]:
     """Each as ``22:00-04:00``; one that begins when it ends might mean always, or never."""
-    found = tuple(item.removesuffix(" UTC") for item in _texts(value))
+    # A text that is set in type has another dash.
+    found = tuple(item.removesuffix(" UTC").replace("\u2013", "-") for item in _texts(value))
     clock = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
     if all(re.fullmatch(f"({clock})-(?!\\1)({clock})", item, re.ASCII) for item in found):
         return found
@@ -171,6 +172,9 @@ _FLAG = "true or false"
 _ON, _OFF = True, False
 _PATH = "the path of a file or folder"
 _YEARS = "3650d"
+_FROM_A_MINUTE, _FROM_AN_HOUR, _FROM_A_DAY = (
+    f"a duration from {shortest} to {_YEARS}" for shortest in ("1m", "1h", "1d")
+)
 
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
@@ -210,7 +214,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         ),
         "egress.deadline": Key("60s", _duration("1s", "1h"), "a duration from 1s to 1h", "60s"),
         "egress.compression": Key("none", _among("none"), "none", "none"),
-        "egress.rate": Key(None, _or(None, _rate), "bytes a second, from 1KiB/s", "500KiB/s"),
+        "egress.rate": Key(
+            None, _or(None, _rate), "bytes a second, from 1KiB/s to 1024GiB/s", "500KiB/s"
+        ),
         "egress.windows": Key([], _windows, "a list of HH:MM-HH:MM, UTC", '["22:00-04:00 UTC"]'),
         "intake.listen": Key("127.0.0.1:8480", host_port, _ADDRESS, "127.0.0.1:8480"),
         "intake.require_license": Key("auto", _or("auto", _flag), "auto, true or false", "auto"),
@@ -218,23 +224,22 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "intake.tls.key": Key(None, _or(None, _text), _PATH, "tls/key.pem"),
         "admin.listen": Key("127.0.0.1:8481", host_port, _ADDRESS, "127.0.0.1:8481"),
         "spool.path": Key("spool", _text, _PATH, "spool"),
-        "spool.max_size": Key("5GiB", _size(MIB, 2**50), "a size from 1MiB", "5GiB"),
-        "spool.min_free": Key("256MiB", _size(0, 2**50), "a size", "256MiB"),
-        "spool.ballast": Key("16MiB", _size(0, 2**40), "a size", "16MiB"),
+        "spool.max_size": Key("5GiB", _size(MIB, 2**50), "a size from 1MiB to 1048576GiB", "5GiB"),
+        "spool.min_free": Key("256MiB", _size(0, 2**50), "a size up to 1048576GiB", "256MiB"),
+        "spool.ballast": Key("16MiB", _size(0, 2**40), "a size up to 1024GiB", "16MiB"),
         "spool.allow_network_fs": Key(_OFF, _flag, _FLAG, "false"),
         "spool.seal.size": Key(
             "32MiB", _size(1, SEAL_SIZE_MAX), "a size up to 256MiB, of records", "32MiB"
         ),
         "spool.seal.age": Key(
-            "auto", _or("auto", _duration("100ms", "1d")), "auto, or a duration up to 1d", "auto"
+            "auto",
+            _or("auto", _duration("100ms", "1d")),
+            "auto, or a duration from 100ms to 1d",
+            "auto",
         ),
-        "spool.retention.keep.billing": Key(
-            "400d", _duration("1d", _YEARS), "a duration from 1d", "400d"
-        ),
-        "spool.retention.keep.other": Key(
-            "30d", _duration("1h", _YEARS), "a duration from 1h", "30d"
-        ),
-        "spool.retention.audit": Key("400d", _duration("1d", _YEARS), "a duration from 1d", "400d"),
+        "spool.retention.keep.billing": Key("400d", _duration("1d", _YEARS), _FROM_A_DAY, "400d"),
+        "spool.retention.keep.other": Key("30d", _duration("1h", _YEARS), _FROM_AN_HOUR, "30d"),
+        "spool.retention.audit": Key("400d", _duration("1d", _YEARS), _FROM_A_DAY, "400d"),
         "config.telemetry.logs": Key(_ON, _flag, _FLAG, "false"),
         "config.telemetry.metrics": Key(_ON, _flag, _FLAG, "false"),
         "config.telemetry.traces": Key(_ON, _flag, _FLAG, "false"),
@@ -243,17 +248,17 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "license.issuer": Key(None, _or(None, _text), "a text", "https://beacon.langchain.com"),
         "license.audience": Key(None, _or(None, _text), "a text", "langsmith"),
         "license.leeway": Key("300s", _duration("0s", "1h"), "a duration up to 1h", "300s"),
-        "license.grace": Key("14d", _duration("0s", "90d"), "a duration", "14d"),
-        "license.max_life": Key("400d", _duration("1h", _YEARS), "a duration", "400d"),
+        "license.grace": Key("14d", _duration("0s", "90d"), "a duration up to 90d", "14d"),
+        "license.max_life": Key("400d", _duration("1h", _YEARS), _FROM_AN_HOUR, "400d"),
         "transfer.receipts": Key(
             "expected", _among("expected", "none"), "expected or none", "expected"
         ),
-        "transfer.overdue": Key("14d", _duration("1h", _YEARS), "a duration", "14d"),
+        "transfer.overdue": Key("14d", _duration("1h", _YEARS), _FROM_AN_HOUR, "14d"),
         "transfer.copies": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
         "transfer.inbox": Key(None, _or(None, _text), _PATH, "/media/inbox"),
         "transfer.outbox": Key(None, _or(None, _text), _PATH, "/media/outbox"),
-        "transfer.every": Key("24h", _duration("1m", _YEARS), "a duration", "24h"),
-        "transfer.after": Key("3d", _duration("1m", _YEARS), "a duration", "3d"),
+        "transfer.every": Key("24h", _duration("1m", _YEARS), _FROM_A_MINUTE, "24h"),
+        "transfer.after": Key("3d", _duration("1m", _YEARS), _FROM_A_MINUTE, "3d"),
         "transfer.repeat": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
         "transfer.return_text": Key(0, _whole(0, 500), "a whole number up to 500", "0"),
         "log.format": Key("auto", _among("auto", "text", "json"), "auto, text or json", "auto"),

@@ -23,12 +23,11 @@ from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import Clock
 from spool.discovery import said_by
 from spool.durable import explained
-from spool.egressfile import read_egress_state
+from spool.egressfile import FLOWING, read_egress_state
 from spool.lane import Lane
 from spool.ledger import Ledger, State, Written
 from spool.streams import STREAMS
 
-_UP = ("up", "idle")
 _NOTE = "packed by the daemon"
 
 
@@ -77,7 +76,7 @@ class Outbox:
         if self._config.egress.mode == "offline":
             return False
         said = read_egress_state(self._config.spool.path)
-        return said is not None and said.state in _UP
+        return said is not None and said.state in FLOWING
 
     def _is_due(self, folder: Path) -> bool:
         at, transfer = self._clock.wall_ms(), self._config.transfer

@@ -10,7 +10,7 @@ from bridge.egress.lanes import Lanes
 from bridge.egress.windows import Windows
 from spool.clock import Clock
 from spool.durable import Disk
-from spool.egressfile import LaneFailure, write_egress_state
+from spool.egressfile import FLOWING, LaneFailure, write_egress_state
 
 IDLE_AFTER_S = 60.0
 """Seconds without anything to send before egress is called idle: a trickle is no change."""
@@ -79,7 +79,8 @@ class EgressTeller:
             )
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
-        if state != before and {before, state} != {"up", "idle"}:
+        # That it is up has to be told where it was not: before its first request nobody knows.
+        if state != before and not {before, state} <= {"", *FLOWING}:
             name = f"egress.{state}" if closed is None else "egress.window"
             message = f"Egress is {state}" + (f": {because}." if because else ".")
             self._tell(Event(name, message))

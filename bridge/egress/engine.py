@@ -158,6 +158,8 @@ class Engine:
             )
             self._tell(Event("egress.unanswered", message, {"lanes": len(left)}))
         self._frontiers.write()
+        with self._changed:
+            self._lane_teller.say_refused(last=True)
 
     def stalled(self, late_s: float, step_s: float) -> bool:
         """Whether it lives and does nothing: a look is so late, or a step has no end for so long."""
@@ -267,6 +269,8 @@ class Engine:
             self._find_news()
             self._frontiers.write_due()
             self._teller.say()
+            with self._changed:
+                self._lane_teller.say_refused()
 
     def _find_news(self) -> None:
         news = []

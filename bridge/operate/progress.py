@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bridge.operate.problem import Problem
 from bridge.terminal import counted
 from spool.clock import rfc3339
+from spool.egressfile import FLOWING
 from spool.ledger_activity import Activity
 
 STUCK_MS = 15 * 60_000
@@ -33,7 +34,7 @@ def no_progress(
 
     ``state`` of egress and the moment (ms) ``since`` when both it and the daemon are as they are.
     """
-    if state in ("up", "idle"):
+    if state in FLOWING:
         moved, patience, what = activity.delivered_at, STUCK_MS, "nothing was delivered"
         begun = since + BEGIN_MS
     elif state == "down":

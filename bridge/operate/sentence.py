@@ -6,6 +6,7 @@ The worst comes first. What the sentence leaves out stands below it.
 from bridge.operate.status import Status
 from bridge.terminal import counted
 from spool.clock import MS, rfc3339
+from spool.egressfile import FLOWING
 from spool.ledger import State
 
 SOON_MS = 3 * 86_400_000
@@ -75,10 +76,11 @@ def _needs(status: Status) -> str:
 def _egress(status: Status) -> str:
     if status.egress is None:
         return "not begun"
-    if status.egress.state == "idle":
-        return "up"
-    since = "" if status.egress.state == "up" else f" since {status.egress.since[:16]}Z"
-    return status.egress.state + since
+    said = status.egress
+    if said.state in FLOWING:
+        return said.state
+    why = f" ({said.reason})" if said.reason else ""
+    return f"{said.state} since {said.since[:16]}Z{why}"
 
 
 def _oldest(status: Status) -> str:

@@ -23,7 +23,7 @@ from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
 from spool.clock import parse_rfc3339
 from spool.discovery import discover
-from spool.egressfile import EgressState, read_egress_state
+from spool.egressfile import FLOWING, EgressState, read_egress_state
 from spool.errors import RecordError, SpoolError
 from spool.intakefile import IntakeSaid, read_intake
 from spool.lane import Lane, lanes
@@ -119,7 +119,7 @@ def look(  # noqa: PLR0913 - one fact each
     said, free = read_intake(spool), shutil.disk_usage(spool).free
     used = sum(bytes_below(lane.folder) for lane in lanes(spool))
     begun = None if holder is None else _moment(holder.since)
-    up_since = _moment(egress.since) if egress is not None and egress.state in _FLOWING else None
+    up_since = _moment(egress.since) if egress is not None and egress.state in FLOWING else None
     activity = ledger.activity(at - SENT_OVER_MS)
     rates = _rates(found, activity, None if begun is None else up_since, at)
     whole = min(bytes_max, used + free - min_free)
@@ -164,9 +164,6 @@ def look(  # noqa: PLR0913 - one fact each
         problems=problems,
         token=tokens[0],
     )
-
-
-_FLOWING = ("up", "idle")
 
 
 def _moment(since: str) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from spool.errors import SpoolError
 from spool.lane import Lane, lanes
 from spool.ledger import AuditRow, Batch, Ledger, RecordException, State
-from spool.ledger_audit import WITHDRAWN
+from spool.ledger_audit import DISCARDED, WITHDRAWN
 from spool.ledger_bundles import Packed, Written
 from spool.ledger_kept import kept_audit, kept_bundles, kept_ledgers
 
@@ -45,7 +45,8 @@ class Fate:
     ``answers`` to requests that carried it, oldest first, and requests that were withdrawn without one;
     ``attempts`` that wait for an answer;
     ``exceptions`` the beacon's refusals of it; ``bundles`` that it is in; ``state`` by the ledger, None
-    where it knows nothing. ``not_carried``: its route has no request for what holds no records.
+    where it knows nothing: of the segment, or of a record that went another way than its segment.
+    ``not_carried``: its route has no request for what holds no records.
     """
 
     place: Place
@@ -134,6 +135,9 @@ def _fate(
         for item in ledger.exceptions(place.lane)
         if item.seq == seq and line in (None, item.line)
     ]
+    if exceptions and line is not None:
+        given_up = exceptions[-1].verdict == DISCARDED
+        state = State.LOST if given_up else State.QUARANTINED
     holding = [bundle for bundle, packed in bundles if _is_in(place, packed)]
     not_carried = len(answers) < len(rows)
     return Fate(place, state, answers, attempts, exceptions, holding, not_carried)

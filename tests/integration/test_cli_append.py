@@ -15,7 +15,7 @@ from spool.lane import Lane
 from spool.lines import LINE_MAX
 from tests.support.books import lines
 from tests.support.commands import COMMAND, SECRET, bridge, environment, make_node
-from tests.support.filesystems import small_tmpfs
+from tests.support.filesystems import remount, small_tmpfs
 from tests.support.spools import wait_until
 
 GOOD = b'{"id":"a"}\n{"id":"b"}\n'
@@ -193,7 +193,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_says_how_many_are_durable(config: Path, small: Path) -> None:
-    config.write_text(config.read_text().replace("path: spool", f"path: {small / 'spool'}"))
+    config.write_text(
+        config.read_text().replace("path: spool", f"path: {small / 'spool'}, min_free: 0B")
+    )
     given = [b'{"id":"%d","pad":"%s"}' % (n, os.urandom(5000).hex().encode()) for n in range(2000)]
     told = bridge(
         "--config", config, "append", "transactions", "--json", stdin=b"\n".join(given) + b"\n"
@@ -203,6 +205,53 @@ def test_a_full_disk_says_how_many_are_durable(config: Path, small: Path) -> Non
     durable = told.answer["records"]
     assert 0 < durable < 2000
     assert f"{durable:,} records are durable" in told.answer["error"]["message"]
+
+
+def _room_for(config: Path, room: str) -> None:
+    config.write_text(config.read_text().replace("path: spool", f"path: spool, {room}"))
+
+
+def _fills(records: int) -> bytes:
+    """Some five KB of disk each."""
+    pads = [os.urandom(5000).hex().encode() for _ in range(records)]
+    return b"".join(b'{"id":"%b","pad":"%b"}\n' % (pad[:9], pad) for pad in pads)
+
+
+def test_beyond_its_budget_nothing_is_appended_and_telemetry_gives_way_before_billing(
+    config: Path,
+) -> None:
+    _room_for(config, "max_size: 1MiB")
+    log = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":17}]}]}]}\n'
+    given = {"logs": log, "transactions": _fills(160)}
+    taken: dict[str, int] = {}
+    for _ in range(30):
+        for stream, some in given.items():
+            told = bridge("--config", config, "append", stream, "--json", stdin=some)
+            if told.code:
+                assert (told.code, told.answer["error"]["id"]) == (5, "spool.full")
+                assert told.answer["records"] == 0
+            else:
+                taken[stream] = taken.get(stream, 0) + 1
+        given["transactions"] = _fills(5)  # some 2.5 % of the room
+    assert 0 < taken["logs"] < taken["transactions"] < 30
+
+
+def test_what_has_to_stay_free_on_the_disk_is_not_appended_to(config: Path) -> None:
+    _room_for(config, "min_free: 1048576GiB")
+    told = bridge("--config", config, "append", "transactions", stdin=GOOD)
+    assert (told.code, "[spool.full]" in told.err) == (5, True)
+    assert "0 records are durable" in told.err
+
+
+def test_a_disk_that_is_mounted_read_only_is_not_said_to_be_full(config: Path, small: Path) -> None:
+    _room_for(config, "min_free: 0B")
+    config.write_text(config.read_text().replace("path: spool", f"path: {small / 'spool'}"))
+    assert bridge("--config", config, "append", "transactions", stdin=GOOD).code == 0
+    remount(small, "ro")
+    told = bridge("--config", config, "append", "transactions", stdin=GOOD)
+    assert (told.code, "[disk.read_only]" in told.err) == (5, True)
+    told = bridge("--config", config, "keys", "rotate")
+    assert (told.code, "[disk.read_only]" in told.err) == (5, True)
 
 
 def test_memory_does_not_grow_with_the_input(config: Path, tmp_path: Path) -> None:

@@ -131,6 +131,21 @@ def test_a_record_left_did_not_leave_or_is_not_held(node: Node) -> None:
     assert re.match(r"left: n/transactions segment \d+, line 0 \(counted from 0\)\n", shown), shown
 
 
+def test_a_refused_record_is_not_said_to_be_delivered_with_its_segment(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    beacon.set_faults({"path": "/v1/beacon/ingest-traces", "times": 2, "status": 400})
+    append(node, "bad", "good")
+    assert node.bridge("run", "--once").returncode == 3
+    for record, state in (("bad", "quarantined"), ("good", "delivered")):
+        told = node.bridge("audit", "--record", record, "--json")
+        (place,) = json.loads(told.stdout)["places"]
+        assert (place["answer"], place["state"]) == ("left", state)
+    note = ("--note", "the vendor knows")
+    assert node.bridge("replay", "--state", "quarantined", "--discard", *note).returncode == 0
+    assert "    lost by the ledger" in node.bridge("audit", "--record", "bad").stdout
+
+
 def test_a_record_that_nobody_answered_for_is_in_doubt(node: Node, beacon: RunningBeacon) -> None:
     beacon.set_faults({"path": "/v1/beacon/ingest-traces", "times": None, "drop": "after"})
     append(node, "a")

@@ -274,6 +274,15 @@ def test_a_disk_that_fails_midway_leaves_what_the_next_run_finds(home: Node) -> 
     assert len({record["id"] for record in _held(home)}) == len(_held(home)) == count
 
 
+def test_a_backfill_takes_nothing_where_the_spool_has_no_room(
+    home: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_SPOOL__MIN_FREE", "1048576GiB")
+    told = _backfill(home, traces(trace(2)), code=5)
+    assert told["error"]["id"] == "spool.full"  # type: ignore[index]
+    assert told["taken"] == 0
+
+
 def _start(home: Node, file: Path) -> "subprocess.Popen[bytes]":
     command: Sequence[str] = [*COMMAND, "--config", str(home.config), "backfill", str(file)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())

@@ -112,7 +112,7 @@ def test_an_outage_with_room_is_healthy_and_says_since_when(tmp_path: Path) -> N
             assert time.monotonic() < end, text
         first = text.splitlines()[0]
         assert first.startswith("Nothing is lost; 10 records wait, the oldest since ")
-        assert first.endswith("Nothing is to be done.")
+        assert first.endswith("Z (connection refused). Nothing is to be done.")
         assert status_of(node)[0] == 0
 
 

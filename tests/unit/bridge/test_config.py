@@ -1,5 +1,6 @@
 """A configuration error names where, which key, what is allowed, and an example."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,6 +43,21 @@ def test_a_node_name_is_enough_and_everything_else_has_its_default(tmp_path: Pat
     assert config.keys.path == tmp_path / "keys"
     assert config.spool.seal.age is None
     assert config.spool.retention.keep.billing == 400 * 86_400_000
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_rule_with_a_limit_names_it(key: str) -> None:
+    row = KEYS[key]
+    for value in ("9000000GiB", "9000000d", 10**9, "9000000GiB/s"):
+        with suppress(ValueError, TypeError):
+            row.parse(value)
+            continue
+        if any(word in row.allowed for word in ("size", "duration", "number", "bytes a second")):
+            assert re.search(r"(?:to|up to) [0-9]", row.allowed), row.allowed
+
+
+def test_windows_may_have_the_dash_of_a_text_that_was_set_in_type() -> None:
+    assert KEYS["egress.windows"].parse(["22:00\u201304:00 UTC"]) == ("22:00-04:00",)
 
 
 def test_every_default_is_what_its_own_rule_allows() -> None:
