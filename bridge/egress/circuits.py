@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bridge.egress.backoff import LONGEST_S, Backoff
-from bridge.egress.verdict import LOOP
+from bridge.egress.verdict import LOOP, PROXY_LOGIN
 from keys.errors import BridgeError
 
 Scope = tuple[str, ...]
@@ -146,5 +146,5 @@ class Circuits:
 
 
 def _by_hand(scope: Scope, reason: str) -> bool:
-    """Whether a person has to act: one route or one license is refused, or the name leads here."""
-    return len(scope) == len(("license", "node")) or reason == LOOP
+    """Whether a person has to act: a route or a license is refused, a proxy, or the name leads here."""
+    return len(scope) == len(("license", "node")) or reason in (LOOP, PROXY_LOGIN)

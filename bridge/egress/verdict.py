@@ -73,6 +73,7 @@ _BY_HUNDRED: Mapping[int, Kind] = MappingProxyType(
 _LOOP_DETECTED = 508
 """RFC 5842, section 7.2."""
 LOOP = "upstream.loop: the beacon's name leads back to this bridge"
+PROXY_LOGIN = "the proxy wants a login: status 407"
 _STORED_PERHAPS = frozenset({408, *range(500, 600)} - {501, 503})
 """Answers after which the beacon may have the records all the same."""
 
@@ -132,7 +133,7 @@ def _reason(kind: Kind, answer: Answer) -> str:
         form = answer.content_type.partition(";")[0].strip().lower() or "no content type"
         form = form if re.fullmatch(r"[a-z0-9/+. -]{1,64}", form) else "an odd content type"
         return f"not the beacon: status {answer.status} with {form}"
-    return f"status {answer.status}"
+    return PROXY_LOGIN if kind is Kind.PAUSE_ALL else f"status {answer.status}"
 
 
 def _retry_after(text: str | None, now_ms: int) -> float | None:

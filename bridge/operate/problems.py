@@ -77,6 +77,12 @@ def of_egress(egress: EgressState, *, runs: bool) -> Iterator[Problem]:
             "The beacon's name leads back to this bridge; nothing leaves, and nothing was dropped.",
             "Set beacon.addresses to the beacon's own addresses, or mend the name for this machine.",
         )
+    elif "wants a login" in egress.reason:
+        yield Problem(
+            "proxy.login",
+            "The proxy before the beacon wants a login; nothing leaves, and nothing was dropped.",
+            "Write it into beacon.proxy, or let the proxy allow this machine; it is tried again.",
+        )
     elif egress.state == "paused" and not egress.reason.startswith("window"):
         said = "refuses" if runs else "refused, when it was last asked,"
         again = "it is tried again" if runs else "it is tried again by the next bridge run"

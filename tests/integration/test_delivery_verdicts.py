@@ -10,6 +10,7 @@ import pytest
 
 from bridge.egress.circuits import EVERYTHING, Scope
 from bridge.egress.routes import ROUTES
+from bridge.egress.verdict import PROXY_LOGIN
 from spool.ledger import State
 from tests.support.faultserver import (
     Step,
@@ -151,7 +152,7 @@ ROWS = [
     ),
     Row("no HTTP", [say(b"SSH-2.0-OpenSSH\r\n\r\n"), close], EVERYTHING, BROKEN, in_doubt=True),
     *(Row(f"{s}", [_says(s)], LICENSE, f"status {s}") for s in (401, 403)),
-    Row("407", [_says(407)], EVERYTHING, "status 407"),
+    Row("407", [_says(407)], EVERYTHING, PROXY_LOGIN),
     *(Row(f"{s}", [_says(s)], ROUTE, f"status {s}") for s in (402, 404, 405, 409, 410, 451, 501)),
     *(Row(f"{s}", [_says(s)], BOTH, f"status {s}") for s in (429, 503)),
     *(

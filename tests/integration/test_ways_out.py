@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from bridge.egress.verdict import PROXY_LOGIN
 from tests.support.bridges import Node, node_for
 from tests.support.connectproxy import connect_proxy
 from tests.support.faultserver import answer, fault_server, say
@@ -56,7 +57,12 @@ def test_through_a_proxy_and_by_a_private_authority_records_arrive_and_407_heals
             node.bridge("append", "transactions", stdin=ONE["transactions"] % 1 + b"\n")
             node.daemon.start()
             wait_until(lambda: len(proxy.asked) >= 2)
-            wait_until(lambda: last_error(node) == "status 407")
+            wait_until(lambda: last_error(node) == PROXY_LOGIN)
+            told = node.bridge("status", "--json")
+            said = json.loads(told.stdout)
+            # No outage that ends by itself: a person has to let the bridge through.
+            assert (told.returncode, said["egress"]["state"]) == (3, "paused")
+            assert [each["id"] for each in said["problems"]] == ["proxy.login"]
             assert beacon.requests == []
             proxy.refuses = None
             wait_until(lambda: delivered(node) == 1, 90, every_s=1)
