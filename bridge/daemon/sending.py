@@ -20,6 +20,7 @@ from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
 from bridge.egress.routes import DATA_PLANE_HEADER, ROUTES
 from bridge.egress.sender import Sender
+from bridge.egress.turn import Turn
 from bridge.egress.windows import Window, Windows
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import ConfigError, shown
@@ -71,6 +72,7 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
     limits = list(_limits(outside.pace, raw_max, clock))
 
     own = signer.own_keys
+    turn = Turn()
 
     def new_sender(lane: Lane) -> Sender:
         sealer = Sealer(disk, lane, signer, clock)
@@ -88,6 +90,7 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
             license_key=lambda: key_of(lane.node),
             clock=clock,
             raw_max=raw_max,
+            turn=turn,
         )
 
     return Engine(

@@ -10,7 +10,8 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
@@ -136,12 +137,17 @@ class BeaconClient:
         body: Body | bytes,
         *,
         deadline_s: float | None = None,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Answer | Failure:
-        """Send ``body`` to ``path``, once. Never raises for what the network or the server does."""
+        """Send ``body`` to ``path``, once. Never raises for what the network or the server does.
+
+        It waits for the network within ``waiting``, and works outside of it.
+        """
         if isinstance(body, bytes):
             body = Body.of(body)
         bound = self._deadline_s if deadline_s is None else deadline_s
         self._deadline.end, self._deadline.unsent = time.monotonic() + bound, 0
+        self._deadline.waiting = waiting
         timeout = httpx.Timeout(bound, connect=min(CONNECT_S, bound))
         request = self._client.build_request(
             "POST",

@@ -10,25 +10,30 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import httpcore
 
 from bridge.egress.itself import Itself
 from bridge.egress.unsent import give_up_unsent
+from bridge.egress.writing import send_now, wait_for
 
 WRITE_MAX = 64 * 1024
-"""Bytes of one write: the library's own limit starts anew after each part of a write that a slow
-reader takes, ours is looked at before each. Smaller writes were seen to cost a third of the speed."""
+"""Bytes of one write by the library: its own limit starts anew after each part of a write that a slow
+reader takes, ours is looked at before each."""
 
 
 class Deadline(threading.local):
-    """When the calling thread's request ends, monotonic seconds, and what had not left by then."""
+    """When the calling thread's request ends, monotonic seconds, and what had not left by then.
+
+    It waits for the network within ``waiting``, and nowhere else.
+    """
 
     end = 0.0
     unsent = 0
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
         """Seconds that an operation may take; the library's own limit starts anew at each byte.
@@ -60,19 +65,36 @@ class _Stream(httpcore.NetworkStream):
         self._deadline = deadline
         self._streams = streams
         self._itself = itself
+        self._socket = _own_socket(stream)
         streams.add(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            return self._stream.read(max_bytes, self._deadline.left(timeout, httpcore.ReadTimeout))
+            left = self._deadline.left(timeout, httpcore.ReadTimeout)
+            with self._deadline.waiting():
+                return self._stream.read(max_bytes, left)
         except httpcore.ReadTimeout:
             self._deadline.unsent = give_up_unsent(self._stream.get_extra_info("socket"))
             raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for begin in range(0, len(buffer), WRITE_MAX):
+        if self._socket is None:
+            with self._deadline.waiting():
+                for begin in range(0, len(buffer), WRITE_MAX):
+                    left = self._deadline.left(timeout, httpcore.WriteTimeout)
+                    self._stream.write(buffer[begin : begin + WRITE_MAX], left)
+            return
+        rest = memoryview(buffer)
+        while rest:
             left = self._deadline.left(timeout, httpcore.WriteTimeout)
-            self._stream.write(buffer[begin : begin + WRITE_MAX], left)
+            try:
+                sent, wanted = send_now(self._socket, rest)
+                if wanted:
+                    with self._deadline.waiting():
+                        wait_for(self._socket, wanted, left)
+            except OSError as error:
+                raise httpcore.WriteError(str(error)) from error
+            rest = rest[sent:]
 
     def close(self) -> None:
         self._stream.close()
@@ -86,7 +108,8 @@ class _Stream(httpcore.NetworkStream):
         left = self._deadline.left(timeout, httpcore.ConnectTimeout)
         own, peer = self._ends()
         try:
-            inner = self._stream.start_tls(ssl_context, server_hostname, left)
+            with self._deadline.waiting():
+                inner = self._stream.start_tls(ssl_context, server_hostname, left)
         except httpcore.ConnectError as error:
             if self._is_itself(own, peer):
                 raise LoopError from error
@@ -103,10 +126,19 @@ class _Stream(httpcore.NetworkStream):
 
     def _is_itself(self, own: tuple[str, int], peer: tuple[str, int]) -> bool:
         left = self._deadline.end - time.monotonic()
-        return self._itself is not None and self._itself.is_at(own, peer, left)
+        with self._deadline.waiting():
+            return self._itself is not None and self._itself.is_at(own, peer, left)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the library's own signature
         return self._stream.get_extra_info(info)
+
+
+def _own_socket(stream: httpcore.NetworkStream) -> socket.socket | None:
+    """The socket that ``stream`` writes to, TLS included; None where TLS is within another TLS."""
+    if isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject):
+        return None
+    found: socket.socket = stream.get_extra_info("socket")
+    return found
 
 
 class Backend(httpcore.NetworkBackend):
@@ -142,6 +174,18 @@ class Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """A connection to ``host``, or to the first pinned address that answers."""
         options = list(socket_options or ())
+        with self._deadline.waiting():
+            stream = self._connected(host, port, timeout, local_address, options)
+        return _Stream(stream, self._deadline, self._streams, self._itself)
+
+    def _connected(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        options: list[httpcore.SOCKET_OPTION],
+    ) -> httpcore.NetworkStream:
         failure: Exception | None = None
         addresses = self._addresses or _looked_up(host, port)
         for tried, address in enumerate(addresses):
@@ -149,11 +193,9 @@ class Backend(httpcore.NetworkBackend):
             share = self._deadline.left(None, httpcore.ConnectTimeout) / (len(addresses) - tried)
             bound = share if timeout is None else min(share, timeout)
             try:
-                stream = self._backend.connect_tcp(address, port, bound, local_address, options)
+                return self._backend.connect_tcp(address, port, bound, local_address, options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-            else:
-                return _Stream(stream, self._deadline, self._streams, self._itself)
         raise failure or httpcore.ConnectError
 
 

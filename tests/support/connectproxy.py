@@ -1,6 +1,8 @@
 """A forward proxy on loopback that makes tunnels, as squid does; it alone knows where a name leads."""
 
+import select
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,11 +19,12 @@ class ConnectProxy:
     listener: socket.socket
     leads: Mapping[str, int]
     refuses: int | None = None
+    tls: ssl.SSLContext | None = None
     asked: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.listener.getsockname()[1]}"
+        return f"http{'s' if self.tls else ''}://{HOST}:{self.listener.getsockname()[1]}"
 
     def serve(self) -> None:
         while True:
@@ -31,9 +34,14 @@ class ConnectProxy:
                 return
             threading.Thread(target=self._tunnel, args=(sock,), daemon=True).start()
 
-    def _tunnel(self, sock: socket.socket) -> None:
-        with sock, suppress(OSError):
-            sock.settimeout(TUNNEL_MAX_S)
+    def _tunnel(self, raw: socket.socket) -> None:
+        with suppress(OSError):
+            raw.settimeout(TUNNEL_MAX_S)
+            sock = raw if self.tls is None else self.tls.wrap_socket(raw, server_side=True)
+            self._converse(sock)
+
+    def _converse(self, sock: socket.socket) -> None:
+        with sock:
             head = b""
             while b"\r\n\r\n" not in head:
                 piece = sock.recv(4096)
@@ -48,24 +56,28 @@ class ConnectProxy:
             port = self.leads[line.split(" ")[1]]
             with socket.create_connection((HOST, port), TUNNEL_MAX_S) as target:
                 sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                back = threading.Thread(target=_copy, args=(target, sock), daemon=True)
-                back.start()
                 _copy(sock, target)
-                back.join(TUNNEL_MAX_S)
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := source.recv(65536):
-            target.sendall(piece)
-        target.shutdown(socket.SHUT_WR)
+def _copy(client: socket.socket, target: socket.socket) -> None:
+    """What comes from either goes to the other, until one of them ends."""
+    while True:
+        held = isinstance(client, ssl.SSLSocket) and client.pending() > 0
+        ready = [client] if held else select.select([client, target], [], [], TUNNEL_MAX_S)[0]
+        for source in ready:
+            piece = source.recv(65536)
+            if not piece:
+                return
+            (target if source is client else client).sendall(piece)
 
 
 @contextmanager
-def connect_proxy(leads: Mapping[str, int]) -> Iterator[ConnectProxy]:
+def connect_proxy(
+    leads: Mapping[str, int], tls: ssl.SSLContext | None = None
+) -> Iterator[ConnectProxy]:
     """A proxy that connects ``HOST:PORT`` as it is asked for to a port of this machine."""
     listener = socket.create_server((HOST, 0))
-    proxy = ConnectProxy(listener, leads)
+    proxy = ConnectProxy(listener, leads, tls=tls)
     accepting = threading.Thread(target=proxy.serve)
     accepting.start()
     try:

@@ -17,6 +17,7 @@ from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
 from bridge.egress.routes import ROUTES
 from bridge.egress.sender import Sender
+from bridge.egress.turn import Turn
 from bridge.egress.windows import Window
 from keys.ed25519 import SigningKey
 from spool.clock import SYSTEM_CLOCK, Clock
@@ -99,6 +100,7 @@ def sending(
                 license_key=lambda: LICENSE,
                 clock=SYSTEM_CLOCK,
                 raw_max=raw_max,
+                turn=Turn(),
             )
             try:
                 yield Sending(sender, ledger, lane)
@@ -118,7 +120,7 @@ class Running:
 
 
 @contextmanager
-def running_engine(
+def running_engine(  # noqa: PLR0913 - what a test may want of it
     spool: Path,
     url: str,
     *,
@@ -128,10 +130,11 @@ def running_engine(
     windows: Sequence[Window] = (),
     license_of: Callable[[str], str | None] = lambda _: LICENSE,
     deadline_s: float = 20.0,
+    ca_file: Path | None = None,
 ) -> Iterator[Running]:
     """An engine on all lanes of ``spool``, stopped at the end."""
     events: list[Event] = []
-    client = BeaconClient(url, deadline_s=deadline_s)
+    client = BeaconClient(url, deadline_s=deadline_s, ca_file=ca_file)
     with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
         engine = make_engine(
             spool,

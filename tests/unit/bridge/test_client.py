@@ -18,6 +18,7 @@ from bridge.egress.answers import ANSWER_MAX, Answer, Failure
 from bridge.egress.client import BeaconClient
 from bridge.egress.routes import ROUTES
 from bridge.egress.verdict import Kind, judge
+from tests.support.connectproxy import connect_proxy
 from tests.support.faultserver import (
     HOST,
     FaultServer,
@@ -426,6 +427,19 @@ def test_what_a_proxy_says_is_not_taken_for_the_beacons_word(
     assert request.line == "CONNECT beacon.invalid:443 HTTP/1.1"
     assert "x-langchain-license-key" not in request.headers
     assert request.body == b""
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_a_large_body_arrives_whole_through_a_proxy(tmp_path: Path, *, encrypted: bool) -> None:
+    ca_file, context = authority(tmp_path, HOST, "beacon.invalid")
+    body = os.urandom(3 << 20)
+    with (
+        fault_server([say(GOOD)], tls=context) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, context if encrypted else None) as proxy,
+        client_of("https://beacon.invalid", ca_file=ca_file, proxy=proxy.url) as client,
+    ):
+        assert client.post(PATH, {}, body) == TAKEN
+    assert server.requests[0].body == body
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
