@@ -162,9 +162,10 @@ def _take_up_imported(ledger: Ledger, lane: Lane) -> bool:
                 with Segment.open(each.segment(seq)) as segment:
                     segment.check_place(lane.node, lane.stream, seq)
                     said, digest = segment.statement, segment.digest
+                    key = segment.envelope.signatures[0].keyid
             except (FileNotFoundError, VerificationError):
                 continue  # the next import of its bundle brings it again
-            ledger.take_in_all([Arrival.of(lane, said, digest)])
+            ledger.take_in_all([Arrival.of(lane, said, digest, key)])
             found = True
     return found
 

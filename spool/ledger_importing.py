@@ -1,14 +1,16 @@
 """The ledger's verbs for segments of other nodes; part of :class:`spool.ledger.Ledger`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from spool import ledger_given_up
 from spool.lane import Lane
 from spool.ledger_bundles import Bundling
 from spool.ledger_db import Transaction
 from spool.ledger_elsewhere import Elsewhere, elsewhere, ended_by, note
+from spool.ledger_given_up import GivenUp
 from spool.ledger_moves import Stretch, found_again
 from spool.ledger_spans import Span, lane_id, need_lane, put, span_at, spans
 from spool.ranges import Range
@@ -29,7 +31,10 @@ class Taken(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A segment of another node that is to be entered: its place, and what its seal says."""
+    """A segment of another node that is to be entered: its place, and what its seal says.
+
+    ``lost`` is what it declares, if it is a loss record, and ``key`` the id of the key that signed it.
+    """
 
     lane: Lane
     seq: int
@@ -38,11 +43,14 @@ class Arrival:
     prev: str
     before: Totals
     totals: Totals
+    lost: Sequence[Range] = ()
+    key: str = ""
 
     @classmethod
-    def of(cls, lane: Lane, said: Statement, digest: str) -> "Arrival":
-        """The segment of ``lane`` whose seal says this, and has this digest."""
-        return cls(lane, said.seq, digest, said.chain, said.prev, said.before, said.totals)
+    def of(cls, lane: Lane, said: Statement, digest: str, key: str) -> "Arrival":
+        """The segment of ``lane`` whose seal says this, has this digest, and is signed by ``key``."""
+        place = (lane, said.seq, digest, said.chain, said.prev)
+        return cls(*place, said.before, said.totals, said.gave_up, key)
 
 
 class Importing(Bundling):
@@ -127,6 +135,11 @@ class Importing(Bundling):
             ).fetchall()
         return [Lane(spool, *row) for row in rows]
 
+    def given_up(self, lane: Lane) -> list[GivenUp]:
+        """What the node of an imported lane gave up, by its loss records that came here."""
+        with self._database.read() as tx:
+            return ledger_given_up.given_up(tx, lane_id(tx, lane))
+
     def note_elsewhere(self, lane: Lane, told: Iterable[Elsewhere], key: str) -> None:
         """The node of ``lane`` says, signed by ``key``, that the beacon got these another way."""
         with self._database.write() as tx:
@@ -172,6 +185,8 @@ def _take_in(tx: Transaction, one: Arrival) -> Taken:
         "INSERT INTO imported (lane, seq, digest, prev, unlinked, fork) VALUES (?, ?, ?, ?, ?, ?)",
         (row, one.seq, one.digest, one.prev, unlinked, found is Taken.FORK),
     )
+    if found is Taken.NEW:  # what a fork declares, another machine lost
+        ledger_given_up.note(tx, row, one.seq, one.lost, one.key)
     span = Span(one.chain, one.seq, one.seq, State.PENDING, one.before, one.totals)
     if found is Taken.FORK:
         row = need_lane(tx, one.lane.fork_of(one.seq, one.digest))

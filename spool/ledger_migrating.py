@@ -14,6 +14,7 @@ from spool.durable import OS_DISK
 from spool.errors import SpoolError
 from spool.lane import Lane
 from spool.ledger_db import Transaction, connect, translated
+from spool.ledger_given_up import note
 from spool.ledger_schema import columns, create, foreign
 from spool.ledger_spans import Span, need_lane, put
 from spool.segment import Segment
@@ -76,6 +77,7 @@ def _fill(new: Path, path: Path) -> None:
         try:
             _copy(connection)
             _ask_seals(connection, path.parent)
+            _ask_loss_records(connection, path.parent)
             connection.execute("COMMIT")
         except sqlite3.IntegrityError as error:
             raise foreign("holds what no ledger of its version does") from error
@@ -111,9 +113,10 @@ def _ask_seals(tx: Transaction, spool: Path) -> None:
     for row, node, stream, seq, digest, is_fork in rows:
         lane = Lane(spool, node, stream)
         place = lane.fork_of(seq, digest) if is_fork else lane
-        said = _said(place, seq, digest)
-        if said is None:  # its file was pruned: nobody can say any more
+        sealed = _sealed(place, seq, digest)
+        if sealed is None:  # its file was pruned: nobody can say any more
             continue
+        said, _ = sealed
         unlinked = False
         if is_fork:
             span = Span(said.chain, seq, seq, State.PENDING, said.before, said.totals)
@@ -127,9 +130,24 @@ def _ask_seals(tx: Transaction, spool: Path) -> None:
         )
 
 
-def _said(lane: Lane, seq: int, digest: str) -> Statement | None:
+def _ask_loss_records(tx: Transaction, spool: Path) -> None:
+    """What versions before 6 did not note: what was given up, by the loss records that are here."""
+    rows = tx.execute(
+        "SELECT lane, node, stream, seq, digest"
+        " FROM imported JOIN lane ON lane.id = lane WHERE imported.fork = 0"
+    ).fetchall()
+    for row, node, stream, seq, digest in rows:
+        sealed = _sealed(Lane(spool, node, stream), seq, digest)
+        if sealed is not None and sealed[0].gave_up:
+            note(tx, row, seq, sealed[0].gave_up, sealed[1])
+
+
+def _sealed(lane: Lane, seq: int, digest: str) -> tuple[Statement, str] | None:
+    """What the seal of an imported segment says, and the id of the key that signed it."""
     try:
         with Segment.open(lane.segment(seq)) as segment:
-            return segment.statement if segment.digest == digest else None
+            if segment.digest != digest:
+                return None
+            return segment.statement, segment.envelope.signatures[0].keyid
     except (FileNotFoundError, NotADirectoryError, VerificationError):
         return None

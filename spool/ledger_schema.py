@@ -13,7 +13,7 @@ from pathlib import Path
 from keys.errors import ConfigError
 from spool.ledger_db import Transaction, connect, in_words, is_damage
 
-VERSION = 5
+VERSION = 6
 APPLICATION_ID = 0x41674272
 """``AgBr`` in ASCII; ``file ledger.db`` shows it."""
 
@@ -137,6 +137,14 @@ _TABLES = {
         told_by TEXT NOT NULL DEFAULT '',
         digest TEXT NOT NULL,
         PRIMARY KEY (lane, chain, first, last, told_by)) WITHOUT ROWID""",
+    # what a node gave up of a lane that is imported here: by its loss record with the number seq
+    "given_up": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        seq INTEGER NOT NULL,
+        first INTEGER NOT NULL CHECK (first >= 1),
+        last INTEGER NOT NULL CHECK (last >= first),
+        told_by TEXT NOT NULL,
+        PRIMARY KEY (lane, seq, first)) WITHOUT ROWID""",
     # numbers that a relay never got, by its newest receipt
     "missing": """(
         peer TEXT NOT NULL,

@@ -9,7 +9,7 @@ from keys.errors import VerificationError
 from spool.chain import NEW_CHAIN_STEP
 from spool.head import Head
 from spool.inspection import Known
-from spool.ranges import Range, parse_ranges
+from spool.ranges import Range
 from spool.segment import check_link
 from spool.statement import NO_CHAIN, NO_DIGEST, Follows, Statement
 
@@ -65,8 +65,8 @@ class Links:
         elif self._bad:
             # The numbers between two beginnings are of one chain, whatever stands in a bad seal.
             self._miss(max(self._bad[0].first, _block(seq)), seq - 1)
-        if said.lost is not None and said.lost.ranges and self.gaps:
-            self._declare(parse_ranges(said.lost.ranges))
+        if self.gaps and said.gave_up:
+            self._declare(said.gave_up)
         self.previous = known
         self._bad = []
 

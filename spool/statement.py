@@ -16,7 +16,7 @@ from spool.clock import parse_rfc3339, rfc3339
 from spool.errors import RecordError
 from spool.lane import NODE_NAME, RESERVED_NAMES, SEQ_MAX, STREAM_NAME
 from spool.plainstatement import CHAIN, DIGEST, SEALED_WITH_RECORDS, taken_apart
-from spool.ranges import parse_ranges
+from spool.ranges import Range, parse_ranges
 from spool.totals import NOTHING, Totals
 
 PAYLOAD_TYPE = "application/vnd.airgap-bridge.segment.v1+json"
@@ -83,6 +83,11 @@ class Statement:
     follows: Follows | None = None
     lost: Lost | None = None
     of: int | None = None
+
+    @property
+    def gave_up(self) -> tuple[Range, ...]:
+        """The numbers that it declares lost."""
+        return parse_ranges(self.lost.ranges) if self.lost is not None and self.lost.ranges else ()
 
     @property
     def totals(self) -> Totals:

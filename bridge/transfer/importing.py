@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
 from bridge.transfer.gaps import gaps_of
-from bridge.transfer.judging import Judge, check_stream, side_by_side
+from bridge.transfer.judging import Judge, Judged, check_stream, side_by_side
 from bridge.transfer.manifest import Manifest, Packed, Sent, unlike
 from bridge.transfer.storing import MediumError, Store, of_the_medium
 from bridge.transfer.vouching import vouched_for
@@ -62,7 +62,7 @@ class Outcome:
 class _Good:
     """A segment that is good, and its copy; none where there is nothing to do."""
 
-    said: Statement
+    judged: Judged
     found: Taken
     copy: Path | None
 
@@ -106,7 +106,7 @@ class Importer:
                     if isinstance(good, VerificationError):
                         outcome.refused.append(Refusal(each, good))
                         continue
-                    held[each.lane].append(good.said)
+                    held[each.lane].append(good.judged.said)
                     outcome.new += good.found in (Taken.NEW, Taken.AGAIN)
                     outcome.duplicate += good.found is Taken.DUPLICATE
                     outcome.forks += [each] * (good.found is Taken.FORK)
@@ -116,7 +116,7 @@ class Importer:
             raise explained(error, "import a segment") from error
         if not outcome.refused:
             outcome.problems += unlike(said, held)
-        self._look_at_lanes(said, elsewhere, outcome)
+        self._look_at_lanes(said, elsewhere, held, outcome)
         return outcome
 
     def _check_for_us(self, said: Manifest) -> None:
@@ -180,7 +180,7 @@ class Importer:
                 with of_the_medium(), bundle.segment(packed) as segment:
                     return _Good(judge.check(packed, segment), found, None)
             copy = store.copy(packed, lambda copied: judge.check(packed, copied))
-            return _Good(copy.said, found, copy.path)
+            return _Good(copy.judged, found, copy.path)
 
         with (
             closing(store),
@@ -196,7 +196,8 @@ class Importer:
             for packed, good in done:
                 if isinstance(good, _Good) and good.copy is not None:
                     placing.put(good.copy, self._place(packed, good.found))
-                    arrivals.append(Arrival.of(self._lane(packed), good.said, packed.digest))
+                    said, key = good.judged.said, good.judged.key
+                    arrivals.append(Arrival.of(self._lane(packed), said, packed.digest, key))
         if arrivals:
             self._ledger.take_in_all(arrivals)
 
@@ -231,7 +232,13 @@ class Importer:
             lane = Lane(self._spool, said.sender, sent.stream)
             self._ledger.note_elsewhere(lane, [sent.run], key)
 
-    def _look_at_lanes(self, said: Manifest, elsewhere: Sequence[Sent], outcome: Outcome) -> None:
+    def _look_at_lanes(
+        self,
+        said: Manifest,
+        elsewhere: Sequence[Sent],
+        held: Mapping[tuple[str, str], Sequence[Statement]],
+        outcome: Outcome,
+    ) -> None:
         for each in said.lanes:
             lane = Lane(self._spool, each.node, each.stream)
             # A dry run notes nothing, and has to say the same.
@@ -240,6 +247,7 @@ class Importer:
                 for sent in elsewhere
                 if sent.stream == each.stream
             ]
+            told += [numbers for one in held[each.node, each.stream] for numbers in one.gave_up]
             if gaps := without(list(gaps_of(self._ledger, lane, self._trust)), join_ranges(told)):
                 outcome.gaps[each.node, each.stream] = gaps
             outcome.records += each.records

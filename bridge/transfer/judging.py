@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any
@@ -25,6 +26,14 @@ AT_ONCE = 2
 """Segments that are judged side by side; each holds a frame of at most 8 MiB in memory."""
 _THREADS = 2 * AT_ONCE
 """While some are judged, as many are copied, or wait for the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the seal of a good segment says, and the id of the key that signed it."""
+
+    said: Statement
+    key: str
 
 
 class Judge:
@@ -46,7 +55,7 @@ class Judge:
         for _ in range(AT_ONCE):
             self._decoders.put(FrameDecoder())
 
-    def check(self, packed: Packed, segment: Segment) -> Statement:
+    def check(self, packed: Packed, segment: Segment) -> Judged:
         """What the seal of ``segment`` says, if it is the one that was ``packed``, and good.
 
         Else :class:`VerificationError`.
@@ -55,16 +64,16 @@ class Judge:
         try:
             check_named(segment, packed)
             segment.check_digest()
-            self._check_signer(segment, packed)
+            signer = self._check_signer(segment, packed)
             segment.check_frames(decoder)
-            return segment.statement
+            return Judged(segment.statement, signer.id)
         finally:
             self._decoders.put(decoder)
 
-    def _check_signer(self, segment: Segment, packed: Packed) -> None:
+    def _check_signer(self, segment: Segment, packed: Packed) -> PublicKey:
         signer = segment.check_signature(keys_of(self._trust, packed.node))
         if packed.digest in self._known:  # it counted when it came
-            return
+            return signer
         trusted = self._trust.find(signer.id)
         if trusted is None or not trusted.may_speak(f"{packed.node}/{packed.stream}", packed.seq):
             raise VerificationError(
@@ -79,6 +88,7 @@ class Judge:
                 "links to this.",
                 "Import what follows it, then this again; the next receipt asks for it.",
             )
+        return signer
 
 
 def check_stream(packed: Packed) -> None:

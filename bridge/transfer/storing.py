@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
+from bridge.transfer.judging import Judged
 from bridge.transfer.manifest import Packed
 from bridge.transfer.ustar import Member
 from spool.durable import Disk, make_folders
 from spool.lane import Lane
 from spool.segment import Segment
-from spool.statement import Statement
 
 COPIES = ".importing"
 """Folder of the spool for copies that have no name yet; no node can be called so."""
@@ -29,7 +29,7 @@ class Copy:
     """A copy that is good and durable, and what its seal says."""
 
     path: Path
-    said: Statement
+    judged: Judged
 
 
 class MediumError(Exception):
@@ -61,7 +61,7 @@ class Store:
         self._ready = False
         self._making = threading.Lock()
 
-    def copy(self, packed: Packed, judge: Callable[[Segment], Statement]) -> "Copy":
+    def copy(self, packed: Packed, judge: Callable[[Segment], Judged]) -> "Copy":
         """The segment's bytes, first judged and then durable, under another name; from any thread.
 
         ``judge`` gets the copy, not what the medium has. Raises what it raises,
@@ -76,7 +76,7 @@ class Store:
         try:
             self._fill(fd, self._bundle.members[packed.name])
             with Segment.open(temporary) as copied:
-                said = judge(copied)
+                judged = judge(copied)
             self._disk.sync(fd)
         except BaseException:
             with suppress(OSError):
@@ -84,7 +84,7 @@ class Store:
             raise
         finally:
             self._disk.close(fd)
-        return Copy(temporary, said)
+        return Copy(temporary, judged)
 
     def _fill(self, fd: int, member: Member) -> None:
         for at in range(0, member.size, _PIECE):

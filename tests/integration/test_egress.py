@@ -24,6 +24,9 @@ from spool.sealing import Sealer
 from spool.streams import STREAMS
 from spool.writer import Writer
 from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
+from tests.support.books import lines
+from tests.support.faultserver import answer, fault_server, say
+from tests.support.spools import wait_until
 
 pytestmark = pytest.mark.enable_socket
 KEY = SigningKey.generate()
@@ -108,6 +111,38 @@ def test_attack_112_what_no_event_told_of_is_found_by_the_next_look(
             assert time.monotonic() < end
             time.sleep(0.05)
     assert beacon.received()["transactions"]["distinct"] == 60
+
+
+ODD = rb""""n":1.50e+3,"z":-0,"a":[ 1 , 2 ],"s":"\/\u00e4\u0041\t \\ """
+"""What whoever parses and writes again would write in another way."""
+TAKEN = {"snapshots": answer(204), "transactions": answer(200, b'{"inserted_count":3}')}
+
+
+@pytest.mark.parametrize("stream", sorted(RECORDS))
+def test_what_leaves_is_byte_for_byte_what_the_segments_hold(tmp_path: Path, stream: str) -> None:
+    odd = RECORDS[stream] % 7
+    at = odd.rindex(b"7")  # within the innermost object or text, before its last member ends
+    begin = odd.rindex(b"{", 0, at) + 1
+    record = odd[:begin] + ODD + b'\xc3\xa4",' + odd[begin:]
+    with Writer(tmp_path, stream, node="n", signer=KEY) as writer:
+        for _ in range(3):
+            writer.append([record])
+    held = lines(Lane(tmp_path, "n", stream), KEY)
+    assert held == [record] * 3
+    with (
+        fault_server([say(TAKEN.get(stream, answer(200, b"{}")))]) as server,
+        engine_on(tmp_path, server.url) as (_, ledger, _),
+    ):
+        wait_until(lambda: delivered(ledger).get(stream) == 3)
+    key = b'"%b"' % LICENSE.encode()
+    row = STREAMS[stream]
+    inner = [line[len(row.head) : len(line) - len(row.tail)] for line in held]
+    expected = {
+        "transactions": [b'{"license":%b,"trace_transactions":[%b]}' % (key, b",".join(held))],
+        "langgraph": [b'{"license_key":%b,%b' % (key, line[1:]) for line in held],
+        "snapshots": [b'{"license_key":%b,%b' % (key, line[1:]) for line in held],
+    }.get(stream, [row.head + b",".join(inner) + row.tail])
+    assert [request.body for request in server.requests] == expected
 
 
 def test_small_segments_are_joined_into_one_request(tmp_path: Path, beacon: RunningBeacon) -> None:

@@ -16,7 +16,9 @@ from spool.discovery import discover, said_by
 from spool.durable import OS_DISK, Disk
 from spool.lane import Lane, lanes
 from spool.ledger import By, Ledger, State
+from spool.pruning import Pruner
 from spool.ranges import Range
+from spool.sealing import Sealer
 from spool.writer import Writer
 from tests.support.sending import ONE
 from tests.support.spools import HandClock
@@ -60,6 +62,16 @@ class Machine:
         """One more segment with these records."""
         with Writer(self.spool, stream, node=self.name, signer=self.key, disk=self.disk) as writer:
             writer.append([ONE[stream] % n for n in numbers])
+        self.look()
+
+    def drop(self, stream: str) -> None:
+        """Give up its oldest segment for want of room, and say so by a loss record."""
+        lane = self.lane(stream)
+        pruner = Pruner(
+            self.ledger, lambda of: Sealer(self.disk, of, self.key, self.clock), self.disk
+        )
+        (dropped,) = pruner.make_room([lane], 1)
+        assert dropped.state is State.PENDING
         self.look()
 
     def look(self) -> None:

@@ -19,7 +19,7 @@ from bridge.intake.memory import Budget
 from bridge.intake.passing import nobody
 from bridge.intake.refusals import JSON, PROTOBUF, RefusalError
 from bridge.intake.rules import Rules
-from bridge.intake.storing import SMALL, WAITING_MAX, Post, Storing
+from bridge.intake.storing import IN_A_THREAD, SMALL, WAITING_MAX, Post, Storing
 from bridge.intake.taking import ROWS
 from spool import frames
 from spool.durable import OsDisk
@@ -41,10 +41,12 @@ class HangingDisk(OsDisk):
 
     def __init__(self) -> None:
         self.goes_on = threading.Event()
+        self.synced = 0
 
     def sync(self, fd: int) -> None:
         assert self.goes_on.wait(60)
         super().sync(fd)
+        self.synced += 1
 
 
 @pytest.fixture
@@ -101,6 +103,29 @@ def test_who_sends_to_a_disk_that_hangs_is_told_in_time_and_what_waits_for_it_is
         assert asyncio.run(answer(storing, body)) == "taken"
         # What was not acknowledged may be there all the same.
         assert len(open_lines(tmp_path, "logs")) == count // 2 + 2
+
+
+@pytest.mark.parametrize("size", [200, SMALL, SMALL + 1, IN_A_THREAD + 1])
+def test_no_body_is_answered_before_its_lines_are_durable(
+    tmp_path: Path, disk: HangingDisk, size: int
+) -> None:
+    async def run(storing: Storing, writer: Writer) -> str:
+        waiting = asyncio.ensure_future(answer(storing, logs(size)))
+        handed_over = False
+        while not handed_over:
+            handed_over = writer.waiting > 0
+            done, _ = await asyncio.wait([waiting], timeout=0.05)
+            assert not done
+        assert disk.synced == 0
+        disk.goes_on.set()
+        said = await waiting
+        assert disk.synced > 0
+        return said
+
+    with Writer(tmp_path, "logs", node="n", disk=disk) as writer:
+        storing = Storing({"logs": writer}, Budget(), IntakeCounts(), answer_s=60)
+        assert asyncio.run(run(storing, writer)) == "taken"
+        assert open_lines(tmp_path, "logs") == [logs(size)]
 
 
 @pytest.mark.parametrize("size", [200, SMALL, SMALL + 1, 100_000])

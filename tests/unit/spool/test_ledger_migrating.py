@@ -21,9 +21,10 @@ from tests.support.bundles import Machine, pair
 from tests.support.ledgers import fill, lane
 
 SCHEMAS = Path(__file__).parents[2] / "golden" / "ledgers"
-"""The tables as the program made them earlier: four that it called version 1, then 2, 3 and 4."""
+"""The tables as the program made them earlier: four that it called version 1, then 2 to 5."""
 EARLIER = sorted(path.stem for path in SCHEMAS.iterdir())
-IMPORTING = {"bundles", "forks", "version2", "version3", "version4"}
+FORKING = {"forks", "version2", "version3", "version4", "version5"}
+IMPORTING = {"bundles", *FORKING}
 """Those that had tables for what is imported."""
 Rows = dict[str, list[dict[str, object]]]
 
@@ -39,7 +40,7 @@ def as_of(path: Path, schema: str) -> None:
             told = " WHERE fork = ''" if table == "lane" and "fork" not in names else ""
             listed = ", ".join(names)
             connection.execute(f"INSERT INTO {table} SELECT {listed} FROM today.{table}{told}")  # noqa: S608
-        if schema not in {"forks", "version2", "version3", "version4"}:
+        if schema not in FORKING:
             connection.execute("DELETE FROM span WHERE lane NOT IN (SELECT id FROM lane)")
         connection.execute("DETACH today")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -157,6 +158,21 @@ def test_a_segment_that_was_pruned_before_the_migration_vouches_for_nothing(
     outcome = relay.take(inside.export(relay, tmp_path, numbers=first, name="one.agb").path)
     assert [each.error.id for each in outcome.refused] == ["key.revoked"] * pruned
     assert outcome.new == (not pruned)
+
+
+def test_what_a_node_gave_up_is_told_by_its_loss_records_after_a_migration(tmp_path: Path) -> None:
+    inside, relay = pair(tmp_path)
+    for number in range(3):
+        inside.append(number, stream="logs")
+    inside.drop("logs")
+    relay.take(inside.export(relay, tmp_path).path)
+    lane = relay.lane("logs", "inside")
+    before = relay.ledger.given_up(lane)
+    assert [(each.seq, each.numbers) for each in before] == [(4, Range(1, 1))]
+    relay.ledger.close()
+    as_of(relay.spool / "ledger.db", "version5")
+    with Ledger.open(relay.spool, clock=SYSTEM_CLOCK) as ledger:
+        assert ledger.given_up(lane) == before
 
 
 def older(tmp_path: Path) -> Path:
