@@ -1,4 +1,5 @@
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,59 @@ def test_a_large_body_is_split_under_its_own_resources_and_scopes(signal: Signal
     assert b"".join(lines).count(b".0,") == 12
 
 
+USUAL = {
+    LOGS: b'{"severityNumber":13,"body":{"stringValue":"%06d%b"}}',
+    METRICS: b'{"name":"%06d%b","gauge":{"dataPoints":[{"asInt":"1"}]}}',
+    TRACES: b'{"name":"%06d%b","traceId":"00112233445566778899aabbccddeeff"}',
+}
+
+
+def usual(signal: Signal, numbers: range, pad: int) -> bytes:
+    """A body of records as most clients send them, each with so many bytes more."""
+    top, middle, low = (name.encode() for name in NAMES[signal])
+    records = b",".join(USUAL[signal] % (n, b"x" * pad) for n in numbers)
+    return b'{"%b":[{"%b":[{"%b":[%b]}]}]}' % (top, middle, low, records)
+
+
+def numbers_in(lines: list[bytes]) -> list[int]:
+    return [int(found) for line in lines for found in re.findall(rb'"(\d{6})x*"', line)]
+
+
+@SIGNALS
+def test_a_large_body_of_the_usual_kind_is_split_and_keeps_all_its_records(signal: Signal) -> None:
+    assert signal.is_plain(usual(signal, range(3), 10))
+    found = signal.to_lines(usual(signal, range(12), 300_000), NO_SECRETS)
+    assert len(found.lines) == 4
+    assert numbers_in(found.lines) == list(range(12))
+    assert (found.dropped, found.filtered) == (0, 0)
+
+
+@SIGNALS
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_a_line_is_halved_down_to_its_records_and_each_half_is_a_line_again(
+    signal: Signal, count: int
+) -> None:
+    one = resource(signal, scope(signal, b'{"n":0}'))
+    many = resource(signal, scope(signal, *[b'{"n":%d}' % n for n in range(1, count)]))
+    line = body(signal, one, many) if count > 1 else body(signal, one)
+    assert signal.records_in(line) == count
+
+    def leaves(of: bytes) -> list[bytes]:
+        parts = signal.halves(of)
+        assert parts == signal.halves(of)
+        assert records_of(signal, parts) == records_of(signal, [of])
+        if signal.records_in(of) == 1:
+            assert len(parts) < 2
+            return [of]
+        assert len(parts) > 1
+        assert signal.to_lines(parts[0], NO_SECRETS).lines == parts[:1]
+        return [leaf for part in parts for leaf in leaves(part)]
+
+    found = leaves(line)
+    assert [signal.records_in(leaf) for leaf in found] == [1] * count
+    assert [each["n"] for each in records_of(signal, found)] == list(range(count))
+
+
 def test_a_body_of_just_the_limit_is_one_line() -> None:
     room = SPLIT_ABOVE - len(body(LOGS, b'{"a":"","scopeLogs":[{},{}]}'))
     for extra, count in ((0, 1), (1, 1)):
@@ -280,6 +334,8 @@ def test_a_large_body_is_judged_in_full_and_filtered() -> None:
         b'{"resourceSpans":[],"resourceSpans":[]}',
         b'{"resourceSpans":[],"resource\\u0053pans":[]}',
         b'{"resource\\u0053pans":[],"resourceSpans":[]}',
+        b'{"resourceSpans":[{"scopeSpans":[]}],"resourceSpans":[]}',
+        b'{"resourceSpans":[],"resourceSpans":[{"scopeSpans":[]}]}',
     ],
 )
 def test_a_body_that_looks_like_a_line_but_repeats_its_key_is_refused(data: bytes) -> None:
