@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,15 @@ def test_traces_go_before_other_telemetry_and_exported_before_never_exported() -
         ("logs", "pending"),
         ("snapshots", "pending"),
     ]
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.EXPORTED, State.QUARANTINED])
+@pytest.mark.parametrize("stream", [row.name for row in STREAMS.values() if row.kind == "billing"])
+def test_billing_that_has_not_arrived_stays_however_much_is_wanted(
+    stream: str, state: State
+) -> None:
+    shelves = [shelf(stream, state, 10, 10), shelf("traces", State.PENDING, 10)]
+    assert order(shelves, 10**9) == [("traces", "pending", [1])]
 
 
 def test_no_more_goes_than_is_needed_and_the_oldest_first() -> None:
