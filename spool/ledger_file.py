@@ -20,6 +20,7 @@ from spool.ledger_db import Database, connect, translated
 from spool.ledger_migrating import migrate
 from spool.ledger_schema import Condition, create, examine
 from spool.locks import let_go, take
+from spool.rebuiltfile import Rebuilt, Why, is_missed, write_rebuilt
 
 NAME = "ledger.db"
 LOCK_NAME = "ledger.lock"
@@ -42,6 +43,7 @@ def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
     path, lock_path = spool / NAME, spool / LOCK_NAME
     fresh = False
     try:
+        had_lock = lock_path.exists()
         if not spool.is_dir():
             raise ConfigError(
                 "spool.missing",
@@ -58,7 +60,7 @@ def open_file(spool: Path, clock: Clock) -> tuple[Database, int, bool]:
             # Let go of in between: whoever else waits to be alone would wait for this one.
             with ExitStack() as held:
                 if _taken(held, lock_path, shared=False) is not None:
-                    fresh |= _start_anew(path, _condition(path), clock)
+                    fresh |= _start_anew(path, _condition(path), clock, had_lock=had_lock)
                     continue
             time.sleep(PAUSE_S)
     except OSError as error:
@@ -90,7 +92,7 @@ def _condition(path: Path) -> Condition:
     return examine(path) if path.exists() else Condition.MISSING
 
 
-def _start_anew(path: Path, condition: Condition, clock: Clock) -> bool:
+def _start_anew(path: Path, condition: Condition, clock: Clock, *, had_lock: bool) -> bool:
     """Make a new ledger unless there is a good one, or one to be made good; whether it was made."""
     if condition is Condition.GOOD:
         return False
@@ -106,9 +108,14 @@ def _start_anew(path: Path, condition: Condition, clock: Clock) -> bool:
                 connection.close()
         return False  # to be looked at once more
     if condition is not Condition.EMPTY:
+        now = clock.wall_ms()
         found = [part for part in _PARTS if path.with_name(path.name + part).exists()]
         if found:
-            _put_aside(path, found, clock.wall_ms())
+            now = _put_aside(path, found, now)
+        if "" in found or is_missed(path.parent, had_lock=had_lock):
+            kept = _aside(path, now, "").name if "" in found else ""
+            why: Why = "damaged" if kept else "missing"
+            write_rebuilt(OS_DISK, path.parent, Rebuilt(rfc3339(now), why, kept))
         OS_DISK.close(OS_DISK.create(path))
         OS_DISK.sync_dir(path.parent)
     with translated():
@@ -124,7 +131,8 @@ def _start_anew(path: Path, condition: Condition, clock: Clock) -> bool:
     return True
 
 
-def _put_aside(path: Path, parts: list[str], now: int) -> None:
+def _put_aside(path: Path, parts: list[str], now: int) -> int:
+    """The moment that stands in the new names."""
     # A name that is taken is never given twice, even when the clock was set back.
     while any(_aside(path, now, part).exists() for part in _PARTS):
         now += 1
@@ -132,6 +140,7 @@ def _put_aside(path: Path, parts: list[str], now: int) -> None:
     for part in parts:
         OS_DISK.rename(path.with_name(path.name + part), _aside(path, now, part))
     OS_DISK.sync_dir(path.parent)
+    return now
 
 
 def _aside(path: Path, now: int, part: str) -> Path:

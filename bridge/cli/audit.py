@@ -30,6 +30,7 @@ from spool.durable import explained
 from spool.errors import SpoolError
 from spool.lane import Lane
 from spool.ledger import Ledger
+from spool.rebuiltfile import read_rebuilt
 from spool.segment import Segment
 
 PARTLY = 3
@@ -114,7 +115,20 @@ def _list(session: Session, ledger: Ledger, since: int) -> None:
     bundles = counted(counts["bundles"], "bundle", "bundles")
     beacon = session.config.beacon.url
     session.note(f"{requests}, {bundles}; the beacon is {beacon}.")
+    lost_at = _lost_at(spool, since)
+    if lost_at is not None:
+        session.note(
+            f"The ledger was lost and made anew at {lost_at}: there are no rows from before."
+        )
     _finish(session, damaged)
+
+
+def _lost_at(spool: Path, since: int) -> str | None:
+    """When a ledger was made anew of which nothing is left; None if never, or before ``since`` (ms)."""
+    said = read_rebuilt(spool)
+    if said is None or said.kept or said.at < rfc3339(since):
+        return None
+    return said.at
 
 
 def _finish(session: Session, damaged: Mapping[Path, SpoolError]) -> None:

@@ -133,6 +133,11 @@ def _answer(status: Status) -> Mapping[str, Any]:
             "max_bytes": status.bytes_max,
             "free_bytes": status.bytes_free,
         },
+        "ledger": {
+            "rebuilt_at": status.rebuilt.at if status.rebuilt else None,
+            "why": status.rebuilt.why if status.rebuilt else None,
+            "kept": (status.rebuilt.kept or None) if status.rebuilt else None,
+        },
         "lanes": [_lane(lane) for lane in status.lanes],
         "problems": [
             {"id": problem.id, "message": problem.message, "hint": problem.hint}
@@ -220,6 +225,23 @@ def _forecast(status: Status) -> Iterator[str]:
         yield f"At the present rates {', '.join(parts)}."
 
 
+def _rebuilt(status: Status) -> Iterator[str]:
+    """What a ledger that was lost means for whoever looks at the numbers above."""
+    said = status.rebuilt
+    if said is None:
+        return
+    yield ""
+    yield (
+        f"The ledger was {said.why} and was made anew at {said.at[:16]}Z: what it alone knew of is "
+        "pending again,"
+    )
+    yield "  so the beacon may have been sent some of it twice, and bundles may be packed again."
+    if said.kept:
+        yield f"  The old one is kept as {said.kept}; bridge audit reads what can be read of it."
+    else:
+        yield "  Nothing is left of the old one; bridge audit has no rows from before."
+
+
 def _show(session: Session, status: Status) -> None:
     session.say(session.hint(sentence(status)))
     session.say()
@@ -235,7 +257,7 @@ def _show(session: Session, status: Status) -> None:
         session.say()
         for line in _took(status.intake.sums):
             session.say(line)
-    for line in _forecast(status):
+    for line in (*_forecast(status), *_rebuilt(status)):
         session.say(line)
     if status.token.served and status.token.ends_at is not None:
         session.say()

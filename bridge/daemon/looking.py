@@ -30,6 +30,7 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         min_free=config.spool.min_free,
         overdue=config.transfer.overdue if config.transfer.receipts == "expected" else None,
         silent_after=config.transfer.overdue,
+        audit_kept=config.spool.retention.audit,
         expected=_expected(trust),
         gaps=lambda lane: list(gaps_of(ledger, lane, trust or TrustStore())),
         online_key=_online_key(config, licenses),

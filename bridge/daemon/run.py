@@ -16,6 +16,7 @@ from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.parts import Parts
+from bridge.daemon.rebuilt import tell_rebuilt
 from bridge.daemon.reloading import Reloading, Sources
 from bridge.daemon.roomwatch import room_watch_for
 from bridge.daemon.rounds import Rounds
@@ -87,6 +88,7 @@ class Daemon:
                     self._spool, config.node, signer, disk=OS_DISK, clock=self._clock, tell=tell
                 )
                 self.house.begin(self.ledger)
+                tell_rebuilt(self._spool, OS_DISK, tell)
             except OSError as error:
                 raise explained(error, "bring the spool in order") from error
             # The license keys of now: they may be exchanged.

@@ -33,6 +33,7 @@ _LEVELS = {
     "daemon.moves": logging.WARNING,
     "daemon.untold": logging.WARNING,
     "notify.failed": logging.WARNING,
+    "ledger.rebuilt": logging.ERROR,
     "license.problem": logging.ERROR,
     "license.failed": logging.ERROR,
     "license.anchors_lost": logging.WARNING,

@@ -29,6 +29,7 @@ from spool.intakefile import IntakeSaid, read_intake
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
 from spool.ledger_activity import Activity
+from spool.rebuiltfile import Rebuilt, read_rebuilt
 from spool.sender_lock import Holder, read_holder
 from spool.stalledfile import read_stalled
 from spool.tlsfile import read_tls
@@ -39,7 +40,8 @@ from spool.usage import bytes_below
 class Status:
     """How things stood at one moment (``at``, ms since 1970 UTC); sizes in bytes.
 
-    ``intake`` is what the daemon counted last, None if none ever did.
+    ``intake`` is what the daemon counted last, None if none ever did. ``rebuilt`` tells of a ledger
+    that was lost and made anew, for as long as its audit would have been kept.
     """
 
     node: str
@@ -56,6 +58,7 @@ class Status:
     forecast: Forecast
     problems: Sequence[Problem]
     token: TokenSaid = NO_TOKEN
+    rebuilt: Rebuilt | None = None
 
     @property
     def progresses(self) -> bool:
@@ -90,6 +93,7 @@ def look(  # noqa: PLR0913 - one fact each
     silent_after: int,
     expected: Callable[[str], bool],
     gaps: Gaps,
+    audit_kept: int,
     open_at: str | None = None,
     certificate: Path | None = None,
     min_free: int = 0,
@@ -108,6 +112,8 @@ def look(  # noqa: PLR0913 - one fact each
 
     ``overdue`` ms after an export a receipt is missed; None: none is expected. Nothing new of another
     node for ``silent_after`` ms is too long, if it is ``expected`` to send at all.
+
+    Audit rows are kept for ``audit_kept`` ms.
 
     What was sealed and not yet told to the ledger is told now, if there is room for it. Raises
     :class:`SpoolError` or :class:`OSError`.
@@ -163,7 +169,14 @@ def look(  # noqa: PLR0913 - one fact each
         ),
         problems=problems,
         token=tokens[0],
+        rebuilt=_rebuilt(spool, at - audit_kept),
     )
+
+
+def _rebuilt(spool: Path, since: int) -> Rebuilt | None:
+    said = read_rebuilt(spool)
+    at = None if said is None else _moment(said.at)
+    return None if at is None or at < since else said
 
 
 def _moment(since: str) -> int | None:

@@ -27,9 +27,9 @@ SEGMENTS = 100_000
 MANY_SEGMENTS = 1_000_000
 FREE_MIN = {SEGMENTS: 2 * 1024**3, MANY_SEGMENTS: 10 * 1024**3}
 """Bytes that must be free: each segment takes a block of the disk."""
-SETTLE_S = 120.0
-"""Seconds after a start until a daemon is idle: it looks once at all that is there, and it is calm when
-nothing has happened for a minute."""
+SETTLE_S = 180.0
+"""Seconds after a start until a daemon is idle: it looks once at all that is there, calls egress idle
+after a minute, and is calm when nothing has happened for another one."""
 MEMORY_MAX = 128
 """MiB of a daemon, however large its spool."""
 NODE = "bench"

@@ -1,0 +1,88 @@
+"""Whoever makes a lost ledger anew leaves word of it; where none was lost nobody does."""
+
+from pathlib import Path
+
+import pytest
+
+from keys.ed25519 import SigningKey
+from spool.clock import rfc3339
+from spool.lane import Lane
+from spool.ledger import Ledger
+from spool.rebuiltfile import Rebuilt, read_rebuilt, write_rebuilt
+from spool.writer import Writer
+from tests.support.spools import FAST, HandClock
+
+AT = 1_800_000_000_000
+CLOCK = HandClock(AT)
+SAID = Rebuilt("2027-01-15T08:00:00.000Z", "damaged", "ledger.db.2027-01-15T08:00:00.000Z.bad")
+
+
+@pytest.mark.parametrize("said", [SAID, Rebuilt(SAID.at, "missing", told=True)])
+def test_what_was_said_is_read_as_it_was_written(tmp_path: Path, said: Rebuilt) -> None:
+    assert read_rebuilt(tmp_path) is None
+    write_rebuilt(FAST, tmp_path, said)
+    assert read_rebuilt(tmp_path) == said
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b'{"v":2,"at":"2027-01-15T08:00:00.000Z","why":"missing","kept":"","told":0}',
+        b'{"v":1,"at":"yesterday","why":"missing","kept":"","told":0}',
+        b'{"v":1,"at":"2027-01-15T08:00:00.000Z","why":"other","kept":"","told":0}',
+        b'{"v":1,"at":"2027-01-15T08:00:00.000Z","why":"missing","kept":"/etc/passwd","told":0}',
+        b'{"v":1,"at":"2027-01-15T08:00:00.000Z","why":"missing","kept":"","told":2}',
+        b'{"v":1,"at":"2027-01-15T08:00:00.000Z","why":"missing","kept":""}',
+    ],
+)
+def test_what_nobody_of_ours_wrote_tells_nothing(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "rebuilt.json").write_bytes(data)
+    assert read_rebuilt(tmp_path) is None
+
+
+def _opened(spool: Path) -> Rebuilt | None:
+    with Ledger.open(spool, clock=CLOCK):
+        return read_rebuilt(spool)
+
+
+def _append(spool: Path) -> Lane:
+    with Writer(spool, "transactions", node="n", signer=SigningKey.generate(), disk=FAST) as writer:
+        writer.append([b'{"id":"a"}'])
+    return Lane(spool, "n", "transactions")
+
+
+def test_the_first_ledger_of_a_spool_replaces_none(tmp_path: Path) -> None:
+    assert _opened(tmp_path) is None
+    assert _opened(tmp_path) is None
+
+
+def test_the_first_ledger_after_a_writer_replaces_none(tmp_path: Path) -> None:
+    _append(tmp_path)
+    assert _opened(tmp_path) is None
+
+
+def test_a_ledger_that_is_gone_was_missing(tmp_path: Path) -> None:
+    _append(tmp_path)
+    _opened(tmp_path)
+    for path in tmp_path.glob("ledger.db*"):
+        path.unlink()
+    assert _opened(tmp_path) == Rebuilt(rfc3339(AT), "missing")
+
+
+def test_one_that_is_gone_with_its_lock_is_missed_where_something_was_delivered(
+    tmp_path: Path,
+) -> None:
+    lane = _append(tmp_path)
+    lane.delivered.write_bytes(b"{}")
+    assert _opened(tmp_path) == Rebuilt(rfc3339(AT), "missing")
+
+
+def test_a_damaged_ledger_is_named_where_it_is_kept(tmp_path: Path) -> None:
+    _opened(tmp_path)
+    (tmp_path / "ledger.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
+    said = _opened(tmp_path)
+    assert said is not None
+    assert said.why == "damaged"
+    assert (tmp_path / said.kept).exists()
