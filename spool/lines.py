@@ -61,7 +61,7 @@ def transaction_lines(data: bytes, guard: SecretGuard) -> Lines:
     if not isinstance(key := found.get("id"), str) or not key:
         raise RecordError(
             "record.form",
-            "A transaction has no id.",
+            "A transaction has no id that is a string.",
             "Each transaction needs an id, a string that is not empty.",
         )
     return Lines([line], ids=(key,))

@@ -15,7 +15,7 @@ from bridge.config.keys import KEYS
 from bridge.config.load import FILE_NAME, load
 from bridge.transfer.agefile import make_identity
 from keys.ed25519 import SigningKey
-from keys.errors import BridgeError, ConfigError
+from keys.errors import BridgeError, ConfigError, shown
 from keys.keyfile import create_file, create_pair
 from spool.lane import check_node
 
@@ -135,6 +135,12 @@ def _made(folder: Path, text: str) -> tuple[Config, SigningKey, list[str]]:
     """The node, with what of it was missing, and the names of that."""
     made = []
     try:
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(
+                "init.no_folder",
+                f"{shown(str(folder))} is no folder.",
+                "Name a new folder, or one that is there, e.g. `bridge init bridge-node`.",
+            )
         if not folder.is_dir():
             folder.mkdir(FOLDER_MODE, parents=True)
             made.append(str(folder.absolute()))

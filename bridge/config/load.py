@@ -91,11 +91,17 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_MAX + 1)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ConfigError(
             "config.missing",
-            f"The configuration {shown(str(path))} cannot be read: {os.strerror(error.errno or 0)}.",
+            f"There is no configuration {shown(str(path))}.",
             "Name another with --config FILE, or make one with `bridge init`.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            "config.unreadable",
+            f"The configuration {shown(str(path))} cannot be read: {os.strerror(error.errno or 0)}.",
+            "Run this as a user who may read it, or name another file with --config FILE.",
         ) from error
     settings = dict(read_settings(data, path.name, SECTIONS.__contains__))
     for key, setting in _from_environment(environment):

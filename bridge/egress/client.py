@@ -204,7 +204,8 @@ def _read(response: httpx.Response) -> Answer:
         content_type=response.headers.get("content-type", ""),
         body=b"".join(pieces)[:ANSWER_MAX],
         retry_after=response.headers.get("retry-after"),
-        cut=size > ANSWER_MAX or "content-encoding" in response.headers,
+        # "identity" is no coding, though some server may name it.
+        cut=size > ANSWER_MAX or response.headers.get("content-encoding", "identity") != "identity",
     )
 
 

@@ -43,7 +43,9 @@ def run(checks: Iterable[Check]) -> Iterator[Finding]:
         except NotLookedAtError as error:
             yield Finding(check.id, ok=None, note=str(error))
         except (BridgeError, OSError) as error:
-            problem = explained(error, "look") if isinstance(error, OSError) else error
+            problem = (
+                explained(error, "look what is there") if isinstance(error, OSError) else error
+            )
             yield Finding(check.id, ok=False, note=problem.message, problem=problem)
 
 

@@ -112,6 +112,12 @@ def test_import_with_a_file_where_the_spool_belongs_says_which_file(tmp_path: Pa
     assert str(spool) in told.err
 
 
+def test_init_where_a_file_lies_says_so(tmp_path: Path) -> None:
+    (tmp_path / "node").write_bytes(b"no folder")
+    told = ran("init", tmp_path / "node")
+    assert (told.code, "[init.no_folder]" in told.err) == (78, True)
+
+
 def test_init_refuses_a_source_tree(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     assert "[init.source_tree]" in bridge("init", str(tmp_path), "--node", "n").stderr

@@ -344,6 +344,15 @@ def test_a_compressed_answer_is_not_decoded_and_is_no_success(encoding: str) -> 
     assert judge(ROUTES["logs"], 1, reply, now_ms=0).kind is Kind.NOT_BEACON
 
 
+def test_an_answer_that_says_it_is_not_encoded_is_not_encoded() -> None:
+    with fault_server([say(answer(200, b"{}", "Content-Encoding: identity"))]) as server:
+        client = BeaconClient(server.url, deadline_s=5)
+        reply = client.post("/a", {}, b"{}")
+        client.close()
+    assert isinstance(reply, Answer)
+    assert reply.document == {}
+
+
 def test_an_answer_that_only_claims_to_be_compressed_is_no_success() -> None:
     with fault_server([say(answer(200, b"{}", "Content-Encoding: gzip"))]) as server:
         reply = post(server)

@@ -246,6 +246,23 @@ def test_without_any_file_the_hint_says_how_to_make_one(
     assert "bridge init" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "word"),
+    [
+        ("nowhere.yaml", "config.missing", "bridge init"),
+        ("folder", "config.unreadable", "--config"),
+    ],
+)
+def test_a_file_that_is_named_and_is_not_there_is_told_from_one_that_cannot_be_read(
+    tmp_path: Path, name: str, error: str, word: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / name, {})
+    assert caught.value.id == error
+    assert word in caught.value.hint
+
+
 def test_license_keys_come_from_files_and_are_shown_by_nothing(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("lcl_FIRST_KEY\n")
     (tmp_path / "two").write_text("lcl_SECOND_KEY")
