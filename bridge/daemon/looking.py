@@ -34,8 +34,18 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         expected=_expected(trust),
         gaps=lambda lane: list(gaps_of(ledger, lane, trust or TrustStore())),
         online_key=_online_key(config, licenses),
+        relays=_is_relay(trust),
         tokens=license_said(config, licenses),
     )
+
+
+def relays(config: Config) -> bool:
+    """Whether this machine is there for other nodes: it trusts the key of one."""
+    return _is_relay(_trust(config))
+
+
+def _is_relay(trust: TrustStore | None) -> bool:
+    return trust is not None and bool(trust.names("node"))
 
 
 def _trust(config: Config) -> TrustStore | None:

@@ -13,7 +13,7 @@ from bridge.daemon.calm import Calm
 from bridge.daemon.courier import Courier
 from bridge.daemon.inbox import Inbox
 from bridge.daemon.licensing import Licensing
-from bridge.daemon.looking import look_at
+from bridge.daemon.looking import look_at, relays
 from bridge.daemon.outbox import Outbox
 from bridge.daemon.retaining import Retaining, retaining_for
 from bridge.daemon.roomwatch import RoomWatch
@@ -228,6 +228,7 @@ class Parts:
             self._config.spool.path,
             self._config.node,
             online_key=None if key is None else key.startswith(ONLINE_KEY),
+            relays=lambda: relays(self._config),
             clock=self._clock,
             tell=tell,
         )

@@ -14,7 +14,10 @@ LOOK_EVERY_S = 600.0
 
 
 class SilenceWatch:
-    """Watches one node from construction on; ``online_key`` None where no key is configured."""
+    """Watches one node from construction on; ``online_key`` None where no key is configured.
+
+    ``relays`` tells whether it is there for other nodes.
+    """
 
     def __init__(
         self,
@@ -22,12 +25,14 @@ class SilenceWatch:
         node: str,
         *,
         online_key: bool | None,
+        relays: Callable[[], bool],
         clock: Clock,
         tell: Callable[[Event], None],
     ) -> None:
         self._spool = spool
         self._node = node
         self._online_key = online_key
+        self._relays = relays
         self._clock = clock
         self._tell = tell
         self._begun = self._next = clock.monotonic()
@@ -42,7 +47,7 @@ class SilenceWatch:
         at = self._clock.wall_ms()
         begun = at - int((now - self._begun) * MS)
         try:
-            since = silent_since(self._spool, self._node, begun, at)
+            since = silent_since(self._spool, self._node, begun, at, relays=self._relays())
         except OSError as error:
             self._say("intake.unseen", explained(error, "look what was taken").message)
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -132,7 +133,7 @@ class IntakeServer:
         except OSError as error:
             raise ConfigError(
                 "intake.listen",
-                f"The intake cannot listen on {host}:{port}: {error.strerror}.",
+                f"The intake cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.",
                 "Stop what listens there, or set intake.listen to another address.",
             ) from error
         self._socket = Listener(bound, lambda: connections_max() + LINGERING_MAX)

@@ -161,7 +161,7 @@ def check_sealed(spool: Path, node: str, own: Mapping[str, PublicKey]) -> str:
                 "Put back the node.pem that sealed it, with its folder rotations; nothing is lost.",
             ) from error
         count += 1
-    return f"the newest segments of {count} lanes are sealed with this key"
+    return f"sealed with this key: the newest segments of {counted(count, 'lane', 'lanes')}"
 
 
 def check_authorities(ca_file: Path | None) -> str:

@@ -17,10 +17,13 @@ SILENT_MS = 24 * 3_600_000
 """Milliseconds without a record: usage windows are hours, reports come every five minutes."""
 
 
-def silent_since(spool: Path, node: str, begun: int, at: int) -> int | None:
+def silent_since(
+    spool: Path, node: str, begun: int, at: int, *, relays: bool = False
+) -> int | None:
     """Since when the node took no record, if for a day by ``at``; None if it did, or may have.
 
-    ``begun`` is when the daemon started. All in ms since 1970 UTC. Raises :class:`OSError`.
+    ``begun`` is when the daemon started. A machine that ``relays`` for other nodes need not take any of
+    its own: it is silent if it once did. All in ms since 1970 UTC. Raises :class:`OSError`.
     """
     if at - begun < SILENT_MS:
         return None
@@ -28,6 +31,8 @@ def silent_since(spool: Path, node: str, begun: int, at: int) -> int | None:
     if any(map(_unsealed, own)):
         return None
     newest = max((newest_record_at(lane) or 0 for lane in own), default=0)
+    if relays and not newest:
+        return None
     return None if at - newest < SILENT_MS else newest or begun
 
 

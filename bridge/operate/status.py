@@ -98,13 +98,14 @@ def look(  # noqa: PLR0913 - one fact each
     certificate: Path | None = None,
     min_free: int = 0,
     online_key: bool | None = None,
+    relays: bool = False,
     overdue: int | None = None,
     tokens: Sequence[TokenSaid] = (NO_TOKEN,),
 ) -> Status:
     """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
 
     ``min_free`` bytes are to stay free on the disk. ``online_key`` says whether this node's license key
-    has the form of an online one, None without a key.
+    has the form of an online one, None without a key; ``relays``, that it is there for other nodes.
 
     ``open_at`` is where the intake takes telemetry from other machines without a license key, None
     where it does not. ``certificate`` is the file of the intake's, None without TLS. ``tokens`` is how
@@ -146,7 +147,8 @@ def look(  # noqa: PLR0913 - one fact each
         problems.insert(0, stalled(hangs))
     if begun is not None and mode == "online":
         problems += _stuck(found, egress, activity, begun, at, can_send)
-    if begun is not None and (since := silent_since(spool, node, begun, at)) is not None:
+    since = None if begun is None else silent_since(spool, node, begun, at, relays=relays)
+    if since is not None:
         problems.append(silence(since, at, said, online_key=online_key))
     return Status(
         node=node,

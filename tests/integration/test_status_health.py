@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from keys.keyfile import read_public_key
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import OS_DISK
 from spool.egressfile import write_egress_state
@@ -175,6 +176,17 @@ def test_a_daemon_that_takes_nothing_for_a_day_says_so_and_why(tmp_path: Path) -
         assert (code, problem["id"]) == (3, "intake.silent")
         assert "25 hours" in problem["message"]
         assert f"bridge --config {node.config} backfill" in problem["hint"]
+        lock.release()
+
+
+def test_a_relay_is_not_silent_for_want_of_records_of_its_own(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY) as node, node_for(tmp_path, NOBODY, name="inside") as other:
+        lock = serving(node, 25)
+        assert [each["id"] for each in status_of(node)[1]["problems"]] == ["intake.silent"]
+        key = other.folder / "keys" / "node.pub.pem"
+        trust = ("--role", "node", "--name", "inside", "--fingerprint", read_public_key(key).id)
+        assert node.bridge("keys", "trust", str(key), *trust).returncode == 0
+        assert status_of(node)[1]["problems"] == []
         lock.release()
 
 

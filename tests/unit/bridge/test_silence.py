@@ -44,6 +44,14 @@ def test_heartbeats_and_other_nodes_records_are_no_sound(tmp_path: Path) -> None
     assert silent_since(tmp_path, "other", 5, LATER) == 5
 
 
+def test_a_relay_that_never_took_a_record_of_its_own_is_not_silent(tmp_path: Path) -> None:
+    begin_lane(FAST, new_lane(tmp_path, stream="langgraph"))
+    assert silent_since(tmp_path, "n", 5, LATER, relays=False) == 5
+    assert silent_since(tmp_path, "n", 5, LATER, relays=True) is None
+    said = seal_one(new_lane(tmp_path), records(3))
+    assert silent_since(tmp_path, "n", 5, LATER, relays=True) == said.last_at
+
+
 def test_what_is_not_sealed_yet_is_a_sound(tmp_path: Path) -> None:
     leave_open(new_lane(tmp_path), records(1))
     assert silent_since(tmp_path, "n", 0, LATER) is None
@@ -66,7 +74,9 @@ def test_the_daemon_says_it_once_for_each_silence(tmp_path: Path) -> None:
     said: list[Event] = []
     clock = HandClock()
     lane = new_lane(tmp_path)
-    watch = SilenceWatch(tmp_path, "n", online_key=False, clock=clock, tell=said.append)
+    watch = SilenceWatch(
+        tmp_path, "n", online_key=False, relays=lambda: False, clock=clock, tell=said.append
+    )
     for hour in range(60):
         clock.wall += 3_600_000
         clock.seconds += 3600
