@@ -108,7 +108,16 @@ def command(
     stuck = None if dry_run or discard else _send(session, pace)
     ledger, _ = _open(session, None)
     with ledger:
-        after = answer(session, ledger, choices, before, outcome, dry_run=dry_run, discard=discard)
+        after = answer(
+            session,
+            ledger,
+            choices,
+            before,
+            outcome,
+            selects=bool(states),
+            dry_run=dry_run,
+            discard=discard,
+        )
     refused = 0 if dry_run or discard else _refused(choices, before, after)
     _end(session, choices, outcome, stuck, refused)
 

@@ -30,10 +30,14 @@ def answer(
     before: Mapping[str, Any],
     outcome: "Outcome | None",
     *,
+    selects: bool,
     dry_run: bool,
     discard: bool,
 ) -> Mapping[str, Any]:
-    """Say it; ``before`` is what :func:`sums` gave before anything was done. What it gives now."""
+    """Say it; ``before`` is what :func:`sums` gave before anything was done. What it gives now.
+
+    ``selects``: something was to be chosen.
+    """
     from spool.ledger import State
 
     now = _now(ledger, choices)
@@ -71,6 +75,8 @@ def answer(
             what = _WHAT[discard][dry_run]
             many = counted(records, "record", "records")
             session.say(f"{many} of {counted(segments, 'segment', 'segments')} {what}.")
+        elif selects:
+            session.say("Nothing is chosen: this selection has no segment in such a state.")
         for choice in choices:
             if choice.not_held:
                 name = f"{choice.lane.node}/{choice.lane.stream}"

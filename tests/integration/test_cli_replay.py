@@ -100,6 +100,15 @@ def _refuse_once(beacon: RunningBeacon, times: int) -> None:
     beacon.set_faults({"path": INGEST, "times": times, "status": 400, "body": {"detail": "bad"}})
 
 
+def test_a_selection_in_which_there_is_nothing_says_so(node: Node) -> None:
+    _append(node, "a")
+    _drain(node)
+    for more in (("--state", "lost"), ("--state", "delivered", "--segments", "n/transactions/77")):
+        told = node.bridge("replay", *more, "--dry-run")
+        assert (told.returncode, "Nothing is chosen" in told.stdout) == (0, True)
+    assert "Nothing is chosen" not in node.bridge("replay").stdout
+
+
 def test_a_refused_record_alone_goes_out_again(node: Node, beacon: RunningBeacon) -> None:
     _append(node, "a", "b", "c", "d")
     # The whole, its first half, and that half's first record.
