@@ -1,8 +1,10 @@
 """``bridge status --watch``: the drain, with its rate and the time that is left.
 
-Redrawn in place on a terminal; elsewhere one line a look. Ctrl-C, or a reader that has gone, ends it.
+Redrawn in place on a terminal that can do that; elsewhere one line a look. Ctrl-C, or a reader that has
+gone, ends it.
 """
 
+import os
 import sys
 import time
 from collections import deque
@@ -22,6 +24,8 @@ EVERY_S = 1.0
 """Seconds between two looks."""
 LOOKS = 30
 """Looks over which the rate is taken: requests end in bursts."""
+_NO_TERMINAL = "dumb"
+"""What a terminal is called that knows no way to be cleared, or that nobody named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ def watch_status(
     session: Session, look: Callable[[], Status], show: Callable[[Status], None]
 ) -> None:
     """Show what ``look`` finds until Ctrl-C, which ends it well."""
-    drain, on_terminal = Drain(), sys.stdout.isatty()
+    drain = Drain()
+    on_terminal = sys.stdout.isatty() and os.environ.get("TERM", _NO_TERMINAL) != _NO_TERMINAL
     try:
         while True:
             status = look()

@@ -244,3 +244,29 @@ def test_watching_redraws_on_a_terminal(tmp_path: Path) -> None:
         os.close(ours)
         assert b"10 records pending" in shown
         assert b"n/transactions" in shown
+
+
+@pytest.mark.parametrize("terminal", ["dumb", None])
+def test_a_terminal_that_cannot_be_cleared_gets_plain_lines(
+    tmp_path: Path, terminal: str | None
+) -> None:
+    named = {} if terminal is None else {"TERM": terminal}
+    with node_for(tmp_path, NOBODY, more="egress: {mode: offline}\n") as node:
+        seal_long_ago(node, 1)
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [*COMMAND, "--config", str(node.config), "status", "--watch"],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            env={name: text for name, text in environment().items() if name != "TERM"} | named,
+        ) as watching:
+            os.close(theirs)
+            shown = b""
+            while shown.count(b"\n") < 2:
+                shown += os.read(ours, 65536)
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(20) == 0
+        os.close(ours)
+        assert b"\x1b" not in shown
+        assert shown.startswith(b"10 records pending")
