@@ -120,9 +120,9 @@ class Keeper:
             self._awaited = False
             try:
                 in_use = self._roll("age", self._due())
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look comes
                 in_use = True  # nobody knows: look again, or what is in use would never be sealed
-                self._failed = explained(error, "see how old a file may become")
+                self._failed = _told(error, "see how old a file may become")
 
     def _is_hurried(self) -> bool:
         """Whether somebody waits for the sealing, or the next file."""
@@ -158,8 +158,19 @@ class Keeper:
                 else:
                     behind = len(self.complete) >= BEHIND
                     self._sealer.seal(filled, reason, as_it_is=behind)
-            except (OSError, SpoolError) as error:
+            except Exception as error:  # noqa: BLE001 - the thread has others to seal
                 # Nothing is lost: it lies in open/, durable, and the next recovery seals it.
-                told = explained(error, "seal a file") if isinstance(error, OSError) else error
-                self._failed = told
+                self._failed = _told(error, "seal a file")
                 self._unsealed.append(tail.path)
+
+
+def _told(error: Exception, what: str) -> SpoolError:
+    if isinstance(error, SpoolError):
+        return error
+    if isinstance(error, OSError):
+        return explained(error, what)
+    return SpoolError(
+        "writer.failed",
+        f"A fault of the program ({type(error).__name__}) kept it from trying to {what}.",
+        "What was acknowledged is durable; start the daemon again, and report this.",
+    )

@@ -6,6 +6,7 @@ that is told and the bridge goes on: billing does not wait for a page.
 """
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -88,7 +89,17 @@ class _Server(HTTPServer):
             self._tell(Event("admin.failed", error.message, {"error": error.id}))
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base's
-        """Whoever asks is gone, or speaks no HTTP: nothing that anybody has to know."""
+        """Tell of a fault of ours; that whoever asked has gone is nothing that anybody has to know."""
+        del request, client_address
+        error = sys.exception()
+        if not isinstance(error, OSError | None):
+            self.say(
+                BridgeError(
+                    "internal",
+                    f"There are no metrics: a fault of the program ({type(error).__name__}).",
+                    "Report this.",
+                )
+            )
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -52,6 +52,8 @@ class RoomWatch:
         self._walked = threading.Event()
         self._looked_at = 0.0
         self._room: Room | OSError = self._of_disk()
+        self.broken: BaseException | None = None
+        """What ended the thread; the process must say so and stop."""
 
     @property
     def is_readable(self) -> bool:
@@ -121,15 +123,18 @@ class RoomWatch:
         return self.now().takes(kind)
 
     def _watch(self) -> None:
-        while not self._stopping:
-            try:
-                self._room = self.look()
-            except OSError as error:
-                self._room = error
-            self._looked_at = time.monotonic()
-            self._walked.set()
-            self._asked.wait()
-            self._asked.clear()
+        try:
+            while not self._stopping:
+                try:
+                    self._room = self.look()
+                except OSError as error:
+                    self._room = error
+                self._looked_at = time.monotonic()
+                self._walked.set()
+                self._asked.wait()
+                self._asked.clear()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
+            self.broken = error
 
     def _walk_if_due(self) -> None:
         now = time.monotonic()

@@ -35,6 +35,7 @@ class Running:
         """Nothing, while no thread has ended; else raise what ended it."""
         broken = (
             self.serving.server.broken
+            or self.serving.room.broken
             or self.retaining.broken
             or self.licensing.broken
             or self.courier.broken

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.daemon.admin import AdminServer
+from bridge.egress.event import Event
+from bridge.operate.status import Status
 from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.sending import ONE
@@ -84,3 +87,23 @@ def test_a_taken_address_is_told_and_stops_nothing(tmp_path: Path) -> None:
         node.daemon.start()
         assert node.daemon.post("/v1/traces", ONE["traces"] % 1) == 200
         assert "admin.listen" in node.log.read_text()
+
+
+def test_a_fault_of_ours_is_told_once_and_whoever_breaks_off_is_not() -> None:
+    said: list[Event] = []
+
+    def broken() -> Status:
+        raise ZeroDivisionError
+
+    admin = AdminServer("127.0.0.1", 0, broken, said.append)
+    try:
+        for _ in range(2):
+            with pytest.raises(http.client.RemoteDisconnected):
+                get(admin.port)
+        socket.create_connection(("127.0.0.1", admin.port), timeout=10).close()
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(admin.port)
+    finally:
+        admin.close()
+    assert [(each.name, each.fields["error"]) for each in said] == [("admin.failed", "internal")]
+    assert "ZeroDivisionError" in said[0].message

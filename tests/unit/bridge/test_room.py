@@ -115,3 +115,16 @@ def test_no_glance_at_the_disk_hides_that_the_spool_cannot_be_walked_through(
         wait_until(seen)
     finally:
         watch.stop()
+
+
+def test_the_watch_says_what_ended_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = RoomWatch(tmp_path, max_size=GIB, min_free=0)
+
+    def no_memory() -> Room:
+        raise MemoryError
+
+    monkeypatch.setattr(watch, "look", no_memory)
+    watch.start()
+    wait_until(lambda: watch.broken is not None)
+    watch.stop()
+    assert isinstance(watch.broken, MemoryError)

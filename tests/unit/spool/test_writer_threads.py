@@ -15,6 +15,7 @@ from spool.lane import Lane
 from spool.openfile import open_files
 from spool.segment import Segment
 from spool.writer import Writer
+from tests.support.disks import FastDisk
 from tests.support.spools import (
     FAST,
     KEY,
@@ -65,6 +66,39 @@ def test_a_look_that_failed_while_a_file_came_into_use_is_repeated(
         wait_until(lambda: len(failed) == 2)
         clock.seconds += 1.5
         wait_until(lambda: not open_files(lane))
+
+
+class _NoMemory(FastDisk):
+    """Where there is none for the first sealing."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def rename(self, source: Path, target: Path) -> None:
+        if not self.failed:
+            self.failed = True
+            raise MemoryError
+        super().rename(source, target)
+
+
+def test_a_file_that_no_fault_was_thought_of_for_keeps_no_other_one_from_being_sealed(
+    tmp_path: Path,
+) -> None:
+    # The thread ended, and with it all sealing of that writer, and nobody learned of it.
+    clock, lane, disk = HandClock(), Lane(tmp_path, "n", "transactions"), _NoMemory()
+    writer = Writer(
+        tmp_path, "transactions", node="n", signer=KEY, disk=disk, clock=clock, seal_age_ms=1000
+    )
+    writer.append(records(1))
+    clock.seconds += 1.5
+    wait_until(lambda: disk.failed)
+    writer.append(records(2))
+    clock.seconds += 1.5
+    wait_until(lambda: list(lane.sealed_numbers()) == [1])
+    with pytest.raises(SpoolError) as caught:
+        writer.close()
+    assert caught.value.id == "writer.failed"
+    assert len(open_files(lane)) == 1
 
 
 @pytest.mark.parametrize("name", ["keeper", "committer"])
