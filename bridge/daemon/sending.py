@@ -90,7 +90,7 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
             license_key=lambda: key_of(lane.node),
             clock=clock,
             raw_max=raw_max,
-            turn=turn,
+            waiting=turn.let_go,
         )
 
     return Engine(
@@ -98,6 +98,7 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
         ledger,
         new_sender,
         Circuits(clock.monotonic, lambda: Backoff(random)),
+        turn=turn,
         disk=disk,
         clock=clock,
         tell=tell,

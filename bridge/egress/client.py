@@ -1,9 +1,10 @@
 """One request, one answer; the only importer of ``httpx``.
 
 Nothing of the environment has a say: no proxy, certificate or netrc of its. No redirect is followed,
-no cookie kept, no content decoded. The whole request has one deadline, and an answer is read up to a
-limit. A request is sent once; whether to repeat it is for others to decide. Only a name look-up is
-bounded by the system's resolver instead; nothing is sent after one that came too late.
+no cookie kept, no content decoded: of the library the transport alone is used, not its client, which
+could. The whole request has one deadline, and an answer is read up to a limit. A request is sent once;
+whether to repeat it is for others to decide. Only a name look-up is bounded by the system's resolver
+instead; nothing is sent after one that came too late.
 """
 
 import re
@@ -12,7 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import cache
 from pathlib import Path
 
 import certifi
@@ -94,9 +95,11 @@ class BeaconClient:
             # A proxy's own TLS would get the library's usual context.
             to_proxy = trusting(ca_file) if proxy.lower().startswith("https:") else None
             through = httpx.Proxy(proxy, ssl_context=to_proxy)
-        transport = httpx.HTTPTransport(verify=trust, trust_env=False, http2=False, proxy=through)
+        self._transport = httpx.HTTPTransport(
+            verify=trust, trust_env=False, http2=False, proxy=through
+        )
         # httpx has no name for this; a test with a server that drips proves that it works.
-        pool = transport._pool  # noqa: SLF001
+        pool = self._transport._pool  # noqa: SLF001
         self._backend = Backend(
             pool._network_backend,  # noqa: SLF001
             self._deadline,
@@ -104,19 +107,17 @@ class BeaconClient:
             itself if proxy is None else None,
         )
         pool._network_backend = self._backend  # noqa: SLF001
-        self._client = httpx.Client(
-            transport=transport,
-            trust_env=False,
-            follow_redirects=False,
-            event_hooks={"response": [_forget_where_to]},
-            headers={"Accept-Encoding": "identity", "User-Agent": "airgap-bridge"},
-            # What a server sets is not ours to send back, from any thread at any time.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        self._headers = (
+            ("Host", httpx.URL(self.url).netloc.decode()),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", "identity"),
+            ("Connection", "keep-alive"),
+            ("User-Agent", "airgap-bridge"),
         )
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._transport.close()
 
     def passed_by(self, bridges: Iterable[str]) -> None:
         """Name ``bridges`` in each request from now on: what they sent is among what is sent.
@@ -149,15 +150,20 @@ class BeaconClient:
         self._deadline.end, self._deadline.unsent = time.monotonic() + bound, 0
         self._deadline.waiting = waiting
         timeout = httpx.Timeout(bound, connect=min(CONNECT_S, bound))
-        request = self._client.build_request(
+        request = httpx.Request(
             "POST",
-            self.url + path,
-            headers={**headers, **self._trace(), "Content-Length": str(body.size)},
-            content=_Content(body),
-            timeout=timeout,
+            _parsed(self.url + path),
+            headers=[
+                *self._headers,
+                *headers.items(),
+                *self._trace(),
+                ("Content-Length", str(body.size)),
+            ],
+            stream=_Content(body),
+            extensions={"timeout": timeout.as_dict()},
         )
         try:
-            response = self._client.send(request, stream=True)
+            response = self._transport.handle_request(request)
             try:
                 return _read(response)
             finally:
@@ -176,19 +182,16 @@ class BeaconClient:
         finally:
             body.let_go()
 
-    def _trace(self) -> Mapping[str, str]:
+    def _trace(self) -> Iterator[tuple[str, str]]:
         """The bridges that a request came through, this one last."""
-        if self._via is None:
-            return {}
-        return {"Via": ", ".join(f"1.1 {name}" for name in (*self._passed, self._via))}
+        if self._via is not None:
+            yield "Via", ", ".join(f"1.1 {name}" for name in (*self._passed, self._via))
 
 
-def _forget_where_to(response: httpx.Response) -> None:
-    """Drop where a redirect leads.
-
-    Though it follows none, the library makes the request that would, and fails at what is no URL.
-    """
-    response.headers.pop("Location", None)
+@cache
+def _parsed(url: str) -> httpx.URL:
+    """One of the few that a beacon has."""
+    return httpx.URL(url)
 
 
 def _read(response: httpx.Response) -> Answer:

@@ -94,14 +94,15 @@ class Cursor:
     def _cut(self, room: int | None, lines: int, *, at_least_one: bool) -> tuple[bytes, int]:
         """Go on by whole lines, at most ``room`` bytes and ``lines`` lines: they, and how many."""
         raw, begin = self._raw, self._begin
-        end, found = len(raw), self._left
+        end, found, piece = len(raw), self._left, b""
         if room is not None and end - begin > room:
             end = raw.rfind(b"\n", begin, begin + room) + 1
             if not end and at_least_one:
                 end = raw.find(b"\n", begin) + 1
-            found = lines_in(raw[begin:end]) if end else 0
+            piece = raw[begin:end]  # cut out once: it is not small
+            found = lines_in(piece)
         if found > lines:
-            found, end = lines, begin
+            found, end, piece = lines, begin, b""
             for _ in range(lines):
                 end = raw.find(b"\n", end) + 1
         self.line += found
@@ -109,7 +110,7 @@ class Cursor:
         if not found:
             return b"", 0
         self._begin = end
-        return raw[begin:end], found
+        return piece or raw[begin:end], found
 
 
 class Opener:

@@ -20,7 +20,9 @@ from bridge.egress.news import News
 from bridge.egress.ramp import Ramp
 from bridge.egress.sender import Sender
 from bridge.egress.step import Step
+from bridge.egress.turn import Turn
 from bridge.egress.windows import Windows
+from bridge.egress.workers import Workers
 from keys.errors import BridgeError
 from spool.beat import TURN_S, Pulse, until_beat
 from spool.clock import Clock
@@ -43,10 +45,10 @@ GIVE_UP_AFTER = 3
 class Engine:
     """Sends the lanes of one spool; only the holder of its sender lock runs one.
 
-    ``new_sender`` makes the sender of a lane; ``tell`` gets events, from any thread. Nothing is sent
-    outside ``windows``, nor faster than ``limits`` allow. While nothing is to be sent it looks each
-    ``quiet_s`` seconds: news wakes it, as events or at a glance, and what did not is found so.
-    ``ended`` is called when a thread is broken.
+    ``new_sender`` makes the sender of a lane, which lets go of ``turn`` while it waits; ``tell`` gets
+    events, from any thread. Nothing is sent outside ``windows``, nor faster than ``limits`` allow.
+    While nothing is to be sent it looks each ``quiet_s`` seconds: news wakes it, as events or at a
+    glance, and what did not is found so. ``ended`` is called when a thread is broken.
     """
 
     def __init__(  # noqa: PLR0913 - what sending needs, given once
@@ -56,6 +58,7 @@ class Engine:
         new_sender: Callable[[Lane], Sender],
         circuits: Circuits,
         *,
+        turn: Turn,
         disk: Disk,
         clock: Clock,
         tell: Callable[[Event], None],
@@ -91,14 +94,14 @@ class Engine:
         self._stopping = False
         self._threads: list[threading.Thread] = []
         self._pulse = Pulse(clock.monotonic)
-        self._stepping: dict[Lane, float] = {}
+        self._workers = Workers(self._lanes, self._changed, turn, clock.monotonic, self._after)
         self.broken: BaseException | None = None
         """What ended one of the threads; the process must say so and stop."""
 
     def start(self) -> None:
         """Look once, then send in the background until :meth:`stop`."""
         self._look()
-        jobs = [self._watch] + [self._work] * WORKERS
+        jobs = [self._watch] + [self._workers.work] * WORKERS
         # Such threads hold up no end of the process: a request may wait for a minute.
         self._threads = [
             threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs
@@ -142,13 +145,13 @@ class Engine:
         """
         with self._changed:
             self._stopping = True
-            self._changed.notify_all()
+            self._workers.stop()
         self._woken.set()
         end = self._clock.monotonic() + STOP_S
         for thread in self._threads:
             thread.join(max(end - self._clock.monotonic(), 0))
         with self._changed:
-            left = set(self._stepping)
+            left = set(self._workers.stepping)
         for state in self._lanes.states:
             if state.sender.lane not in left:
                 state.sender.close()
@@ -165,7 +168,7 @@ class Engine:
         """Whether it lives and does nothing: a look is so late, or a step has no end for so long."""
         with self._changed:
             now = self._clock.monotonic()
-            begun = min(self._stepping.values(), default=now)
+            begun = min(self._workers.stepping.values(), default=now)
             alive = all(thread.is_alive() for thread in self._threads)
             return not alive or self._pulse.is_late(late_s) or now - begun > step_s
 
@@ -205,26 +208,6 @@ class Engine:
                 self.broken = error
                 self._changed.notify_all()
             self._tell_ended()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while (state := self._lanes.choose()) is None and not self._stopping:
-                    self._changed.wait(self._lanes.next_in())
-                if state is None or self._stopping:
-                    return
-                news = state.news
-                self._stepping[state.sender.lane] = self._clock.monotonic()
-            step = Step()
-            failure: BridgeError | OSError | None = None
-            try:
-                step = state.sender.step()
-            except (BridgeError, OSError) as error:
-                failure = error
-            with self._changed:
-                self._stepping.pop(state.sender.lane)
-                self._after(state, step, failure, news)
-                self._changed.notify_all()
 
     def _after(
         self, state: LaneState, step: Step, failure: BridgeError | OSError | None, news: int

@@ -6,6 +6,7 @@ is carried out, in the ledger.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from bridge.egress.answers import Failure
@@ -20,7 +21,6 @@ from bridge.egress.refusals import Refusals
 from bridge.egress.requestsize import RequestSize
 from bridge.egress.routes import Route
 from bridge.egress.step import Step
-from bridge.egress.turn import Turn
 from bridge.egress.verdict import Kind, Verdict, judge
 from bridge.terminal import counted
 from spool.clock import Clock
@@ -50,9 +50,9 @@ class Sender:
         license_key: Callable[[], str | None],
         clock: Clock,
         raw_max: int,
-        turn: Turn,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """All that send by turns share one ``turn``."""
+        """It waits for the network within ``waiting``, and works outside of it."""
         self.lane = lane
         self.route = route
         self.scopes: tuple[Scope, ...] = (
@@ -71,18 +71,14 @@ class Sender:
         self._size = RequestSize(raw_max)
         self._refusals = refusals
         self._inside: Inside | None = None
-        self._turn = turn
+        self._waiting = waiting
 
     def step(self) -> Step:
-        """Make or repeat one batch, or settle what needs no request; by turns with others.
+        """Make or repeat one batch, or settle what needs no request.
 
         Raises :class:`BridgeError` or :class:`OSError` where the spool or the ledger fails;
         nothing was changed then but the count of attempts.
         """
-        with self._turn:
-            return self._step()
-
-    def _step(self) -> Step:
         try:
             found = self._next()
         except DamagedSegmentError as error:
@@ -149,7 +145,7 @@ class Sender:
             body = self.route.body([part.line + b"\n"], 1, license_key)
         headers = self.route.headers(license_key) | {"Idempotency-Key": key}
         batch = self._begun(repeated, cargo.bounds, batch_key, whole)
-        reply = self._client.post(self.route.path, headers, body, waiting=self._turn.let_go)
+        reply = self._client.post(self.route.path, headers, body, waiting=self._waiting)
         now_ms = self._clock.wall_ms()
         verdict = judge(self.route, count, reply, now_ms=now_ms, secret=license_key)
         if isinstance(reply, Failure):

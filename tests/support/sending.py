@@ -17,7 +17,6 @@ from bridge.egress.mending import Mender
 from bridge.egress.refusals import Refusals
 from bridge.egress.routes import ROUTES
 from bridge.egress.sender import Sender
-from bridge.egress.turn import Turn
 from bridge.egress.windows import Window
 from keys.ed25519 import SigningKey
 from spool.clock import SYSTEM_CLOCK, Clock
@@ -100,7 +99,6 @@ def sending(
                 license_key=lambda: LICENSE,
                 clock=SYSTEM_CLOCK,
                 raw_max=raw_max,
-                turn=Turn(),
             )
             try:
                 yield Sending(sender, ledger, lane)
