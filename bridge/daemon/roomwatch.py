@@ -21,6 +21,8 @@ WALK_EVERY_S = 5.0
 """Seconds between two walks through the spool while somebody asks."""
 QUIET_WALK_S = 60.0
 """The same while nobody does, and the room on the disk stays what it was."""
+CALM_WALK_S = 600.0
+"""The same in a calm, whatever the disk's room does: what makes the spool grow ends a calm."""
 WALK_SHARE = 20
 """A walk begins after this many times as long as the last one took, however large the spool is."""
 FIRST_WALK_S = 0.5
@@ -47,7 +49,7 @@ class RoomWatch:
         self._asked = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
         self._usage = Usage()
-        self._walk_at = self._quiet_walk_at = 0.0
+        self._walk_at = self._quiet_walk_at = self._walked_at = 0.0
         self._used = self._free_walked = 0
         self._walked = threading.Event()
         self._looked_at = 0.0
@@ -103,9 +105,13 @@ class RoomWatch:
             self._room = error
             return
         self._room = room
-        now = time.monotonic()
-        moved = abs(room.free - self._free_walked) >= MOVED
-        if now >= (self._walk_at if moved else self._quiet_walk_at):
+        if self._calm.reigns:
+            walk_at = self._walked_at + CALM_WALK_S
+        elif abs(room.free - self._free_walked) >= MOVED:
+            walk_at = self._walk_at
+        else:
+            walk_at = self._quiet_walk_at
+        if time.monotonic() >= walk_at:
             self._asked.set()
 
     def now(self) -> Room:
@@ -142,6 +148,7 @@ class RoomWatch:
             self._free_walked = self._of_disk().free
             self._used = self._usage.bytes_below(self._spool)
             took = time.monotonic() - now
+            self._walked_at = now
             self._walk_at = now + max(WALK_EVERY_S, took * WALK_SHARE)
             self._quiet_walk_at = max(self._walk_at, now + QUIET_WALK_S)
 

@@ -1,11 +1,13 @@
 """Who is taken while room runs out."""
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.daemon.calm import AFTER_S, Calm
 from bridge.daemon.glancing import MOVED
 from bridge.daemon.roomwatch import RoomWatch
 from bridge.intake.room import Room
@@ -80,6 +82,31 @@ def test_while_nobody_asks_a_glance_sees_that_the_spool_has_grown(tmp_path: Path
     try:
         before = watch.now()
         (tmp_path / "file").write_bytes(bytes(3 * MOVED))
+
+        def seen() -> bool:
+            watch.glance()
+            return watch.now().used >= before.used + 3 * MOVED
+
+        wait_until(seen, every_s=0.2)
+    finally:
+        watch.stop()
+
+
+def test_in_a_calm_the_spool_is_not_walked_through_for_what_others_write(tmp_path: Path) -> None:
+    moments = [0.0]
+    calm = Calm(monotonic=lambda: moments[0])
+    moments.append(moments.pop() + AFTER_S)
+    calm.settle(at_rest=True)
+    watch = RoomWatch(tmp_path, max_size=GIB, min_free=0, calm=calm)
+    watch.start()
+    try:
+        before = watch.now()
+        (tmp_path / "file").write_bytes(bytes(3 * MOVED))
+        for _ in range(3):
+            watch.glance()
+            time.sleep(0.05)
+        assert watch.now().used == before.used
+        calm.end()
 
         def seen() -> bool:
             watch.glance()
