@@ -34,7 +34,8 @@ class Filled:
     def rewritten(self, disk: Disk) -> "Filled":
         """The same records in full frames, under the same name; ``fd`` stays open, and is old.
 
-        What stands behind ``size`` is left out. Raises :class:`OSError`; the file is then as it was.
+        What stands behind ``size`` is left out. Raises :class:`OSError` or :class:`GivenUp`; the file
+        is then as it was.
         """
         source = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

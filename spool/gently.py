@@ -2,12 +2,14 @@
 
 Python runs one thread at a time, and a thread that wants to go on waits until another lets go. So a
 second of work that nobody waits for, done in one go, makes each step of the others late; done with
-pauses it is late itself, and they hardly are.
+pauses it is late itself, and they hardly are. What is better left undone than waited for is given up
+between two steps.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 STEP_S = 0.0005
@@ -23,7 +25,12 @@ class _Local(threading.local):
     """How the thread's work knows that it is waited for; None where it need not ask."""
 
     hurried: Callable[[], bool] | None = None
+    given_up: Callable[[], bool] | None = None
     paused_at = 0.0
+
+
+class GivenUp(Exception):  # noqa: N818 - no error: nobody waits for it any longer
+    """The work was not finished, and is not to be."""
 
 
 _local = _Local()
@@ -39,8 +46,23 @@ def gently(hurried: Callable[[], bool], work: Callable[..., _T], *arguments: obj
         _local.hurried = None
 
 
+@contextmanager
+def may_give_up(given_up: Callable[[], bool]) -> Iterator[None]:
+    """The work of this thread in here raises :class:`GivenUp` at its next step once that is true."""
+    _local.given_up = given_up
+    try:
+        yield
+    finally:
+        _local.given_up = None
+
+
 def breathe() -> None:
-    """Pause, where this thread works gently and has worked for a while."""
+    """Pause, where this thread works gently and has worked for a while.
+
+    Raises :class:`GivenUp` where the work is given up.
+    """
+    if _local.given_up is not None and _local.given_up():
+        raise GivenUp
     hurried = _local.hurried
     if hurried is None:
         return

@@ -7,7 +7,9 @@ Where no file is in use there is nothing to seal, and it sleeps.
 
 import os
 import threading
+import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
 from keys.ed25519 import SigningKey
@@ -16,7 +18,7 @@ from spool.clock import Clock
 from spool.durable import Disk, explained
 from spool.egressfile import seal_age_ms
 from spool.errors import SpoolError
-from spool.gently import gently
+from spool.gently import gently, may_give_up
 from spool.lane import Lane
 from spool.sealing import Sealer
 from spool.tail import Tail
@@ -27,6 +29,10 @@ LOOK_EVERY_S = 1.0
 BEHIND = 2
 """Complete files behind the one to be sealed from which on it is sealed as it is: beside busy threads
 rewriting may take longer than filling the next, and each that waits holds a descriptor."""
+
+REWRITING_S = 0.5
+"""Seconds after which a writer that is being closed rewrites no more: a file of very many small frames
+takes several, and a daemon closes the writers of six lanes while somebody waits for its end."""
 
 Complete = tuple[Tail, str, bool]
 """A complete file, the reason that its seal will name, and whether a write or sync of it failed."""
@@ -57,6 +63,7 @@ class Keeper:
         """What is to be sealed; who adds to it calls :meth:`wake`."""
         self._wake = threading.Event()
         self._stop = False
+        self._stopped_at = inf
         self._thread: threading.Thread | None = None
         self._asked = 0
         self._awaited = False
@@ -102,6 +109,7 @@ class Keeper:
 
         Raises :class:`SpoolError` if a file could not be sealed; it lies in ``open/``, durable.
         """
+        self._stopped_at = min(self._stopped_at, time.monotonic())
         self._stop = True
         self._wake.set()
         if self._thread is not None:
@@ -130,6 +138,9 @@ class Keeper:
         self._awaited = self._awaited or self._is_asked()
         return self._stop or self._awaited or bool(self.complete)
 
+    def _is_over(self) -> bool:
+        return time.monotonic() - self._stopped_at > REWRITING_S
+
     def _is_asked(self) -> bool:
         try:
             return self.request() != self._asked
@@ -157,7 +168,8 @@ class Keeper:
                     self._disk.close(filled.fd)
                 else:
                     behind = len(self.complete) >= BEHIND
-                    self._sealer.seal(filled, reason, as_it_is=behind)
+                    with may_give_up(self._is_over):
+                        self._sealer.seal(filled, reason, as_it_is=behind)
             except Exception as error:  # noqa: BLE001 - the thread has others to seal
                 # Nothing is lost: it lies in open/, durable, and the next recovery seals it.
                 self._failed = _told(error, "seal a file")

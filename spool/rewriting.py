@@ -24,7 +24,7 @@ from spool.frames import (
     FrameWalker,
     ReadAt,
 )
-from spool.gently import breathe
+from spool.gently import GivenUp, breathe
 from spool.openfile import temporary_of
 from spool.torn import is_torn
 from spool.totals import NOTHING, Totals
@@ -194,7 +194,8 @@ def rewrite(disk: Disk, path: Path, read: ReadAt, found: Findings) -> tuple[int,
     """Replace the open file ``path``, whose lock the caller holds, by its good lines in full frames.
 
     A descriptor that holds the new file's lock, and what is in it; the file and its name are durable.
-    This is the one replacement of a file with records that is allowed. Raises :class:`OSError`.
+    This is the one replacement of a file with records that is allowed. Raises :class:`OSError`, or
+    :class:`GivenUp`: then all is as it was.
     """
     temporary = temporary_of(path)
     if os.path.lexists(temporary):
@@ -207,6 +208,10 @@ def rewrite(disk: Disk, path: Path, read: ReadAt, found: Findings) -> tuple[int,
         disk.sync(fd)
         disk.rename(temporary, path)
         disk.sync_dir(path.parent)
+    except GivenUp:
+        disk.close(fd)
+        disk.unlink(temporary)
+        raise
     except BaseException:
         disk.close(fd)
         raise

@@ -7,6 +7,7 @@ counts for nothing; from the head on it counts for ever.
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from spool.chain import Chain, chain_lock
 from spool.clock import Clock
 from spool.durable import Disk, make_folders
 from spool.filled import Filled
+from spool.gently import GivenUp
 from spool.head import Head, folder_mark
 from spool.lane import Lane
 from spool.openfile import begin_file
@@ -41,15 +43,17 @@ class Sealer:
     ) -> Statement:
         """Seal a complete file, rewritten before if its frames are small; closes its descriptor.
 
-        With ``as_it_is`` it stays larger than it could be, which is quick.
+        With ``as_it_is``, or where the rewriting is given up, it stays larger than it could be, which
+        is quick.
         Raises :class:`OSError`; the file is then still in ``open/``, for the next recovery.
         """
         fd = filled.fd
         try:
             if filled.small_frames and not as_it_is:
-                filled = filled.rewritten(self._disk)
-                self._disk.close(fd)
-                fd = filled.fd
+                with suppress(GivenUp):
+                    filled = filled.rewritten(self._disk)
+                    self._disk.close(fd)
+                    fd = filled.fd
             said = Statement(
                 node=self.lane.node,
                 stream=self.lane.stream,
