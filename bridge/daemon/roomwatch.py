@@ -141,6 +141,7 @@ class RoomWatch:
                 self._asked.clear()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
+            self._calm.stir()
 
     def _walk_if_due(self) -> None:
         now = time.monotonic()
