@@ -1,6 +1,6 @@
 """A group of records is judged: what lines they become, or which is the first that cannot be taken."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from spool.errors import RecordError
@@ -34,7 +34,7 @@ class Judged(NamedTuple):
     refused: Refused | None
 
 
-def as_bytes(records: Sequence[bytes]) -> list[bytes]:
+def as_bytes(records: Iterable[bytes]) -> list[bytes]:
     """``records`` as they are now, whatever their owner does with them meanwhile.
 
     Of what is derived of ``bytes``, or serves as such, parsers say different things.
@@ -59,11 +59,12 @@ def judged(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> list[by
 
 def judged_until(row: Stream, records: Sequence[bytes], guard: SecretGuard) -> Judged:
     """As :func:`judged`, but what comes before a record that is refused is told with it."""
+    own = as_bytes(records)
     lines: list[bytes] = []
     begin = filtered = 0
     several = AT_ONCE
-    while begin < len(records):
-        some = as_bytes(records[begin : begin + several])
+    while begin < len(own):
+        some = own[begin : begin + several]
         text = b"".join(some)
         if len(text) > VALUES_MAX and len(some) > 1:
             several = len(some) // 2

@@ -107,8 +107,8 @@ class Tail:
             self._laid = self.size + ahead
 
     def _hash(self) -> None:
-        for data in self._unhashed:
-            self._digest.update(data)
+        # In one step: each lets go of the interpreter's lock, and waits for it where others want it.
+        self._digest.update(b"".join(self._unhashed))
         self._unhashed.clear()
         self._unhashed_size = 0
 

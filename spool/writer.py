@@ -126,14 +126,13 @@ class Writer:
 
         Raises :class:`RecordError` as :meth:`append` does. ``inline`` as for :meth:`submit_lines`.
         """
-        some = records if isinstance(records, list | tuple) else list(records)
+        some = as_bytes(records)
         size = sum(map(len, some))
         if size < BESIDE:
             return self.submit_lines(self.judge(some), inline=inline)
-        some = as_bytes(some)
         units: list[Unit] = []
         count = 0
-        for piece in pieces_of(some, sum(map(len, some))):
+        for piece in pieces_of(some, size):
             made, lines = judged_beside(piece, self.judge, self._compressor, self._encoder())
             units += made
             count += lines
