@@ -47,6 +47,14 @@ def _encoded(raw: bytes) -> bytes:
     return FrameEncoder().encode(raw)
 
 
+@pytest.mark.parametrize("lines", [1, 300, 400, 1500])
+def test_whoever_reads_a_frame_needs_256_kib_at_most_beside_it(lines: int) -> None:
+    raw = raw_of(records(lines, filler=700))
+    needed = zstandard.get_frame_parameters(_encoded(raw))
+    assert needed.window_size == min(len(raw), MIB // 4)
+    assert (needed.content_size, needed.has_checksum, needed.dict_id) == (len(raw), True, 0)
+
+
 def _header(claims: int, *, window: int | None = None, flags: int = 0x04) -> bytes:
     """A frame header with eight bytes of content size."""
     if window is None:
