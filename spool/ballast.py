@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from spool.durable import Disk
+from spool.usage import BALLAST
 
 _PIECE = 1024 * 1024
 """Bytes written at once."""
@@ -17,7 +18,7 @@ class Ballast:
 
     def __init__(self, disk: Disk, spool: Path, size: int) -> None:
         self._disk = disk
-        self._path = spool / "ballast"
+        self._path = spool / BALLAST
         self._size = size
 
     def wants(self, free: int) -> bool:
@@ -31,7 +32,7 @@ class Ballast:
         """
         if not self.wants(free):
             return False
-        temporary = self._path.with_name("ballast.tmp")
+        temporary = self._path.with_name(f"{BALLAST}.tmp")
         if os.path.lexists(temporary):
             self._disk.unlink(temporary)
         fd = self._disk.create(temporary)

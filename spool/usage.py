@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+BALLAST = "ballast"
+"""The name of the file in a spool that holds room for a full disk."""
 SETTLED_NS = 2_000_000_000
 """A folder that changed within this time may change again without its time of change telling."""
 
@@ -16,6 +18,18 @@ def is_settled(changed_ns: int) -> bool:
 def bytes_below(folder: Path | str) -> int:
     """The sizes of all files below ``folder``; no link is followed. Raises :class:`OSError`."""
     return Usage().bytes_below(folder)
+
+
+def held_by(spool: Path, usage: "Usage | None" = None) -> int:
+    """Bytes that count towards the budget of ``spool``: all but the ballast, which is to be let go.
+
+    ``usage`` remembers what it saw before. Raises :class:`OSError`.
+    """
+    used = (usage or Usage()).bytes_below(spool)
+    try:
+        return max(used - (spool / BALLAST).lstat().st_size, 0)
+    except FileNotFoundError:
+        return used
 
 
 class Usage:

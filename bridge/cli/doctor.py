@@ -16,7 +16,7 @@ from bridge.operate.reach import Answered, Ask, Reach, Target, addresses_of
 from keys.errors import BridgeError, ConfigError, shown
 from keys.keyfile import PRIVATE_NAME, PUBLIC_NAME, read_public_key
 from spool.clock import MS, SYSTEM_CLOCK
-from spool.usage import bytes_below
+from spool.usage import held_by
 
 ASKED = "/v1/beacon/verify"
 """Asked without a body and without a license: the beacon refuses it, and nothing else happens."""
@@ -81,7 +81,7 @@ def _checks(session: Session) -> Iterator[Check]:
             "spool.disk",
             lambda: doctor.check_disk(
                 spool.path,
-                used=bytes_below(spool.path),
+                used=held_by(spool.path),
                 max_size=spool.max_size,
                 min_free=spool.min_free,
             ),

@@ -1,11 +1,15 @@
 """How things stand, as the configuration says: for the command, and for the daemon's own page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from bridge.config import Config
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.config.units import is_loopback
 from bridge.daemon.licensestate import license_said
+from bridge.intake.room import RESERVED, Room
+from bridge.operate.problem import Problem
+from bridge.operate.problems import filling
 from bridge.operate.status import Status, look
 from bridge.transfer.gaps import gaps_of
 from keys.errors import BridgeError
@@ -17,7 +21,7 @@ from spool.ledger import Ledger
 def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
     """What the spool of ``config`` says now. Raises :class:`SpoolError` or :class:`OSError`."""
     trust = _trust(config)
-    return look(
+    status = look(
         config.spool.path,
         ledger,
         node=config.node,
@@ -37,6 +41,15 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         relays=_is_relay(trust),
         tokens=license_said(config, licenses),
     )
+    return replace(status, problems=[*status.problems, *_filling(status, config.spool.min_free)])
+
+
+def _filling(status: Status, min_free: int) -> Iterator[Problem]:
+    """Where the intake refuses some of what comes, and takes the rest."""
+    room = Room(status.bytes_used, status.bytes_max, status.bytes_free, min_free)
+    refused = [kind for kind in RESERVED if not room.takes(kind)]
+    if refused and room.left > 0:
+        yield filling(refused)
 
 
 def relays(config: Config) -> bool:

@@ -12,7 +12,7 @@ from bridge.daemon.glancing import MOVED
 from bridge.intake.room import Room
 from spool.durable import explained
 from spool.streams import Kind
-from spool.usage import Usage
+from spool.usage import Usage, held_by
 
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at the disk while somebody asks; what comes in meanwhile is small beside
@@ -147,7 +147,7 @@ class RoomWatch:
         now = time.monotonic()
         if now >= self._walk_at:
             self._free_walked = self._of_disk().free
-            self._used = self._usage.bytes_below(self._spool)
+            self._used = held_by(self._spool, self._usage)
             took = time.monotonic() - now
             self._walked_at = now
             self._walk_at = now + max(WALK_EVERY_S, took * WALK_SHARE)

@@ -116,6 +116,16 @@ def full(*, told: bool) -> Problem:
     )
 
 
+def filling(refused: Sequence[str]) -> Problem:
+    """So little room that some kinds of records are refused."""
+    return Problem(
+        "spool.filling",
+        f"The spool is nearly full: {' and '.join(refused)} records are told to come again; billing is "
+        "taken as long as there is room.",
+        "Have it delivered or exported, raise spool.max_size, or free the disk beyond spool.min_free.",
+    )
+
+
 def open_intake(where: str) -> Problem:
     """Telemetry is taken from other machines without a license key."""
     return Problem(

@@ -33,7 +33,7 @@ from spool.rebuiltfile import Rebuilt, read_rebuilt
 from spool.sender_lock import Holder, read_holder
 from spool.stalledfile import read_stalled
 from spool.tlsfile import read_tls
-from spool.usage import bytes_below
+from spool.usage import held_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def look(  # noqa: PLR0913 - one fact each
     found = [lane_status(lane, counted.get((lane.node, lane.stream)), at) for lane in lanes(spool)]
     holder, egress = read_holder(spool), read_egress_state(spool)
     said, free = read_intake(spool), shutil.disk_usage(spool).free
-    used = sum(bytes_below(lane.folder) for lane in lanes(spool))
+    used = held_by(spool)
     begun = None if holder is None else _moment(holder.since)
     up_since = _moment(egress.since) if egress is not None and egress.state in FLOWING else None
     activity = ledger.activity(at - SENT_OVER_MS)

@@ -23,7 +23,7 @@ from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.commands import COMMAND, environment
 from tests.support.filesystems import small_tmpfs
-from tests.support.spools import FAST, HandClock, new_lane, records, sealer, unit
+from tests.support.spools import FAST, HandClock, new_lane, records, sealer, unit, wait_until
 
 pytestmark = pytest.mark.enable_socket
 HOUR = 3_600_000
@@ -145,6 +145,38 @@ def test_a_disk_without_room_is_a_problem_and_not_only_a_forecast(tmp_path: Path
         node.config.write_text(node.config.read_text().replace("spool: {path: spool}", full))
         code, said = status_of(node)
         assert (code, [each["id"] for each in said["problems"]]) == (3, ["spool.full"])
+        lock.release()
+
+
+def test_a_budget_that_is_smaller_than_the_ballast_takes_billing_all_the_same(
+    tmp_path: Path,
+) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        small = "spool: {path: spool, max_size: 4MiB, min_free: 0B}"
+        node.config.write_text(node.config.read_text().replace("spool: {path: spool}", small))
+        node.daemon.start()
+        ballast = node.spool / "ballast"
+        wait_until(ballast.exists, 30)
+        assert ballast.stat().st_size > 4 << 20
+        taken = node.bridge("append", "transactions", stdin=b'{"id":"a"}\n')
+        assert taken.returncode == 0, taken.stderr
+        assert status_of(node)[1]["problems"] == []
+
+
+def test_what_the_intake_refuses_for_want_of_room_is_a_problem_of_the_status(
+    tmp_path: Path,
+) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        lock = serving(node, 0)
+        small = "spool: {path: spool, max_size: 10MiB, min_free: 0B}"
+        node.config.write_text(node.config.read_text().replace("spool: {path: spool}", small))
+        assert status_of(node)[1]["problems"] == []
+        # What lies beside the lanes takes room as they do: so the intake counts.
+        filling = node.spool / "filling"
+        for size, problem in ((93, "spool.filling"), (100, "spool.full")):
+            filling.write_bytes(bytes((10 << 20) * size // 100))
+            code, said = status_of(node)
+            assert (code, [each["id"] for each in said["problems"]]) == (3, [problem])
         lock.release()
 
 

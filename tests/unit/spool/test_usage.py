@@ -4,7 +4,9 @@ import os
 import time
 from pathlib import Path
 
-from spool.usage import SETTLED_NS, Usage, bytes_below
+from spool.ballast import Ballast
+from spool.durable import OsDisk
+from spool.usage import SETTLED_NS, Usage, bytes_below, held_by
 
 
 def shard(spool: Path, *sizes: int) -> Path:
@@ -26,6 +28,13 @@ def test_all_files_below_a_folder_count(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"x" * 100)
     (tmp_path / "link").symlink_to("/dev/zero")
     assert bytes_below(tmp_path) == 5 + 7 + 100 + len("/dev/zero")
+
+
+def test_the_ballast_is_no_part_of_what_a_spool_may_hold(tmp_path: Path) -> None:
+    shard(tmp_path, 5)
+    assert held_by(tmp_path) == 5
+    assert Ballast(OsDisk(), tmp_path, 1000).take(2000)
+    assert (held_by(tmp_path), bytes_below(tmp_path)) == (5, 1005)
 
 
 def test_a_folder_of_sealed_segments_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
