@@ -219,6 +219,50 @@ def test_records_in_doubt_and_partial_counts_are_summed_apart(ledger: Ledger, he
     ]
 
 
+def test_records_count_as_in_doubt_once_for_each_attempt_of_unknown_outcome(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 1), "a")
+    for number in (1, 2, 3):
+        ledger.attempt(batch.id, Attempt(number, TO, SENT))
+        ledger.doubt(batch.id)
+    ledger.settle(batch.id, answer(10, accepted=0), sums(1, 1))
+    (counts,) = ledger.counts()
+    assert (counts.in_doubt, counts.partial) == (30, 0)
+
+
+def test_an_answer_without_a_count_lacks_nothing(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 1), "a")
+    ledger.settle(batch.id, answer(10), sums(1, 1))
+    (counts,) = ledger.counts()
+    assert (counts.in_doubt, counts.partial) == (0, 0)
+
+
+def test_of_what_is_sent_again_on_purpose_the_lines_of_the_request_alone_may_be_known(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 2), "a")
+    ledger.settle(batch.id, answer(20, accepted=20), sums(1, 2))
+    move(ledger, here, (1, 1), (D, P), By.REPLAY)
+    first = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 1, 6), "b")
+    ledger.settle(first.id, answer(6, accepted=0), sums(1, 1))
+    assert ledger.counts()[0].partial == 0
+    # The other four lines of it, and ten that the beacon never saw and counts too low.
+    rest = ledger.open_batch(here, Bounds(CHAIN, 1, 6, 1, LINES), "c")
+    ledger.settle(rest.id, answer(14, accepted=7), sums(1, 1))
+    assert ledger.counts()[0].partial == 3
+
+
+@pytest.mark.parametrize(("target", "by"), [(L, By.LOSS), (Q, By.RECEIPT)])
+def test_an_answer_to_some_lines_delivers_nothing_of_what_was_moved_meanwhile(
+    ledger: Ledger, here: Lane, target: State, by: By
+) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 1, 5), "a")
+    move(ledger, here, (1, 1), (P, target), by)
+    ledger.settle(batch.id, answer(5), sums(1, 1))
+    assert rows(ledger, here) == [(1, 1, target), (2, 10, P)]
+
+
 def test_the_parts_of_a_batch_in_doubt_are_in_doubt(ledger: Ledger, here: Lane) -> None:
     batch = ledger.open_batch(here, whole(1, 2), "a")
     ledger.attempt(batch.id, Attempt(1, TO, SENT))
