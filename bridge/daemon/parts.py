@@ -176,14 +176,17 @@ class Parts:
             tell=tell,
         )
 
-    def admin(self, held: ExitStack, stalls: Stalls) -> None:
-        """Serve metrics; where the address is taken there are none, and the log says so."""
+    def admin(self, held: ExitStack, stalls: Stalls, in_force: Callable[[], Config]) -> None:
+        """Serve metrics; where the address is taken there are none, and the log says so.
+
+        ``in_force`` gives the configuration of now.
+        """
         host, port = self._config.admin.listen
         try:
             admin = AdminServer(
                 host,
                 port,
-                lambda: look_at(self._config, self._licenses(), self._ledger),
+                lambda: look_at(in_force(), self._licenses(), self._ledger),
                 tell,
                 hangs=lambda: stalls.part == MAIN,
             )

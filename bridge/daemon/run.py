@@ -161,7 +161,7 @@ class Daemon:
                 client = parts.client(held)
                 engine = parts.engine(client, held)
                 watcher = parts.watcher(engine, held)
-            parts.admin(held, stalls)
+            parts.admin(held, stalls, self._in_force)
             courier = parts.courier(engine, held)
             licensing = parts.licensing(client, held)
             after_intake = held.enter_context(ExitStack())
@@ -232,9 +232,12 @@ class Daemon:
                 rounds.beat()
         tell(Event("daemon.stopped", "The bridge has stopped; everything taken is on disk."))
 
+    def _in_force(self) -> Config:
+        """The configuration of now: some of it may have been read again."""
+        return self._config if self._reloading is None else self._reloading.config
+
     def _switched_off(self) -> frozenset[str]:
-        reloading = self._reloading
-        return switched_off(self._config if reloading is None else reloading.config)
+        return switched_off(self._in_force())
 
     def _told_to_stop(self, look_every_s: float) -> bool:
         """Whether somebody said so: when there is news, or when it is time to look around."""

@@ -1,7 +1,9 @@
 """SIGHUP: a running daemon takes up what it can, names the rest, and refuses what is not valid."""
 
+import http.client
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -73,6 +75,19 @@ def test_a_switch_counts_from_the_next_request_on(running: Node) -> None:
     assert running.daemon.post("/v1/metrics", METRICS) == 200
     assert len(open_lines(running.spool, "metrics")) == 1
     assert hang_up(running)["changed"] == ""
+
+
+@pytest.mark.enable_socket
+def test_the_metrics_go_by_the_size_that_the_spool_may_have_now(running: Node) -> None:
+    found = re.search(r"admin: \{listen: 127\.0\.0\.1:(\d+)\}", running.config.read_text())
+    assert found is not None
+    larger = running.config.read_text().replace("path: spool}", "path: spool, max_size: 7GiB}")
+    running.config.write_text(larger)
+    assert hang_up(running)["changed"] == "spool.max_size"
+    with closing(http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)) as metrics:
+        metrics.request("GET", "/metrics")
+        page = metrics.getresponse().read().decode()
+    assert f"airgap_bridge_spool_max_bytes {7 << 30}\n" in page
 
 
 @pytest.mark.enable_socket
