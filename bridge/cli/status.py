@@ -17,6 +17,7 @@ from spool.clock import MS, SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
 from spool.intakefile import IntakeSums
 from spool.ledger import Ledger, State
+from spool.usage import Usage
 
 UNHEALTHY, NOT_RUNNING, NO_PROGRESS = 3, 1, 6
 LISTED = 5
@@ -42,9 +43,10 @@ def command(
     if watch:
         from bridge.cli.watching import watch_status
 
-        watch_status(session, lambda: _look(session), lambda status: _show(session, status))
+        usage = Usage()
+        watch_status(session, lambda: _look(session, usage), lambda status: _show(session, status))
         return
-    status = _wait(session, wait, timeout or WAIT) if wait else _look(session)
+    status = _wait(session, wait, timeout or WAIT) if wait else _look(session, Usage())
     reached = wait is None or _reached(status, wait)
     session.result(_answer(status), lambda: _show(session, status))
     if wait is None:
@@ -61,11 +63,11 @@ def _reached(status: Status, wait: str) -> bool:
     return status.drained if wait == "drained" else status.delivered
 
 
-def _look(session: Session) -> Status:
+def _look(session: Session, usage: Usage) -> Status:
     config = session.config
     try:
         with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
-            return look_at(config, session.license_keys, ledger)
+            return look_at(config, session.license_keys, ledger, usage)
     except OSError as error:
         raise explained(error, "read the spool") from error
 
@@ -77,8 +79,9 @@ def _wait(session: Session, wait: str, timeout: str) -> Status:
         end = time.monotonic() + duration_ms(timeout) / MS
     except ValueError:
         raise click.BadParameter("a duration, e.g. 10m", param_hint="--timeout") from None
+    usage = Usage()
     while True:
-        status = _look(session)
+        status = _look(session, usage)
         if _reached(status, wait) or time.monotonic() >= end:
             return status
         time.sleep(min(0.5, max(end - time.monotonic(), 0.0)))

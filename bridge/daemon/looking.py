@@ -16,10 +16,14 @@ from keys.errors import BridgeError
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import SYSTEM_CLOCK
 from spool.ledger import Ledger
+from spool.usage import Usage
 
 
-def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
-    """What the spool of ``config`` says now. Raises :class:`SpoolError` or :class:`OSError`."""
+def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger, usage: Usage) -> Status:
+    """What the spool of ``config`` says now; ``usage`` remembers how much it holds for the next look.
+
+    Raises :class:`SpoolError` or :class:`OSError`.
+    """
     trust = _trust(config)
     status = look(
         config.spool.path,
@@ -27,6 +31,7 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger) -> Status:
         node=config.node,
         mode=config.egress.mode,
         bytes_max=config.spool.max_size,
+        usage=usage,
         at=SYSTEM_CLOCK.wall_ms(),
         licensed=licenses.sendable,
         open_at=_open_at(config),

@@ -40,6 +40,7 @@ from spool.durable import OS_DISK
 from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.pruning import waits
+from spool.usage import Usage
 
 STOP_S = 3.0
 """Seconds that requests in flight get when the daemon stops."""
@@ -182,11 +183,12 @@ class Parts:
         ``in_force`` gives the configuration of now.
         """
         host, port = self._config.admin.listen
+        usage = Usage()
         try:
             admin = AdminServer(
                 host,
                 port,
-                lambda: look_at(in_force(), self._licenses(), self._ledger),
+                lambda: look_at(in_force(), self._licenses(), self._ledger, usage),
                 tell,
                 hangs=lambda: stalls.part == MAIN,
             )

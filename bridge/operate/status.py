@@ -33,7 +33,7 @@ from spool.rebuiltfile import Rebuilt, read_rebuilt
 from spool.sender_lock import Holder, read_holder
 from spool.stalledfile import read_stalled
 from spool.tlsfile import read_tls
-from spool.usage import held_by
+from spool.usage import Usage, held_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def look(  # noqa: PLR0913 - one fact each
     node: str,
     mode: str,
     bytes_max: int,
+    usage: Usage,
     at: int,
     licensed: Callable[[Lane], bool],
     silent_after: int,
@@ -104,8 +105,10 @@ def look(  # noqa: PLR0913 - one fact each
 ) -> Status:
     """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
 
-    ``min_free`` bytes are to stay free on the disk. ``online_key`` says whether this node's license key
-    has the form of an online one, None without a key; ``relays``, that it is there for other nodes.
+    ``usage`` remembers from one look to the next how much the spool holds, which may be at most
+    ``bytes_max``; ``min_free`` bytes are to stay free on the disk. ``online_key`` says whether this
+    node's license key has the form of an online one, None without a key; ``relays``, that it is there
+    for other nodes.
 
     ``open_at`` is where the intake takes telemetry from other machines without a license key, None
     where it does not. ``certificate`` is the file of the intake's, None without TLS. ``tokens`` is how
@@ -124,7 +127,7 @@ def look(  # noqa: PLR0913 - one fact each
     found = [lane_status(lane, counted.get((lane.node, lane.stream)), at) for lane in lanes(spool)]
     holder, egress = read_holder(spool), read_egress_state(spool)
     said, free = read_intake(spool), shutil.disk_usage(spool).free
-    used = held_by(spool)
+    used = held_by(spool, usage)
     begun = None if holder is None else _moment(holder.since)
     up_since = _moment(egress.since) if egress is not None and egress.state in FLOWING else None
     activity = ledger.activity(at - SENT_OVER_MS)

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from bridge.config import load
+from bridge.config.licensekeys import load_license_keys
+from bridge.daemon.looking import look_at
 from keys.keyfile import read_public_key
 from spool.clock import SYSTEM_CLOCK
 from spool.durable import OS_DISK
@@ -18,6 +21,7 @@ from spool.egressfile import write_egress_state
 from spool.ledger import Ledger
 from spool.sender_lock import SenderLock
 from spool.tail import Tail
+from spool.usage import SETTLED_NS, Usage
 from spool.writer import Writer
 from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
@@ -178,6 +182,26 @@ def test_what_the_intake_refuses_for_want_of_room_is_a_problem_of_the_status(
             code, said = status_of(node)
             assert (code, [each["id"] for each in said["problems"]]) == (3, [problem])
         lock.release()
+
+
+def test_who_looks_again_and_again_reads_full_folders_of_segments_once(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY) as node:
+        seal_long_ago(node, 1)
+        (segment,) = node.spool.glob("*/transactions/sealed/00000000/*.zst")
+        then = time.time_ns() - 2 * SETTLED_NS
+        os.utime(segment.parent, ns=(then, then))
+        config, usage = load(node.config, {}), Usage()
+        licenses = load_license_keys(config, {})
+        with Ledger.open(node.spool, clock=SYSTEM_CLOCK) as ledger:
+            first = look_at(config, licenses, ledger, usage)
+            with segment.open("ab") as file:  # as nothing of ours does
+                file.write(bytes(10 << 20))
+            assert look_at(config, licenses, ledger, usage).bytes_used < first.bytes_used + (
+                1 << 20
+            )
+            assert look_at(config, licenses, ledger, Usage()).bytes_used > first.bytes_used + (
+                9 << 20
+            )
 
 
 def test_a_disk_filled_to_the_last_byte_is_told_of_and_not_an_error_of_the_status(
