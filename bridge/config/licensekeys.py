@@ -6,11 +6,11 @@ credential of its own with its telemetry; it is held here as well.
 """
 
 import hmac
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from bridge.config.model import Config
+from bridge.config.namedfile import read_named
 from keys.errors import ConfigError, shown
 from spool.lane import Lane
 from spool.secrets import SECRET_MIN, SecretGuard
@@ -149,14 +149,13 @@ def load_license_keys(config: Config, environment: Mapping[str, str]) -> License
 
 def _read(path: Path) -> LicenseKey:
     try:
-        with path.open("rb") as file:
-            data = file.read(KEY_MAX + 2)
+        data = read_named(path, KEY_MAX + 2)
     except OSError as error:
         # Whoever wrote the key where its file belongs shall not find it in a log.
         name = "" if path.name.startswith(ONLINE_KEY) else f" {shown(str(path))}"
         raise ConfigError(
             "license.file",
-            f"The key file{name} cannot be read: {os.strerror(error.errno or 0)}.",
+            f"The key file{name} cannot be read: {error.strerror}.",
             "Put the key there, readable for this user alone, or correct the path.",
         ) from error
     return _judged(data.decode("latin-1").removesuffix("\n").removesuffix("\r"), str(path))

@@ -19,6 +19,7 @@ from pathlib import Path
 import certifi
 import httpx
 
+from bridge.config.namedfile import read_named
 from bridge.egress.answers import ANSWER_MAX, Answer, Failure
 from bridge.egress.body import Body
 from bridge.egress.connecting import Backend, Deadline, LoopError
@@ -44,6 +45,8 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
     Made by hand: the usual constructor obeys ``SSLKEYLOGFILE`` and OpenSSL's own variables.
     Raises :class:`OSError` where the file cannot be read or holds no certificate.
     """
+    if ca_file is not None:
+        read_named(ca_file, 1)  # the library would wait for a pipe
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(cafile=ca_file or certifi.where())

@@ -1,8 +1,7 @@
 """The rules that the configuration gives; the vendor's keys stand in the file that it names."""
 
-import os
-
 from bridge.config.model import License
+from bridge.config.namedfile import read_named
 from bridge.license.judgement import Rules
 from keys.errors import ConfigError, VerificationError, shown
 from keys.jwks import SET_MAX, PinnedKey, load_jwks
@@ -24,10 +23,9 @@ def _pinned(license: License) -> tuple[PinnedKey, ...]:  # noqa: A002 - the sect
     if license.jwks_file is None:
         return ()
     try:
-        with license.jwks_file.open("rb") as file:
-            return load_jwks(file.read(SET_MAX + 1))
+        return load_jwks(read_named(license.jwks_file, SET_MAX + 1))
     except OSError as error:
-        why, hint = f"{os.strerror(error.errno or 0)}.", "Correct the path, or its permissions."
+        why, hint = f"{error.strerror}.", "Correct the path, or its permissions."
         raise _bad(license, why, hint) from error
     except VerificationError as error:
         raise _bad(license, error.message, error.hint) from error

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from bridge.config.namedfile import read_named
 from spool.clock import MS
 
 WARN_MS = 30 * 24 * 3600 * 1000
@@ -15,8 +16,7 @@ _FILE_MAX = 256 * 1024
 def ends_at(certificate: Path) -> int | None:
     """When the first certificate in the file ends, ms since 1970 UTC; None where none is read."""
     try:
-        with certificate.open("rb") as file:
-            first = x509.load_pem_x509_certificates(file.read(_FILE_MAX))[0]
+        first = x509.load_pem_x509_certificates(read_named(certificate, _FILE_MAX))[0]
     except (OSError, ValueError):
         return None
     return int(first.not_valid_after_utc.timestamp()) * MS

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from bridge.config.namedfile import read_named
 from bridge.operate.checks import NotLookedAtError
 from bridge.terminal import counted
 from keys.ed25519 import PublicKey
@@ -169,7 +170,7 @@ def check_authorities(ca_file: Path | None) -> str:
     if ca_file is None:
         raise NotLookedAtError("no beacon.ca_file; the bundled public authorities are used")
     try:
-        count = len(x509.load_pem_x509_certificates(_read(ca_file)))
+        count = len(x509.load_pem_x509_certificates(read_named(ca_file, CERTIFICATE_MAX)))
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file)
     except (ValueError, OSError) as error:
         raise ConfigError(
@@ -186,7 +187,7 @@ def check_certificate(cert: Path | None, key: Path | None, now_ms: int) -> str:
         raise NotLookedAtError("no intake.tls; the intake speaks plain HTTP")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
-        first = x509.load_pem_x509_certificates(_read(cert))[0]
+        first = x509.load_pem_x509_certificates(read_named(cert, CERTIFICATE_MAX))[0]
     except (ValueError, OSError) as error:
         raise ConfigError(
             "tls.certificate",
@@ -213,8 +214,3 @@ def _stat(path: Path) -> os.stat_result:
             f"{shown(str(path))} cannot be looked at: {os.strerror(error.errno or 0)}.",
             "Correct the path in bridge.yaml, or make it with `bridge init`.",
         ) from error
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(CERTIFICATE_MAX)
