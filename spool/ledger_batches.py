@@ -84,8 +84,10 @@ def need_batch(tx: Transaction, batch: int) -> tuple[int, Batch]:
     return row[-1], _batch(row)
 
 
-def add(tx: Transaction, lane: int, bounds: Bounds, key: str) -> Batch:
-    """Make a batch of pending lines that are in no other.
+def add(
+    tx: Transaction, lane: int, bounds: Bounds, key: str, attempt: Attempt | None = None
+) -> Batch:
+    """Make a batch of pending lines that are in no other, with an ``attempt`` that begins or without.
 
     Raises :class:`LedgerError` ``ledger.bounds``, ``ledger.state`` or ``ledger.batch_overlap``.
     """
@@ -108,17 +110,23 @@ def add(tx: Transaction, lane: int, bounds: Bounds, key: str) -> Batch:
                 f"Lines from {bounds.start} on, before {bounds.end}, are in a batch already.",
                 "This is a fault of the program; report it with this message.",
             )
-    return _insert(tx, lane, Batch(0, bounds, key))
+    if attempt is None:
+        return _insert(tx, lane, Batch(0, bounds, key))
+    return _insert(
+        tx,
+        lane,
+        Batch(0, bounds, key, 1, attempt.at, under_way=True, to=attempt.to, sent=attempt.sent),
+    )
 
 
 def _insert(tx: Transaction, lane: int, batch: Batch) -> Batch:
     made = tx.execute(
-        "INSERT INTO batch (lane, chain, first_seq, first_line, last_seq, end_line, key,"
-        " attempted_at, in_doubt, sent_to, records, raw_size)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO batch (lane, chain, first_seq, first_line, last_seq, end_line, key, attempts,"
+        " attempted_at, under_way, in_doubt, sent_to, records, raw_size)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            lane, *batch.bounds.columns, batch.key, batch.attempted_at, batch.doubts,
-            batch.to, batch.sent.records, batch.sent.raw_size,
+            lane, *batch.bounds.columns, batch.key, batch.attempts, batch.attempted_at,
+            batch.under_way, batch.doubts, batch.to, batch.sent.records, batch.sent.raw_size,
         ),
     )  # fmt: skip
     assert made.lastrowid is not None  # noqa: S101 - a row was just made

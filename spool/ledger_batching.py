@@ -45,6 +45,15 @@ class Batching:
             row = lane_id(tx, lane)
             return [] if row is None else ledger_batches.open_batches(tx, row)
 
+    def to_send(self, lane: Lane) -> tuple[Batch | None, list[tuple[str, Position, Position]]]:
+        """The first of :meth:`open_batches`; where there is none, what :meth:`unbatched` says."""
+        with self._database.read() as tx:
+            row = lane_id(tx, lane)
+            if row is None:
+                return None, []
+            waiting = ledger_batches.open_batches(tx, row)
+            return (waiting[0], []) if waiting else (None, ledger_batches.unbatched(tx, row))
+
     def open_batch(
         self, lane: Lane, bounds: Bounds, key: str, attempt: Attempt | None = None
     ) -> Batch:
@@ -54,10 +63,7 @@ class Batching:
         Raises :class:`LedgerError` ``ledger.bounds``, ``ledger.state``, ``ledger.batch_overlap``.
         """
         with self._database.write() as tx:
-            batch = ledger_batches.add(tx, need_lane(tx, lane), bounds, key)
-            if attempt is None:
-                return batch
-            return ledger_batches.begin_attempt(tx, batch.id, attempt)
+            return ledger_batches.add(tx, need_lane(tx, lane), bounds, key, attempt)
 
     def attempt(self, batch: int, attempt: Attempt) -> Batch:
         """Count an attempt, before its first byte is sent.

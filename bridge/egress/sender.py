@@ -118,10 +118,9 @@ class Sender:
 
         No batch for what was never sent; segments without records need none.
         """
-        waiting = self._ledger.open_batches(self.lane)
-        if waiting:
-            return waiting[0], self._hold.load(waiting[0].bounds), None
-        free = self._ledger.unbatched(self.lane)
+        waiting, free = self._ledger.to_send(self.lane)
+        if waiting is not None:
+            return waiting, self._hold.load(waiting.bounds), None
         for chain, start, end in free:
             cargo = self._hold.gather(
                 chain, start, end, raw_max=self._size.now, lines_max=self.route.lines_max

@@ -1,6 +1,7 @@
 """What one request carries, from the row before its first attempt to its answer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,30 @@ def test_a_batch_outlives_its_process_with_bounds_and_key(tmp_path: Path) -> Non
     with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
         assert not ledger.fresh
         assert ledger.open_batches(here) == [made]
+
+
+def test_a_batch_made_with_its_first_attempt_is_one_made_and_then_attempted(
+    ledger: Ledger, here: Lane
+) -> None:
+    attempt = Attempt(5, TO, SENT)
+    at_once = ledger.open_batch(here, whole(1, 3), "key-1", attempt)
+    assert at_once.under_way
+    assert ledger.open_batches(here) == [at_once]
+    ledger.withdraw(at_once.id)
+    made = ledger.open_batch(here, whole(1, 3), "key-1")
+    assert replace(ledger.attempt(made.id, attempt), id=at_once.id) == at_once
+
+
+def test_what_is_to_be_sent_is_the_first_open_batch_or_else_what_is_in_none(
+    ledger: Ledger, here: Lane, tmp_path: Path
+) -> None:
+    assert ledger.to_send(here) == (None, ledger.unbatched(here))
+    later = ledger.open_batch(here, whole(4, 5), "key-2")
+    first = ledger.open_batch(here, whole(1, 3), "key-1")
+    assert ledger.to_send(here) == (first, [])
+    ledger.withdraw(first.id)
+    assert ledger.to_send(here) == (later, [])
+    assert ledger.to_send(Lane(tmp_path, "n9", "logs")) == (None, [])
 
 
 def test_an_answer_delivers_the_segments_it_covers(ledger: Ledger, here: Lane) -> None:
