@@ -21,6 +21,8 @@ from keys.errors import ConfigError, shown
 
 PREFIX = "BRIDGE_"
 FILE_NAME = "bridge.yaml"
+ANY_PORT = 0
+"""As a port: whichever is free."""
 _OWN_VARIABLES = frozenset({"BRIDGE_LICENSE_KEY"})
 """Variables with our prefix that are no configuration keys."""
 _VENDOR_SWITCHES = {
@@ -168,6 +170,13 @@ def parse(settings: Mapping[str, Setting], source: Path) -> Config:
     values["source"] = source
     config = _build(Config, "", values, source.parent)
     assert isinstance(config, Config)  # noqa: S101 - the type that was asked for
+    if config.intake.listen == config.admin.listen and config.intake.listen[1] != ANY_PORT:
+        key = "admin.listen" if "admin.listen" in settings else "intake.listen"
+        raise ConfigError(
+            "config.listen",
+            f"{settings[key].where}: `intake.listen` and `admin.listen` are one address and port.",
+            "Give one of them another port, e.g. `admin: {listen: 127.0.0.1:8481}`.",
+        )
     return config
 
 

@@ -107,6 +107,8 @@ def test_every_default_is_what_its_own_rule_allows() -> None:
         (NODE + b"billing: {enabled: false}", "config.billing", ["line 2"]),
         (NODE + b"streams: {langgraph: false}", "config.billing", ["streams", "license"]),
         (NODE + b"license: {verify: false}", "config.billing", ["license.verify"]),
+        (NODE + b"intake: {listen: 127.0.0.1:8481}", "config.listen", ["line 2", "admin.listen"]),
+        (NODE + b"admin: {listen: 127.0.0.1:8480}", "config.listen", ["line 2", "intake.listen"]),
         (NODE + b"transfer: {return_text: 501}", "config.value", ["transfer.return_text"]),
         (NODE + b'egress: {windows: ["22:00-22:00"]}', "config.value", ["egress.windows"]),
         (NODE + b'egress: {windows: ["22-04"]}', "config.value", ["egress.windows"]),
