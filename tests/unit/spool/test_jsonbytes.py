@@ -122,10 +122,6 @@ def test_bad_utf8_is_found_across_the_pieces_it_is_read_in() -> None:
             assert caught.value.id == "record.json"
 
 
-def test_each_line_break_becomes_one_space() -> None:
-    assert on_one_line(b'{\r\n"a":\r1,\n\n"b":2}') == b'{ "a": 1,  "b":2}'
-
-
 @pytest.mark.parametrize(
     ("element", "said"),
     [
@@ -170,6 +166,46 @@ def test_a_text_of_too_many_values_is_refused_before_they_take_memory(unit: byte
         tracemalloc.stop()
     assert refused.value.id == "record.too_large"
     assert peak < 4 * len(more)  # parsed they take 28 times as much
+
+
+@pytest.mark.parametrize("unit", [b",", b'\\",', b"\\\\,", b'\\\\\\",[{'])
+def test_what_stands_in_a_string_is_no_value_whatever_is_escaped_in_it(unit: bytes) -> None:
+    text = b'["%b","",{"":"%b"}]' % (unit * 2 * VALUES_MAX, unit)
+    found = value_of(text)
+    assert isinstance(found, list)
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("string", [b'""', b'","', b'"\\\\"', b'"\\",\\\\"'])
+def test_strings_count_as_one_value_each_whatever_is_escaped_in_them(string: bytes) -> None:
+    assert value_of(b"[%b]" % b",".join([string] * VALUES_MAX))
+    with pytest.raises(RecordError) as refused:
+        value_of(b"[%b]" % b",".join([string] * (VALUES_MAX + 1)))
+    assert refused.value.id == "record.too_large"
+
+
+@pytest.mark.parametrize("inside", [b'""', b'"["', b'"]"', b'"\\"["', b'"x","["'])
+def test_levels_are_counted_beside_strings_that_hold_brackets(inside: bytes) -> None:
+    value_of(b"[" * DEPTH_MAX + inside + b"]" * DEPTH_MAX)
+    with pytest.raises(RecordError) as refused:
+        value_of(b"[" * (DEPTH_MAX + 1) + inside + b"]" * (DEPTH_MAX + 1))
+    assert refused.value.id == "record.depth"
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"{ }", b"{ }"),
+        (b"{\n}", b"{ }"),
+        (b"{\r}", b"{ }"),
+        (b"{\r\n}", b"{ }"),
+        (b"{\n\r}", b"{  }"),
+        (b"\n{\r\n\r\n}\r", b" {  } "),
+        (b'{\r\n"a":\r1,\n\n"b":2}', b'{ "a": 1,  "b":2}'),
+    ],
+)
+def test_each_line_break_becomes_one_space(data: bytes, line: bytes) -> None:
+    assert on_one_line(data) == line
 
 
 def test_an_object_of_too_many_members_is_refused_before_they_take_memory() -> None:
