@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bridge.egress.mending import Mender
+from bridge.transfer.gaps import wanting
 from keys.errors import VerificationError
 from spool.chain import begin_lane
 from spool.delivered import note_delivered
@@ -38,11 +39,11 @@ from spool.discovery import discover
 from spool.errors import SpoolError
 from spool.frames import FrameDecoder
 from spool.head import read_head
-from spool.lane import Lane
+from spool.lane import SEQ_MAX, Lane
 from spool.ledger import Ledger, State
 from spool.openfile import open_files
 from spool.pruning import Pruner
-from spool.ranges import parse_ranges
+from spool.ranges import Range, parse_ranges
 from spool.recovery import Recovery
 from spool.rewriting import examine, good_lines
 from spool.sealing import Sealer
@@ -489,6 +490,25 @@ class Forgetful(RuleBasedStateMachine):
                 for seq in range(span.first, span.last + 1):
                     assert self._good(lane, seq)
 
+    @invariant()
+    def nobody_is_asked_for_what_was_given_up(self) -> None:
+        if not hasattr(self, "folder"):
+            return
+        machine = self.relay.machine
+        for stream in STREAMS:
+            lane = machine.lane(stream, "n1")
+            asked = {
+                seq
+                for each in wanting(machine.ledger, lane, machine.trust)
+                for seq in range(each.first, each.last + 1)
+            }
+            known = self.relay.machine.ledger.imported_digests(lane, Range(1, SEQ_MAX))
+            for seq in lane.sealed_numbers():
+                if seq in known and self._good(lane, seq):
+                    with Segment.open(lane.segment(seq)) as segment:
+                        given_up = segment.statement.gave_up
+                    assert not asked & {n for r in given_up for n in range(r.first, r.last + 1)}
+
     @rule()
     def recovering_twice_is_recovering_once(self) -> None:
         self.node.recover()
@@ -541,6 +561,7 @@ def _world() -> Iterator[Forgetful]:
         world.everything_is_accounted_for()
         world.what_is_called_delivered_is_at_the_beacon()
         world.what_the_relay_has_to_send_is_there_and_whole()
+        world.nobody_is_asked_for_what_was_given_up()
     finally:
         world.teardown()
 
@@ -602,6 +623,20 @@ def test_a_loss_record_of_which_only_the_key_id_was_spoiled_declares_nothing_eit
         world.spoil_a_segment("logs", pick=len(list(lane.sealed_numbers())) - 1, at=at, whole=False)
         assert world.excused
         world.mend(Trouble())
+
+
+def test_what_gave_way_before_its_bundle_came_is_not_asked_for_once_its_loss_record_came() -> None:
+    with _world() as world:
+        for _ in range(2):
+            world.append("logs", 1, Trouble())
+            world.seal("logs", Trouble())
+            world.everything_is_accounted_for()
+        world.keep_house(Trouble())
+        world.make_room("logs", Trouble(), wanted=1)
+        world.export(again=False, trouble=Trouble())
+        world.bring_in(0, Trouble())
+        lane = world.relay.machine.lane("logs", "n1")
+        assert world.relay.machine.ledger.given_up(lane)
 
 
 def test_what_has_lost_all_its_files_makes_no_bundle() -> None:
