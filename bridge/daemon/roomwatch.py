@@ -126,6 +126,8 @@ class RoomWatch:
         if time.monotonic() - self._looked_at > LOOK_EVERY_S and not self._asked.is_set():
             self._asked.set()
             self._calm.stir()
+        elif self._calm.reigns:  # the disk was looked at just now, and not for this one
+            self._calm.stir()
         return self.now().takes(kind)
 
     def _watch(self) -> None:

@@ -117,6 +117,21 @@ def test_in_a_calm_the_spool_is_not_walked_through_for_what_others_write(tmp_pat
         watch.stop()
 
 
+def test_whoever_asks_ends_a_calm_also_when_the_disk_was_looked_at_just_now(tmp_path: Path) -> None:
+    moments = [0.0]
+    calm = Calm(monotonic=lambda: moments[0])
+    watch = RoomWatch(tmp_path, max_size=GIB, min_free=0, calm=calm)
+    watch.start()
+    try:
+        for _ in range(20):
+            moments[0] += AFTER_S
+            calm.settle(at_rest=True)
+            assert watch.has_room("billing")
+            assert not calm.reigns
+    finally:
+        watch.stop()
+
+
 def test_no_glance_at_the_disk_hides_that_the_spool_cannot_be_walked_through(
     tmp_path: Path,
 ) -> None:
