@@ -8,7 +8,7 @@ value stand in the place of another, so what holds around one array holds around
 from functools import partial
 
 from spool.errors import RecordError
-from spool.jsonbytes import cut_at, elements
+from spool.jsonparts import cut_at, elements
 from spool.learned import Learned
 
 ENVELOPES_MAX = 8

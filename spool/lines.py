@@ -20,10 +20,10 @@ from spool.jsonbytes import (
     VALUES_MAX,
     check_names,
     check_utf8,
-    members,
     on_one_line,
     value_of,
 )
+from spool.jsonparts import members
 from spool.layouts import Layouts
 from spool.secrets import SecretGuard
 

@@ -16,15 +16,8 @@ import msgspec
 from spool.abandoning import checkpoint
 from spool.envelopes import envelopes
 from spool.errors import RecordError
-from spool.jsonbytes import (
-    VALUES_MAX,
-    check_utf8,
-    check_values,
-    elements,
-    members,
-    on_one_line,
-    value_of,
-)
+from spool.jsonbytes import VALUES_MAX, check_utf8, check_values, on_one_line, value_of
+from spool.jsonparts import elements, members
 from spool.lines import Lines, check_license_fields, check_size
 from spool.otlpcuts import Wanted, count, only_wanted, packed, pieces, without_secrets
 from spool.otlpshapes import SHAPELESS, Log, Metric, Shapes, Span

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from spool.abandoning import checkpoint
-from spool.jsonbytes import cut_at, elements
+from spool.jsonparts import cut_at, elements
 from spool.secrets import SecretGuard
 
 ENVELOPE_MAX = 256 * 1024

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from spool.abandoning import checkpoint
-from spool.jsonbytes import ELEMENTS_MAX, too_many
+from spool.jsonparts import ELEMENTS_MAX, too_many
 
 _VARINT, _FIXED64, LENGTH, _GROUP, _GROUP_END, _FIXED32 = range(6)
 _MORE = 0x80

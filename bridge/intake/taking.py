@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from spool.errors import RecordError
-from spool.jsonbytes import elements
+from spool.jsonparts import elements
 from spool.lines import LICENSE_FIELDS, Lines, put_together, take_apart
 from spool.secrets import NO_SECRETS, SecretGuard
 from spool.streams import STREAMS, Stream

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from bridge.intake.messagecut import cut
 from bridge.intake.otlpjson import PIECE, to_json
 from spool.errors import RecordError
-from spool.jsonbytes import ELEMENTS_MAX
+from spool.jsonparts import ELEMENTS_MAX
 from spool.lines import LINE_MAX
 from spool.secrets import NO_SECRETS
 from spool.streams import STREAMS

@@ -8,7 +8,8 @@ import pytest
 from bridge.intake.otlpjson import to_json
 from bridge.intake.taking import ROWS
 from spool.abandoning import AbandonedError, checkpoint, while_wanted
-from spool.jsonbytes import ELEMENTS_MAX, check_names, check_utf8, elements, members
+from spool.jsonbytes import check_names, check_utf8
+from spool.jsonparts import ELEMENTS_MAX, elements, members
 from spool.lines import Lines
 from spool.secrets import SecretGuard
 

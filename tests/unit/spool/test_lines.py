@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from spool.errors import RecordError
-from spool.jsonbytes import elements
+from spool.jsonparts import elements
 from spool.lines import (
     LINE_MAX,
     Lines,
