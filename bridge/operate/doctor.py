@@ -186,8 +186,9 @@ def check_certificate(cert: Path | None, key: Path | None, now_ms: int) -> str:
     if cert is None or key is None:
         raise NotLookedAtError("no intake.tls; the intake speaks plain HTTP")
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
         first = x509.load_pem_x509_certificates(read_named(cert, CERTIFICATE_MAX))[0]
+        read_named(key, 1)  # the library would wait for a pipe
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
     except (ValueError, OSError) as error:
         raise ConfigError(
             "tls.certificate",

@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+import trustme
 
 from bridge.config.licensekeys import load_license_keys
 from bridge.config.load import parse
@@ -12,7 +13,7 @@ from bridge.config.namedfile import NOT_REGULAR, read_named
 from bridge.config.yamlfile import Setting
 from bridge.egress.client import trusting
 from bridge.operate.certificate import ends_at
-from bridge.operate.doctor import check_authorities
+from bridge.operate.doctor import check_authorities, check_certificate
 from keys.errors import ConfigError
 
 
@@ -46,5 +47,11 @@ def test_no_key_and_no_certificate_is_waited_for(odd: Path, tmp_path: Path) -> N
         trusting(odd)
     with pytest.raises(ConfigError):
         check_authorities(odd)
+    good = tmp_path / "good.pem"
+    trustme.CA().cert_pem.write_to_path(str(good))
+    for pair in ((odd, good), (good, odd)):
+        with pytest.raises(ConfigError) as caught:
+            check_certificate(*pair, 0)
+        assert caught.value.id == "tls.certificate"
     assert ends_at(odd) is None
     assert isinstance(trusting(None), ssl.SSLContext)
