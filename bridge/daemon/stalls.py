@@ -1,8 +1,10 @@
 """Tells when a part of the daemon does nothing any more: once in the log, and for the status.
 
 The main thread looks after intake and egress; the intake's loop, which turns in any case, looks whether
-the main thread still does. The status' file is written by a thread of its own: what hangs may be the
-disk, and whoever tells of it must not hang with it.
+the main thread still does. A process that was stopped for a while, with its container or its machine,
+finds all its threads late when it goes on: so each is looked at once more before anything is said. The
+status' file is written by a thread of its own: what hangs may be the disk, and whoever tells of it must
+not hang with it.
 """
 
 import threading
@@ -17,6 +19,8 @@ from spool.stalledfile import read_stalled, write_stalled
 
 LATE_S = 30.0
 """Seconds by which a turn of a thread may be late until it is stalled: a slow disk holds it up."""
+AGAIN_S = 2.0
+"""Seconds after which a main thread that is late is looked at once more."""
 MAIN = "main thread"
 
 
@@ -35,7 +39,7 @@ class Stalls:
         self._clock = clock
         self._tell = tell
         self._saying, self._writing = threading.Lock(), threading.Lock()
-        self._watches_main = False
+        self._watches_main = self._doubts_main = False
         self.part: str | None = None
         """What does nothing any more, None where all parts move."""
         if read_stalled(spool) is not None:
@@ -46,9 +50,17 @@ class Stalls:
         self._watches_main = True
 
     def look(self) -> None:
-        """Say if the main thread does nothing any more; to be called from another one."""
-        if self._watches_main and self._main.is_late(LATE_S):
+        """Say soon if the main thread does nothing any more; to be called from another one."""
+        if self._watches_main and not self._doubts_main and self._main.is_late(LATE_S):
+            self._doubts_main = True
+            again = threading.Timer(AGAIN_S, self._look_again)
+            again.daemon = True
+            again.start()
+
+    def _look_again(self) -> None:
+        if self._main.is_late(LATE_S):
             self.say(MAIN)
+        self._doubts_main = False
 
     def say(self, part: str | None) -> None:
         """``part`` does nothing any more, or all move. Never waits for the disk."""

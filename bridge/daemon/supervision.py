@@ -27,7 +27,7 @@ class Supervision:
     """What one daemon tells its service manager.
 
     ``stalled`` names the part that does nothing any more, None while all move, and ``stalls`` tells of
-    it; ``counts`` are the ledger's.
+    it once that is found twice in a row; ``counts`` are the ledger's.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Supervision:
         self._clock = clock
         self._tell = tell
         self._status_at = self._feed_at = clock.monotonic()
+        self._doubted: str | None = None
         self._said_deaf = ""
         self._said_text = ""
 
@@ -66,7 +67,9 @@ class Supervision:
     def feed(self) -> None:
         """Feed the watchdog, if it is time and all move."""
         stalled = self._stalled()
-        self._stalls.say(stalled)
+        if stalled in (None, self._doubted):  # once it may have been the whole process that stood
+            self._stalls.say(stalled)
+        self._doubted = stalled
         watchdog_s = self._manager.watchdog_s
         if self._manager.address is None or watchdog_s is None or stalled is not None:
             return
