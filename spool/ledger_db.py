@@ -31,7 +31,9 @@ _PRIMARY = 0xFF
 
 def _code(error: sqlite3.Error) -> int:
     # Errors that Python's own module raises carry no code of SQLite.
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & _PRIMARY
+    extended = int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR))
+    # The index of the log, made at each opening, had no room; SQLite calls that an error of the disk.
+    return sqlite3.SQLITE_FULL if extended == sqlite3.SQLITE_IOERR_SHMSIZE else extended & _PRIMARY
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from bridge.config.model import ONE_WAY, Config
+from bridge.daemon.ballasting import give_up, is_for_room
 from bridge.daemon.calm import Calm
 from bridge.egress.event import Event
 from bridge.intake.room import Room
@@ -19,9 +20,9 @@ from keys.errors import BridgeError
 from spool.ageclock import next_look, read_look, write_look
 from spool.asking import ask
 from spool.ballast import Ballast
-from spool.clock import Clock, rfc3339
+from spool.clock import Clock
 from spool.discovery import news_mark
-from spool.durable import NO_ROOM, Disk, explained
+from spool.durable import Disk, explained
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
 from spool.pruning import Pruned, Pruner
@@ -145,13 +146,12 @@ class Retaining:
             self._make_room()
             self._by_age()
             self._said = ""
-        except OSError as error:
-            self._failed(explained(error, "make room in the spool"))
-            if error.errno in NO_ROOM:
-                self._let_go()
-        except BridgeError as error:
-            self._failed(error)
-            if error.id in ("ledger.full", "disk.full"):
+        except (OSError, BridgeError) as error:
+            known = (
+                explained(error, "make room in the spool") if isinstance(error, OSError) else error
+            )
+            self._failed(known)
+            if is_for_room(error):
                 self._let_go()
 
     def _run(self) -> None:
@@ -267,10 +267,7 @@ class Retaining:
 
     def _let_go(self) -> None:
         try:
-            if self._ballast.let_go():
-                at = rfc3339(self._clock.wall_ms())
-                message = "The disk is full; the spool's ballast is given up for the work to go on."
-                self._tell(Event("spool.ballast", message, {"at": at}))
+            give_up(self._ballast, self._clock, self._tell)
         except OSError as error:
             self._failed(explained(error, "give up the ballast"))
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.ballasting import with_room
 from bridge.daemon.calm import Calm
 from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
@@ -32,6 +33,7 @@ from bridge.intake.switches import switched_off
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from spool.asking import ask_and_wait
+from spool.ballast import Ballast
 from spool.beat import Pulse, until_beat
 from spool.clock import SYSTEM_CLOCK, Clock
 from spool.durable import OS_DISK, explained, make_folders
@@ -64,6 +66,7 @@ class Daemon:
         self._licenses = licenses
         self._spool = config.spool.path
         self._sources = sources
+        self._ballast = Ballast(OS_DISK, self._spool, config.spool.ballast)
         # A signal handler that meets the lock of an event in its own thread would wait for ever.
         self._told: SimpleQueue[Literal["stop", "reload", "look"]] = SimpleQueue()
         self.calm = Calm(lambda: self._told.put("look"), clock.monotonic)
@@ -71,37 +74,42 @@ class Daemon:
         self._certificate: CertificateWatch | None = None
         self._reloading: Reloading | None = None
         self._said_failed = ""
+        try:
+            if not config.spool.allow_network_fs:
+                check_local(self._spool)
+            make_folders(OS_DISK, self._spool, self._spool)
+            self._held = with_room(self._ballast, self._take, clock, tell)
+        except OSError as error:
+            raise explained(error, "bring the spool in order") from error
+
+    def _take(self) -> ExitStack:
+        """Take the spool, and bring it in order; what is held lets go of it."""
+        config, signer = self._config, self._signer
         with ExitStack() as held:
-            try:
-                if not config.spool.allow_network_fs:
-                    check_local(self._spool)
-                make_folders(OS_DISK, self._spool, self._spool)
-                lock = SenderLock(
-                    self._spool,
-                    version=version("airgap-bridge"),
-                    config=str(config.source),
-                    now_ms=self._clock.wall_ms(),
-                )
-                held.callback(lock.release)
-                self.ledger = held.enter_context(Ledger.open(self._spool, clock=self._clock))
-                self.house = Housekeeping(
-                    self._spool, config.node, signer, disk=OS_DISK, clock=self._clock, tell=tell
-                )
-                self.house.begin(self.ledger)
-                tell_rebuilt(self._spool, OS_DISK, tell)
-            except OSError as error:
-                raise explained(error, "bring the spool in order") from error
+            lock = SenderLock(
+                self._spool,
+                version=version("airgap-bridge"),
+                config=str(config.source),
+                now_ms=self._clock.wall_ms(),
+            )
+            held.callback(lock.release)
+            self.ledger = held.enter_context(Ledger.open(self._spool, clock=self._clock))
+            self.house = Housekeeping(
+                self._spool, config.node, signer, disk=OS_DISK, clock=self._clock, tell=tell
+            )
+            self.house.begin(self.ledger)
+            tell_rebuilt(self._spool, OS_DISK, tell)
             # The license keys of now: they may be exchanged.
             self._parts = Parts(
                 config,
                 signer,
                 self.ledger,
                 lambda: self._licenses,
-                clock,
+                self._clock,
                 self._switched_off,
                 calm=self.calm,
             )
-            self._held = held.pop_all()
+            return held.pop_all()
 
     def close(self) -> None:
         """Let go of the spool."""
@@ -149,7 +157,7 @@ class Daemon:
         """
         parts = self._parts
         try:
-            stalls = Stalls(self._spool, self._pulse, disk=OS_DISK, clock=self._clock, tell=tell)
+            stalls = with_room(self._ballast, self._new_stalls, self._clock, tell)
         except OSError as error:
             raise explained(error, "take back that a part was stalled") from error
         tls = tls_for(self._config, self._clock)
@@ -246,6 +254,8 @@ class Daemon:
             told = self._told.get(timeout=until_beat(look_every_s))
         except Empty:
             return False
+        finally:
+            self._pulse.turn(look_every_s)  # it is awake: what comes now may take its time
         if told == "reload":
             self.calm.end()
             if self._reloading is not None:
@@ -273,10 +283,16 @@ class Daemon:
                 self._said_failed = problem.message
                 tell(Event("house.failed", problem.message))
 
+    def _new_stalls(self) -> Stalls:
+        return Stalls(self._spool, self._pulse, disk=OS_DISK, clock=self._clock, tell=tell)
+
+    def _write_offline(self) -> None:
+        write_egress_state(OS_DISK, self._spool, "offline", self._clock.wall_ms())
+
     def _say_offline(self) -> None:
         """One line, and no socket."""
         try:
-            write_egress_state(OS_DISK, self._spool, "offline", self._clock.wall_ms())
+            with_room(self._ballast, self._write_offline, self._clock, tell)
         except OSError as error:
             raise explained(error, "say that egress is offline") from error
         tell(Event("egress.offline", "Egress is offline; records are sealed and kept."))
