@@ -126,8 +126,8 @@ def parse(data: bytes, *, limit: int) -> Envelope:
     if usual is None:
         return _parse_strictly(data, limit)
     payload, payload_type, keyid, sig = usual.groups()
-    signature = Signature(keyid.decode(), _base64(sig))
-    return Envelope(payload_type.decode(), _base64(payload), (signature,))
+    said = _base64(payload)
+    return Envelope(payload_type.decode(), said, (Signature(keyid.decode(), _base64(sig)),))
 
 
 def _parse_strictly(data: bytes, limit: int) -> Envelope:

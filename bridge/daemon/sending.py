@@ -84,7 +84,7 @@ def make_engine(  # noqa: PLR0913 - what sending needs, given once
             route,
             ledger,
             outside.client,
-            hold=Hold(Opener(lane, lambda: outside.keys_of(lane.node) or own)),
+            hold=Hold(Opener(lane, lambda: outside.keys_of(lane.node) or own), turn.give_way),
             mender=Mender(disk, sealer, ledger, clock),
             refusals=refusals[lane.stream],
             license_key=lambda: key_of(lane.node),

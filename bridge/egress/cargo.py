@@ -5,7 +5,7 @@ that its bytes never change. Lines are joined, not parsed.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bridge.egress.cursor import Cursor, Opener
@@ -86,10 +86,14 @@ class Cargo:
 
 
 class Hold:
-    """Loads what is to be sent from one lane, one after the other; for one thread at a time."""
+    """Loads what is to be sent from one lane, one after the other; for one thread at a time.
 
-    def __init__(self, opener: Opener) -> None:
+    ``give_way`` is called between segments: there may be thousands in one cargo, on a slow disk.
+    """
+
+    def __init__(self, opener: Opener, give_way: Callable[[], None] = lambda: None) -> None:
         self._opener = opener
+        self._give_way = give_way
         self._cursor: Cursor | None = None
 
     def gather(
@@ -154,4 +158,5 @@ class Hold:
                 self.close()
                 self._cursor = self._opener.open(seq, line)
             yield self._cursor
+            self._give_way()
             seq, line = seq + 1, 0

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import certifi
 import httpx
@@ -170,6 +171,8 @@ class BeaconClient:
             try:
                 return _read(response)
             finally:
+                if _has_more(response):
+                    response.extensions["network_stream"].close()
                 response.close()
         except httpx.ProxyError as error:
             return _from_proxy(error)
@@ -213,6 +216,16 @@ def _read(response: httpx.Response) -> Answer:
         # "identity" is no coding, though some server may name it.
         cut=size > ANSWER_MAX or response.headers.get("content-encoding", "identity") != "identity",
     )
+
+
+def _has_more(response: httpx.Response) -> bool:
+    """Whether more than one answer came: on the same connection the next request would get the second.
+
+    The library looks only for what it has not received yet, and has no name for this either.
+    """
+    stream: Any = response.stream
+    connection = stream._httpcore_stream._stream._connection  # noqa: SLF001
+    return bool(connection._h11_state.trailing_data[0])  # noqa: SLF001
 
 
 def _from_proxy(error: httpx.ProxyError) -> Answer | Failure:

@@ -10,8 +10,8 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import httpcore
@@ -28,7 +28,7 @@ reader takes, ours is looked at before each."""
 class Deadline(threading.local):
     """When the calling thread's request ends, monotonic seconds, and what had not left by then.
 
-    It waits for the network within ``waiting``, and nowhere else.
+    It waits for the network within :meth:`away`, and nowhere else; others may work ``waiting`` so.
     """
 
     end = 0.0
@@ -44,6 +44,23 @@ class Deadline(threading.local):
         if left <= 0:
             raise late
         return left if timeout is None else min(left, timeout)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Wait for the network.
+
+        The deadline is for the network alone: how long it takes afterwards until others let this
+        thread work again, as on a slow disk, is added to it.
+        """
+        back = 0.0
+        try:
+            with self.waiting():
+                try:
+                    yield
+                finally:
+                    back = time.monotonic()
+        finally:
+            self.end += time.monotonic() - back
 
 
 class LoopError(httpcore.ConnectError):
@@ -71,7 +88,7 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
             left = self._deadline.left(timeout, httpcore.ReadTimeout)
-            with self._deadline.waiting():
+            with self._deadline.away():
                 return self._stream.read(max_bytes, left)
         except httpcore.ReadTimeout:
             self._deadline.unsent = give_up_unsent(self._stream.get_extra_info("socket"))
@@ -79,7 +96,7 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._socket is None:
-            with self._deadline.waiting():
+            with self._deadline.away():
                 for begin in range(0, len(buffer), WRITE_MAX):
                     left = self._deadline.left(timeout, httpcore.WriteTimeout)
                     self._stream.write(buffer[begin : begin + WRITE_MAX], left)
@@ -90,7 +107,7 @@ class _Stream(httpcore.NetworkStream):
             try:
                 sent, wanted = send_now(self._socket, rest)
                 if wanted:
-                    with self._deadline.waiting():
+                    with self._deadline.away():
                         wait_for(self._socket, wanted, left)
             except OSError as error:
                 raise httpcore.WriteError(str(error)) from error
@@ -108,7 +125,7 @@ class _Stream(httpcore.NetworkStream):
         left = self._deadline.left(timeout, httpcore.ConnectTimeout)
         own, peer = self._ends()
         try:
-            with self._deadline.waiting():
+            with self._deadline.away():
                 inner = self._stream.start_tls(ssl_context, server_hostname, left)
         except httpcore.ConnectError as error:
             if self._is_itself(own, peer):
@@ -126,7 +143,7 @@ class _Stream(httpcore.NetworkStream):
 
     def _is_itself(self, own: tuple[str, int], peer: tuple[str, int]) -> bool:
         left = self._deadline.end - time.monotonic()
-        with self._deadline.waiting():
+        with self._deadline.away():
             return self._itself is not None and self._itself.is_at(own, peer, left)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the library's own signature
@@ -174,7 +191,7 @@ class Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """A connection to ``host``, or to the first pinned address that answers."""
         options = list(socket_options or ())
-        with self._deadline.waiting():
+        with self._deadline.away():
             stream = self._connected(host, port, timeout, local_address, options)
         return _Stream(stream, self._deadline, self._streams, self._itself)
 

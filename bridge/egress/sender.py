@@ -52,7 +52,7 @@ class Sender:
         raw_max: int,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """It waits for the network within ``waiting``, and works outside of it."""
+        """It waits for the network within ``waiting``, or mends; other work is outside of it."""
         self.lane = lane
         self.route = route
         self.scopes: tuple[Scope, ...] = (
@@ -83,7 +83,8 @@ class Sender:
             found = self._next()
         except DamagedSegmentError as error:
             self._hold.close()
-            return Step(mended=self._mender.mend(error.seq))
+            with self._waiting():  # a large segment is written anew
+                return Step(mended=self._mender.mend(error.seq))
         if found is None:
             self._hold.close()
             return Step(idle=True)

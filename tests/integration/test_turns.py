@@ -1,7 +1,11 @@
 """Requests are made one after the other, and wait for the network side by side."""
 
+import fcntl
+import os
 import ssl
 import threading
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +13,9 @@ import pytest
 import trustme
 
 from bridge.egress.engine import WORKERS
+from bridge.egress.routes import ROUTES
+from bridge.egress.turn import LONG_S
+from keys.ed25519 import PublicKey
 from spool.ledger import State
 from tests.support.faultserver import HOST, Conversation, answer, fault_server, say
 from tests.support.sending import append, fill, running_engine
@@ -101,3 +108,56 @@ def test_a_beacon_that_reads_nothing_of_one_request_holds_up_no_other(
     assert first.in_time
     assert delivered == 24
     assert all(len(request.body) > 12 * LONG for request in server.requests)
+
+
+def test_thousands_of_segments_on_a_slow_disk_do_not_hold_up_billing(tmp_path: Path) -> None:
+    fill(tmp_path, "logs", 40, 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def as_from_a_slow_disk(_: str) -> Mapping[str, PublicKey]:
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        if not server.requests:
+            time.sleep(1.1 * LONG_S)
+        return {}
+
+    with (
+        fault_server([TAKEN]) as server,
+        running_engine(tmp_path, server.url, keys_of=as_from_a_slow_disk) as running,
+    ):
+        assert begun.wait(PATIENCE_S)
+        fill(tmp_path, "transactions", 1, 1)
+        go_on.set()
+        assert running.engine.drain() is None
+    assert [ROUTES["transactions"].path in each.line for each in server.requests] == [True, False]
+
+
+def test_a_damaged_segment_that_cannot_be_mended_yet_holds_up_no_other_lane(tmp_path: Path) -> None:
+    logs = fill(tmp_path, "logs", 1, 1)
+    place = logs.segment(1)
+    place.write_bytes(place.read_bytes().replace(b"\x28\xb5\x2f\xfd", b"\0\0\0\0", 1))
+    billed = threading.Event()
+
+    def bill(talk: Conversation) -> None:
+        TAKEN(talk)
+        billed.set()
+
+    lock = os.open(logs.chain_lock, os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with (
+            fault_server([bill]) as server,
+            running_engine(tmp_path, server.url) as running,
+        ):
+            mending = running.engine
+            deadline = time.monotonic() + PATIENCE_S
+            while not mending.stalled(PATIENCE_S, 0.2):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            fill(tmp_path, "transactions", 1, 1)
+            running.engine.wake()
+            assert billed.wait(PATIENCE_S)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert running.engine.drain() is None
+    finally:
+        os.close(lock)

@@ -18,7 +18,7 @@ from bridge.egress.refusals import Refusals
 from bridge.egress.routes import ROUTES
 from bridge.egress.sender import Sender
 from bridge.egress.windows import Window
-from keys.ed25519 import SigningKey
+from keys.ed25519 import PublicKey, SigningKey
 from spool.clock import SYSTEM_CLOCK, Clock
 from spool.discovery import discover
 from spool.durable import OS_DISK
@@ -129,6 +129,7 @@ def running_engine(  # noqa: PLR0913 - what a test may want of it
     license_of: Callable[[str], str | None] = lambda _: LICENSE,
     deadline_s: float = 20.0,
     ca_file: Path | None = None,
+    keys_of: Callable[[str], Mapping[str, PublicKey]] = lambda _: {},
 ) -> Iterator[Running]:
     """An engine on all lanes of ``spool``, stopped at the end."""
     events: list[Event] = []
@@ -138,7 +139,7 @@ def running_engine(  # noqa: PLR0913 - what a test may want of it
             spool,
             KEY,
             ledger,
-            Outside(client, license_of, raw_max, pace=Pace(rate), windows=windows),
+            Outside(client, license_of, raw_max, pace=Pace(rate), windows=windows, keys_of=keys_of),
             disk=OS_DISK,
             clock=clock,
             random=Random(1),

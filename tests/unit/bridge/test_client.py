@@ -215,6 +215,23 @@ def test_the_deadline_is_for_the_handshake_too(tmp_path: Path) -> None:
         assert time.monotonic() - begin < LATE_S
 
 
+def test_waiting_for_other_threads_is_not_counted_into_the_deadline() -> None:
+    held_up = []
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        yield
+        time.sleep(1.2 * DEADLINE_S)  # as long as others work
+        held_up.append(True)
+
+    with (
+        fault_server([say(GOOD)]) as server,
+        client_of(server.url, deadline_s=DEADLINE_S) as client,
+    ):
+        assert client.post(PATH, {}, BODY, waiting=waiting) == TAKEN
+    assert len(held_up) > 1
+
+
 def test_requests_of_other_threads_do_not_lengthen_a_deadline() -> None:
     with (
         fault_server([drip(HEAD * 99, 0.05)], [say(GOOD)]) as server,
@@ -322,6 +339,27 @@ def test_an_endless_body_is_cut_and_is_no_success() -> None:
     assert reply.cut
     assert len(reply.body) == ANSWER_MAX
     assert sent[0] < 50 << 20
+
+
+def test_a_second_answer_to_one_request_is_no_answer_to_the_next_one() -> None:
+    refused = answer(400, b"{}")
+    with (
+        fault_server([say(GOOD + GOOD)], [say(refused)]) as server,
+        client_of(server.url) as client,
+    ):
+        assert client.post(PATH, {}, BODY) == TAKEN
+        assert client.post(PATH, {}, BODY) == Answer(400, "application/json", b"{}")
+    assert [request.connection for request in server.requests] == [0, 1]
+
+
+def test_the_beginning_of_a_second_answer_is_no_answer_to_the_next_request() -> None:
+    with (
+        fault_server([say(GOOD + GOOD[:20])], [say(GOOD)]) as server,
+        client_of(server.url) as client,
+    ):
+        assert client.post(PATH, {}, BODY) == TAKEN
+        assert client.post(PATH, {}, BODY) == TAKEN
+    assert [request.connection for request in server.requests] == [0, 1]
 
 
 def test_after_an_answer_that_was_not_read_to_its_end_the_next_request_gets_its_own() -> None:
