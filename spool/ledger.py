@@ -34,6 +34,7 @@ from spool.ledger_moves import Stretch, move
 from spool.ledger_receipts import Receipts
 from spool.ledger_replay import Lines
 from spool.ledger_retaining import Undeclared
+from spool.ledger_seen import Seen
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
 from spool.locks import let_go
@@ -44,7 +45,7 @@ from spool.totals import Totals
 __all__ = [
     "DISCARDED", "Answer", "Arrival", "Attempt", "AuditRow", "Batch", "Bounds", "By", "Elsewhere",
     "LaneCounts", "LanePosition", "Ledger", "LedgerError", "Lines", "Position", "RecordException",
-    "SegmentSums", "Span", "State", "Taken", "Undeclared", "Written",
+    "Seen", "SegmentSums", "Span", "State", "Taken", "Undeclared", "Written",
 ]  # fmt: skip
 
 

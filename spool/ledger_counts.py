@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from spool.ledger_audit import DISCARDED
 from spool.ledger_db import Transaction
+from spool.ledger_seen import LOST_SEEN
 from spool.states import State
 
 
@@ -20,7 +21,9 @@ class LaneCounts:
     ``head`` is the highest number known to the ledger, ``first_pending`` the lowest pending one.
     ``in_doubt``: records delivered after an attempt of unknown outcome, once for each such attempt:
     so often they may be there beside the one that was answered. ``partial``: records that
-    the beacon's own count lacked. ``exceptions``: single records that nobody has dealt with. ``gaps``:
+    the beacon's own count lacked. ``lost_seen``: lost segments that a person has seen;
+    ``partial_seen``: so many of ``partial``. ``exceptions``: single records that nobody has dealt
+    with. ``gaps``:
     numbers that the ledger never knew between those of one chain. ``bytes_pending``: bytes of records.
     """
 
@@ -31,6 +34,8 @@ class LaneCounts:
     records: Mapping[State, int]
     in_doubt: int
     partial: int
+    lost_seen: int
+    partial_seen: int
     exceptions: int
     gaps: int
     bytes_pending: int
@@ -39,10 +44,13 @@ class LaneCounts:
 
 def counts(tx: Transaction) -> list[LaneCounts]:
     """All lanes, by node and stream; forks are counted with the lane whose numbers they have."""
-    query = "SELECT id, node, stream, in_doubt, partial FROM lane ORDER BY node, stream, fork"
+    query = (
+        "SELECT id, node, stream, in_doubt, partial, partial_seen FROM lane"
+        " ORDER BY node, stream, fork"
+    )
     found: dict[tuple[str, str], LaneCounts] = {}
     for row in tx.execute(query).fetchall():
-        one = _lane(tx, *row)
+        one = _lane(tx, row)
         lane = one.node, one.stream
         found[lane] = _both(found[lane], one) if lane in found else one
     return list(found.values())
@@ -55,15 +63,16 @@ def _both(lane: LaneCounts, fork: LaneCounts) -> LaneCounts:
         records={state: lane.records[state] + fork.records[state] for state in State},
         in_doubt=lane.in_doubt + fork.in_doubt,
         partial=lane.partial + fork.partial,
+        lost_seen=lane.lost_seen + fork.lost_seen,
+        partial_seen=lane.partial_seen + fork.partial_seen,
         exceptions=lane.exceptions + fork.exceptions,
         bytes_pending=lane.bytes_pending + fork.bytes_pending,
         first_pending=fork.first_pending if lane.first_pending is None else lane.first_pending,
     )
 
 
-def _lane(
-    tx: Transaction, lane: int, node: str, stream: str, in_doubt: int, partial: int
-) -> LaneCounts:
+def _lane(tx: Transaction, row: tuple[int, str, str, int, int, int]) -> LaneCounts:
+    lane, node, stream, in_doubt, partial, partial_seen = row
     segments = dict.fromkeys(State, 0)
     records = dict.fromkeys(State, 0)
     head, bytes_pending, first_pending = 0, 0, None
@@ -90,6 +99,8 @@ def _lane(
         records=records,
         in_doubt=in_doubt,
         partial=partial,
+        lost_seen=LOST_SEEN.count(tx, lane),
+        partial_seen=partial_seen,
         exceptions=exceptions,
         gaps=_gaps(tx, lane),
         bytes_pending=bytes_pending,

@@ -13,6 +13,7 @@ from spool.ledger_audit import AuditRow, read_audit
 from spool.ledger_bundles import Packed, Written, read_bundles, read_packed
 from spool.ledger_db import connect, translated
 from spool.ledger_file import NAME
+from spool.ledger_seen import Seen, read_seen
 
 _KEPT = re.compile(re.escape(NAME) + r"\.[0-9T:.Z-]{24}\.bad\Z")
 _PAGE = 1000
@@ -44,3 +45,10 @@ def kept_bundles(path: Path) -> Iterator[tuple[Written, Packed]]:
     with translated(), closing(connect(path, "ro")) as connection:
         for bundle in read_bundles(connection):
             yield bundle, read_packed(connection, bundle.serial)
+
+
+def kept_seen(path: Path, since: int = 0) -> list[Seen]:
+    """What a person had seen by the kept ledger ``path`` from ``since`` (ms) on; raises likewise."""
+    with translated(), closing(connect(path, "ro")) as connection:
+        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'seen'").fetchone()
+        return read_seen(connection, since) if known else []

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from spool import ledger_again
+from spool.ledger_again import AGAIN
 from spool.ledger_db import Transaction
+from spool.ledger_seen import LOST_SEEN
 from spool.ledger_spans import Span, contradiction, delete, insert, put, span_at, spans
 from spool.ranges import Range
 from spool.states import By, LedgerError, State, check_move
@@ -60,9 +61,11 @@ def move(
     put(tx, lane, replace(middle, state=target))
     _forget_lines(tx, lane, what, way)
     if target in _FINISHED:
-        ledger_again.forget(tx, lane, Range(what.first, what.last))
+        AGAIN.forget(tx, lane, Range(what.first, what.last))
     elif source is State.DELIVERED and whole:
-        ledger_again.note(tx, lane, Range(what.first, what.last))
+        AGAIN.note(tx, lane, Range(what.first, what.last))
+    if source is State.LOST:
+        LOST_SEEN.forget(tx, lane, Range(what.first, what.last))
 
 
 def found_again(tx: Transaction, lane: int, span: Span, what: Stretch) -> None:
@@ -80,6 +83,7 @@ def found_again(tx: Transaction, lane: int, span: Span, what: Stretch) -> None:
         rest = _part(span.after - what.after)
         insert(tx, lane, replace(span, first=seq + 1, before=what.after, totals=rest))
     put(tx, lane, Span(span.chain, seq, seq, State.PENDING, what.before, what.after - what.before))
+    LOST_SEEN.forget(tx, lane, Range(seq, seq))
     _forget_lines(tx, lane, what, (State.LOST, State.PENDING))
 
 

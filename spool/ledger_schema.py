@@ -22,6 +22,7 @@ APPLICATION_ID = 0x41674272
 _TABLES = {
     # fork: empty, or the name of a segment whose number another one has, which is a lane of its own
     # in_doubt, partial: records; sums of what the audit says, which is pruned
+    # partial_seen: so many of partial a person has seen
     "lane": """(
         id INTEGER PRIMARY KEY,
         node TEXT NOT NULL,
@@ -29,6 +30,7 @@ _TABLES = {
         fork TEXT NOT NULL DEFAULT '',
         in_doubt INTEGER NOT NULL DEFAULT 0,
         partial INTEGER NOT NULL DEFAULT 0,
+        partial_seen INTEGER NOT NULL DEFAULT 0,
         UNIQUE (node, stream, fork))""",
     "span": """(
         lane INTEGER NOT NULL REFERENCES lane,
@@ -48,6 +50,23 @@ _TABLES = {
         first INTEGER NOT NULL,
         last INTEGER NOT NULL CHECK (last >= first),
         PRIMARY KEY (lane, first)) WITHOUT ROWID""",
+    # of what is lost, the numbers whose loss a person has seen
+    "lost_seen": """(
+        lane INTEGER NOT NULL REFERENCES lane,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL CHECK (last >= first),
+        PRIMARY KEY (lane, first)) WITHOUT ROWID""",
+    # each time that a person said so: lost segments that were new, and how many records all lost ones
+    # hold; or records of a lower count that were new
+    "seen": """(
+        id INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        lane INTEGER NOT NULL REFERENCES lane,
+        numbers TEXT NOT NULL,
+        segments INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        partial INTEGER NOT NULL,
+        note TEXT NOT NULL)""",
     # requests without a final answer; under_way: the last attempt's outcome is not known yet
     # sent_to, records, raw_size: where the last attempt went, and what it carried
     "batch": """(

@@ -6,7 +6,7 @@ A segment is delivered when all its lines have an answer, exceptions included.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from spool.ledger_again import again
+from spool.ledger_again import AGAIN
 from spool.ledger_audit import (
     Answer,
     RecordException,
@@ -82,7 +82,7 @@ def _check_segments(bounds: Bounds, segments: Sequence[SegmentSums]) -> None:
 
 def _sent_again(tx: Transaction, lane: int, bounds: Bounds, segments: Sequence[SegmentSums]) -> int:
     """How many records were taken before, and went a second time on purpose."""
-    stretches = again(tx, lane, Range(bounds.first_seq, bounds.last_seq))
+    stretches = AGAIN.within(tx, lane, Range(bounds.first_seq, bounds.last_seq))
     count = 0
     for item in segments if stretches else ():
         if any(part.first <= item.seq <= part.last for part in stretches):

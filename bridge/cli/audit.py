@@ -9,6 +9,7 @@ from typing import Any
 import click
 import orjson
 
+from bridge.cli.seeing import seen_answer, seen_words
 from bridge.cli.sentbundle import bundle_answer, bundle_line, segment_lines, segments_in
 from bridge.cli.sentrequest import (
     FROM_0,
@@ -22,7 +23,7 @@ from bridge.cli.sentrequest import (
 )
 from bridge.cli.session import Session, json_option
 from bridge.cli.standardfiles import OutputError
-from bridge.operate.trail import Damaged, Fate, Place, answered, carried, fates, unanswered
+from bridge.operate.trail import Damaged, Fate, Place, answered, carried, fates, seen, unanswered
 from bridge.terminal import counted
 from keys.errors import BridgeError
 from spool.clock import SYSTEM_CLOCK, rfc3339
@@ -52,6 +53,8 @@ def command(
     session: Session, *, since: str | None, record: str | None, segment: Path | None, as_json: bool
 ) -> None:
     """List everything that left, requests and bundles: when, where to, what, digests, the answer.
+
+    Below it stands which losses and lower counts a person has seen (bridge replay --discard), and why.
 
     With --record or --segment: whether that one left (when, where to), did not leave, or is no longer
     held. Lines of a segment are counted from 0, in JSON too.
@@ -99,6 +102,7 @@ def _list(session: Session, ledger: Ledger, since: int) -> None:
         "requests": _requests(spool, ledger, since, damaged.__setitem__),
         "unanswered": _unanswered(spool, ledger, since),
         "bundles": _bundles(spool, ledger, since, damaged.__setitem__),
+        "seen": _seen(spool, ledger, since, damaged.__setitem__),
     }
     if session.as_json:
         _write_json(session, parts, damaged)
@@ -155,6 +159,12 @@ def _bundles(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Itera
     for bundle, packed in carried(spool, ledger, since, damaged):
         segments = segments_in(spool, packed)
         yield bundle_answer(bundle, segments), [bundle_line(bundle), *segment_lines(segments)]
+
+
+def _seen(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Iterator[Row]:
+    for each in seen(spool, ledger, since, damaged):
+        line = f"{rfc3339(each.at)}  seen {seen_words(each)}: {each.note}"
+        yield seen_answer(each), [line]
 
 
 def _write_json(

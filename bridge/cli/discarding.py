@@ -19,9 +19,11 @@ def discard_all(session: Session, ledger: "Ledger", choices: "Sequence[Choice]",
     from spool.clock import SYSTEM_CLOCK
     from spool.durable import OS_DISK, explained
     from spool.ledger import By, State
+    from spool.ranges import Range
     from spool.sealing import Sealer
     from spool.statement import Lost
 
+    at = SYSTEM_CLOCK.wall_ms()
     for choice in choices:
         if choice.lane.imported.exists():
             for lines in choice.lines:
@@ -44,6 +46,9 @@ def discard_all(session: Session, ledger: "Ledger", choices: "Sequence[Choice]",
                     source=each.state, target=State.LOST, by=By.LOSS,
                     before_first=each.before, after_last=each.after,
                 )  # fmt: skip
+                # Whoever gives it up knows of it.
+                gone = {choice.lane: [Range(each.first, each.last)]}
+                ledger.see(gone, State.LOST, at, note)
             single = sum(len(lines.numbers) for lines in choice.lines)
             if single:
                 sealer.declare_lost(Lost("", single, None, "discarded"))

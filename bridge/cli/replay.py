@@ -14,6 +14,7 @@ from bridge.cli.draining import progress_of
 from bridge.cli.localspool import check_spool
 from bridge.cli.replayed import answer, sums
 from bridge.cli.replayfrom import STATES, take_in
+from bridge.cli.seeing import see
 from bridge.cli.selecting import pace_of, wanted_of
 from bridge.cli.session import Session, json_option
 from bridge.cli.told import ledger_of
@@ -39,8 +40,12 @@ _STATES = ("exported", "quarantined", "lost", "delivered")
 @click.option("--since", help="RFC 3339, a UTC date, or a duration ago.")
 @click.option("--until", help="The same.")
 @click.option("--segments", "segments", multiple=True, help="NODE/STREAM/1-40,57")
-@click.option("--discard", is_flag=True, help="Give quarantined records up instead.")
-@click.option("--note", help="Why they are given up.")
+@click.option(
+    "--discard",
+    is_flag=True,
+    help="Give up what is quarantined; of what is lost or delivered, say that it was seen.",
+)
+@click.option("--note", help="With --discard: why.")
 @click.option(
     "--from",
     "source",
@@ -74,6 +79,10 @@ def command(
     Without a selection it wakes what is paused or backed off, and drains. Beside a running daemon it
     only says what is to be sent, and the daemon sends it. With --from it takes in what is new of a
     bundle, and sends what was not delivered yet of all that the bundle holds.
+
+    With --discard nothing is sent: quarantined records are given up; of lost segments, or of delivered
+    records that the beacon counted less, the note says that a person has seen it, and bridge status
+    calls only what comes later a problem.
     """
     session.begin("replay", as_json=as_json)
     check_spool(session)
@@ -83,10 +92,11 @@ def command(
         )
     if source is None and not states and (streams or since or until or segments or discard):
         raise click.UsageError("A selection needs --state: what is pending is sent anyhow.")
-    if discard and (tuple(states) != ("quarantined",) or not note):
-        raise click.UsageError(
-            "--discard goes with --state quarantined and a --note that says why."
-        )
+    if discard:
+        _check_discard(states, note, timed=bool(since or until), numbered=bool(segments))
+    if discard and "quarantined" not in states:
+        see(session, wanted_of(states, streams, None, None, segments), note or "", dry_run=dry_run)
+        return
     pace = pace_of(rate)
     outcome: Outcome | None = None
     if source is not None:
@@ -120,6 +130,19 @@ def command(
         )
     refused = 0 if dry_run or discard else _refused(choices, before, after)
     _end(session, choices, outcome, stuck, refused)
+
+
+def _check_discard(states: Sequence[str], note: str | None, *, timed: bool, numbered: bool) -> None:
+    """Raises :class:`click.UsageError`."""
+    if len(set(states)) != 1 or "exported" in states or not (note or "").strip():
+        raise click.UsageError(
+            "--discard goes with one --state, quarantined, lost or delivered, "
+            "and a --note that says why."
+        )
+    if timed and "quarantined" not in states:
+        raise click.UsageError("What is lost or counted less has no time: choose it by --stream.")
+    if numbered and "delivered" in states:
+        raise click.UsageError("What is counted less has no numbers: choose it by --stream.")
 
 
 def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choice]]":

@@ -166,6 +166,10 @@ def _lane(lane: LaneStatus) -> Mapping[str, Any]:
             "in_doubt": counts.in_doubt if counts else 0,
             "partial": counts.partial if counts else 0,
         },
+        "seen": {
+            "lost": counts.lost_seen if counts else 0,
+            "partial": counts.partial_seen if counts else 0,
+        },
         "bytes_pending": counts.bytes_pending if counts else 0,
         "bytes_open": lane.open_bytes,
         "oldest_pending_at": _time(lane.oldest_pending_at),

@@ -34,6 +34,11 @@ class LaneStatus:
         return 0 if self.counts is None else self.counts.records[state]
 
     @property
+    def lost_unseen(self) -> int:
+        """How many segments are lost whose loss nobody has seen yet."""
+        return 0 if self.counts is None else self.segments(State.LOST) - self.counts.lost_seen
+
+    @property
     def bytes_pending(self) -> int:
         """Bytes of records that are to be sent."""
         return 0 if self.counts is None else self.counts.bytes_pending

@@ -4,14 +4,28 @@ Format: https://prometheus.io/docs/instrumenting/exposition_formats/. Everything
 from the spool at each request, and what the ledger counts may go down again (a replay).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from bridge.operate.status import Status
 from spool.clock import MS
-from spool.ledger import State
+from spool.ledger import LaneCounts, State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "airgap_bridge_"
+_SUMS: Sequence[tuple[str, str, Callable[[LaneCounts], int]]] = (
+    ("in_doubt_records", "Records that may have arrived more often.", lambda of: of.in_doubt),
+    ("partial_records", "Records that the beacon's own count lacked.", lambda of: of.partial),
+    (
+        "lost_seen_segments",
+        "Lost segments that a person has seen; the others are a problem.",
+        lambda of: of.lost_seen,
+    ),
+    (
+        "partial_seen_records",
+        "Partial records that a person has seen; the others are a problem.",
+        lambda of: of.partial_seen,
+    ),
+)
 _EGRESS = ("up", "down", "paused", "idle", "offline")
 
 
@@ -81,14 +95,15 @@ def _of_lanes(status: Status) -> Iterator[str]:
             for state in State
         ]
         yield from _metric(what, f"{what.capitalize()} by state, as the ledger counts.", samples)
-    in_doubt = [
-        (
-            _labels(node=lane.lane.node, stream=lane.lane.stream),
-            0 if lane.counts is None else lane.counts.in_doubt,
-        )
-        for lane in status.lanes
-    ]
-    yield from _metric("in_doubt_records", "Records that may have arrived more often.", in_doubt)
+    for name, text, of in _SUMS:
+        sums = [
+            (
+                _labels(node=lane.lane.node, stream=lane.lane.stream),
+                0 if lane.counts is None else of(lane.counts),
+            )
+            for lane in status.lanes
+        ]
+        yield from _metric(name, text, sums)
     oldest = [
         (
             _labels(node=lane.lane.node, stream=lane.lane.stream),

@@ -24,33 +24,39 @@ def of_lanes(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> I
     """Losses, refusals, lower counts; ``licensed`` tells whether a lane has a key to be sent with."""
     for lane in found:
         name = f"{lane.lane.node}/{lane.lane.stream}"
-        lost = lane.segments(State.LOST)
+        lost, counts, stream = lane.lost_unseen, lane.counts, lane.lane.stream
+        seen = 0 if counts is None else counts.lost_seen
         if lost and lane.lane.imported.exists():
             yield Problem(
                 "spool.lost",
                 f"Of {name} {counted(lost, 'segment was', 'segments were')} damaged here; "
-                "the next receipt asks for what is missing.",
-                f"Run bridge export --for {lane.lane.node} --to DIR; look at the disk's health.",
+                f"the next receipt asks for what is missing{_beside(seen)}.",
+                f"Run bridge export --for {lane.lane.node} --to DIR; look at the disk's health. If it "
+                f"never comes: bridge replay --state lost --stream {stream} --discard --note TEXT",
             )
         elif lost:
             yield Problem(
                 "spool.lost",
                 f"Of {name} {counted(lost, 'segment is', 'segments are')} lost; "
-                "loss records say which.",
-                f"Look at quarantine/ and at bridge inspect of the loss records of {name}.",
+                f"loss records say which{_beside(seen)}.",
+                f"Look at quarantine/ and at bridge inspect of the loss records of {name}. When it was "
+                f"seen: bridge replay --state lost --stream {stream} --discard --note TEXT",
             )
-        if lane.counts is not None and lane.counts.exceptions:
+        if counts is not None and counts.exceptions:
             yield Problem(
                 "record.refused",
-                f"The beacon refused {counted(lane.counts.exceptions, 'record', 'records')} of {name}.",
+                f"The beacon refused {counted(counts.exceptions, 'record', 'records')} of {name}.",
                 "See bridge audit; then run bridge replay --state quarantined, or that with --discard.",
             )
-        if lane.counts is not None and lane.counts.partial:
+        if counts is not None and counts.partial > counts.partial_seen:
+            less = counts.partial - counts.partial_seen
             yield Problem(
                 "record.partial",
-                f"Of {name} the beacon counted {counted(lane.counts.partial, 'record', 'records')} "
-                "less than it was sent.",
-                "Where a relay delivered it as well this is right; else compare with the vendor.",
+                f"Of {name} the beacon counted {counted(less, 'record', 'records')} less than it was "
+                f"sent{_beside(counts.partial_seen)}.",
+                "Where a relay delivered it as well, or its producer sent it twice, this is right; "
+                "else compare with the vendor. When it was seen: "
+                f"bridge replay --state delivered --stream {stream} --discard --note TEXT",
             )
         if not licensed(lane.lane) and lane.segments(State.PENDING):
             yield Problem(
@@ -58,6 +64,11 @@ def of_lanes(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> I
                 f"There is no license key for node {lane.lane.node}; {name} waits.",
                 f"Put it into a file of mode 0600, and into bridge.yaml: {_licensing(lane.lane)}",
             )
+
+
+def _beside(seen: int) -> str:
+    """What a person has seen already is not counted above."""
+    return f", beside {seen} that were seen" if seen else ""
 
 
 def _licensing(lane: Lane) -> str:

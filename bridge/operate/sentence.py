@@ -22,6 +22,8 @@ def _loss(status: Status) -> str:
     lost = sum(lane.records(State.LOST) for lane in status.lanes)
     segments = sum(lane.segments(State.LOST) for lane in status.lanes)
     asked = sum(lane.records(State.LOST) for lane in status.lanes if lane.lane.imported.exists())
+    if (lost or segments) and not any(lane.lost_unseen for lane in status.lanes):
+        return f"{counted(lost, 'record is', 'records are')} lost, which somebody has seen; "
     if asked and asked == lost:
         return f"{counted(lost, 'record was', 'records were')} damaged here, see below; "
     if lost or segments:

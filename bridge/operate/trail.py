@@ -12,10 +12,10 @@ from pathlib import Path
 
 from spool.errors import SpoolError
 from spool.lane import Lane, lanes
-from spool.ledger import AuditRow, Batch, Ledger, RecordException, State
+from spool.ledger import AuditRow, Batch, Ledger, RecordException, Seen, State
 from spool.ledger_audit import DISCARDED, WITHDRAWN
 from spool.ledger_bundles import Packed, Written
-from spool.ledger_kept import kept_audit, kept_bundles, kept_ledgers
+from spool.ledger_kept import kept_audit, kept_bundles, kept_ledgers, kept_seen
 
 NOT_CARRIED = "not_carried"
 """The verdict on segments without records: no request was made for them."""
@@ -92,6 +92,16 @@ def carried(
     for bundle in ledger.bundles():
         if bundle.at >= since:
             yield bundle, ledger.packed(bundle.serial)
+
+
+def seen(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Iterator[Seen]:
+    """Each time that a person had seen a loss or a lower count; as :func:`answered` otherwise."""
+    for path in kept_ledgers(spool):
+        try:
+            yield from kept_seen(path, since)
+        except SpoolError as error:
+            damaged(path, error)
+    yield from ledger.seen(since)
 
 
 def unanswered(spool: Path, ledger: Ledger) -> Iterator[tuple[Lane, Batch]]:

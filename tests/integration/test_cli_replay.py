@@ -261,7 +261,12 @@ def test_beside_a_daemon_it_says_what_is_to_be_sent_and_the_daemon_sends_it(
         ("--stream", "logs"),
         ("--state", "delivered", "--since", "yesterday"),
         ("--state", "delivered", "--segments", "n/transactions/2-1"),
-        ("--state", "delivered", "--discard", "--note", "x"),
+        ("--state", "exported", "--discard", "--note", "x"),
+        ("--state", "lost", "--state", "delivered", "--discard", "--note", "x"),
+        ("--state", "lost", "--discard"),
+        ("--state", "lost", "--discard", "--note", " "),
+        ("--state", "lost", "--since", "1h", "--discard", "--note", "x"),
+        ("--state", "delivered", "--segments", "n/logs/1", "--discard", "--note", "x"),
         ("--state", "pending"),
     ],
 )

@@ -51,6 +51,9 @@ def test_what_a_relay_lost_is_stepped_over_asked_for_and_sent_when_it_comes_agai
     assert ended.returncode == 0, ended.stderr
     assert records(relay) == {"delivered": 2, "lost": 1}
     assert "the next receipt asks for what is missing" in _problems(relay)["spool.lost"]
+    # That somebody has seen it changes nothing of what is asked for.
+    told(relay, "replay", "--state", "lost", "--stream", "transactions", "--discard", "--note", "x")
+    assert "spool.lost" not in _problems(relay)
     kept = list((relay.spool / "quarantine").rglob("*.ndjson.zst"))
     assert len(kept) == (damage == "bit")
     assert not (relay.spool / "inside/transactions/head").exists()  # nothing was sealed here

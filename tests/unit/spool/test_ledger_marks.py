@@ -6,7 +6,7 @@ from contextlib import closing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spool.ledger_again import again, forget, note
+from spool.ledger_again import AGAIN
 from spool.ledger_schema import create
 from spool.ranges import Range
 
@@ -29,18 +29,18 @@ def test_what_is_noted_and_forgotten_is_what_a_set_would_hold(
         create(connection)
         for lane in (1, 2):
             connection.execute("INSERT INTO lane (node, stream) VALUES ('n', ?)", (str(lane),))
-        note(connection, 2, OTHER)
+        AGAIN.note(connection, 2, OTHER)
         held: set[int] = set()
         for is_wish, part in steps:
             if is_wish:
-                note(connection, 1, part)
+                AGAIN.note(connection, 1, part)
                 held |= set(numbers([part]))
             else:
-                forget(connection, 1, part)
+                AGAIN.forget(connection, 1, part)
                 held -= set(numbers([part]))
-            found = numbers(again(connection, 1, ALL))
+            found = numbers(AGAIN.within(connection, 1, ALL))
             assert found == sorted(held)
-        near = again(connection, 1, within)
+        near = AGAIN.within(connection, 1, within)
         assert set(numbers([within])) & held == set(numbers([within])) & set(numbers(near))
         assert all(each.first <= within.last and each.last >= within.first for each in near)
-        assert again(connection, 2, ALL) == [OTHER]
+        assert AGAIN.within(connection, 2, ALL) == [OTHER]

@@ -1,0 +1,112 @@
+"""Saying that a loss or a lower count was seen: ``replay --discard`` of what is lost or delivered."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bridge.cli.replayed import sums
+from bridge.cli.session import Session
+from bridge.cli.told import ledger_of
+from bridge.terminal import counted
+from spool.errors import RecordError
+from spool.streams import STREAMS
+
+if TYPE_CHECKING:
+    from bridge.egress.selection import Wanted
+    from spool.lane import Lane
+    from spool.ledger import Ledger, Seen, State
+
+
+def see(session: Session, wanted: "Wanted", note: str, *, dry_run: bool) -> None:
+    """Enter what of ``wanted``, which has one state, is new, and say what it covers.
+
+    No segment, record or sum is changed. Raises :class:`RecordError` ``replay.billing`` where billing
+    would be among it and nobody named it, or :class:`SpoolError`.
+    """
+    from spool.clock import SYSTEM_CLOCK
+    from spool.durable import explained
+    from spool.lane import lanes as find_lanes
+
+    (state,) = wanted.states
+    at = SYSTEM_CLOCK.wall_ms()
+    with ledger_of(session) as ledger:
+        try:
+            spool = session.config.spool.path
+            held = (*find_lanes(spool), *ledger.fork_lanes(spool))
+            lanes = {lane: wanted.numbers(lane) for lane in held if wanted.wants(lane)}
+        except OSError as error:
+            raise explained(error, "see what the spool holds") from error
+        _check_named(ledger, lanes, wanted, state)
+        before = sums(ledger)
+        acts = ledger.unseen if dry_run else ledger.see
+        found = acts(lanes, state, at, note)
+        said = {
+            "dry_run": dry_run,
+            "selected": {
+                "segments": sum(each.segments for each in found),
+                "records": sum(each.partial for each in found),
+            },
+            "not_held": 0,
+            "sent": {"records": 0},
+            "delivered": {"records": 0},
+            "quarantined": {"records": 0},
+            "before": before,
+            "after": sums(ledger),
+            "seen": [seen_answer(each) for each in found],
+        }
+    session.result(said, lambda: _show(session, found, dry_run=dry_run))
+
+
+def seen_answer(seen: "Seen") -> Mapping[str, Any]:
+    """One act in JSON."""
+    from spool.clock import rfc3339
+
+    return {
+        "at": rfc3339(seen.at),
+        "node": seen.node,
+        "stream": seen.stream,
+        "lost": {"numbers": seen.numbers, "segments": seen.segments, "records": seen.records},
+        "partial": seen.partial,
+        "note": seen.note,
+    }
+
+
+def seen_words(seen: "Seen") -> str:
+    """What one act covers, for people."""
+    name = f"{seen.node}/{seen.stream}"
+    if not seen.segments:
+        records = counted(seen.partial, "record", "records")
+        return f"of {name} {records} less by the beacon's own count"
+    segments = counted(seen.segments, "lost segment", "lost segments")
+    lost = counted(seen.records, "record", "records")
+    return f"of {name} {segments} ({seen.numbers}); {lost} of it lost in all"
+
+
+def _check_named(
+    ledger: "Ledger", lanes: "Iterable[Lane]", wanted: "Wanted", state: "State"
+) -> None:
+    """Billing has to be named: what is said of all lanes at once may hide it by mistake."""
+    if wanted.streams is not None or wanted.segments is not None:
+        return
+    found = ledger.unseen({lane: None for lane in lanes if _is_billing(lane)}, state, 0, "")
+    if found:
+        told = "; ".join(map(seen_words, found))
+        raise RecordError(
+            "replay.billing",
+            f"Billing is among it, and was not named: {told}. Nothing was entered.",
+            f"Say so of each stream by itself: add --stream {found[0].stream}, or another stream.",
+        )
+
+
+def _is_billing(lane: "Lane") -> bool:
+    row = STREAMS.get(lane.stream)
+    return row is None or row.kind == "billing"
+
+
+def _show(session: Session, found: "Sequence[Seen]", *, dry_run: bool) -> None:
+    begin = "Would be seen" if dry_run else "Seen"
+    for each in found:
+        session.say(f"{begin}: {seen_words(each)}.")
+    if not found:
+        session.say("Nothing is new: there is no such problem, or it was seen already.")
+    elif not dry_run:
+        session.say("All numbers stay; the next one is a problem again.")
