@@ -1,14 +1,16 @@
 """The admin listener: ``/metrics``, for whoever watches the bridge. It shows and takes nothing else.
 
 One request at a time, each bounded in time; the intake knows nothing of it. While the main thread
-hangs, which may be the disk's fault, it says so and reads nothing. Where its address cannot be had,
-that is told and the bridge goes on: billing does not wait for a page.
+hangs, which may be the disk's fault, it says so and reads nothing, also to who waits for the disk
+already. Where its address cannot be had, that is told and the bridge goes on: billing does not wait for
+a page.
 """
 
 import socket
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer
@@ -23,6 +25,10 @@ from spool.durable import explained
 PATH = "/metrics"
 REQUEST_S = 5.0
 """Seconds that one request may take to come in; others wait for it."""
+
+
+ASK_AGAIN_S = 0.5
+"""Seconds after which a request that waits for a look asks whether the disk hangs."""
 
 
 class AdminServer:
@@ -41,7 +47,7 @@ class AdminServer:
         *,
         hangs: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._server = _Server(host, port, look, tell, hangs)
+        self._server = _Server(host, port, _Pages(look, hangs), tell)
         self.port: int = self._server.server_address[1]
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="admin", daemon=True)
@@ -60,20 +66,43 @@ class AdminServer:
             self._server.handle_request()
 
 
+class _Pages:
+    """Looks beside whoever asks, one look at a time: one that hangs holds up no other answer."""
+
+    def __init__(self, look: Callable[[], Status], hangs: Callable[[], bool]) -> None:
+        self._look = look
+        self._hangs = hangs
+        self._looking: Future[Status] | None = None
+
+    def page(self) -> bytes:
+        """What is so now. Raises what the look raises."""
+        if self._looking is not None and self._looking.done():
+            self._looking = None  # it hung, and what it found is of then
+        while not self._hangs():
+            if self._looking is None:
+                self._looking = Future()
+                threading.Thread(
+                    target=self._find, args=(self._looking,), name="metrics", daemon=True
+                ).start()
+            found, _ = wait([self._looking], ASK_AGAIN_S)
+            if found:
+                looked, self._looking = self._looking, None
+                return exposition(looked.result())
+        return stalled()
+
+    def _find(self, looking: Future[Status]) -> None:
+        try:
+            looking.set_result(self._look())
+        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
+            looking.set_exception(error)
+
+
 class _Server(HTTPServer):
     request_queue_size = 16
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        look: Callable[[], Status],
-        tell: Callable[[Event], None],
-        hangs: Callable[[], bool],
-    ) -> None:
+    def __init__(self, host: str, port: int, pages: _Pages, tell: Callable[[Event], None]) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.look = look
-        self.hangs = hangs
+        self.pages = pages
         self._tell = tell
         self._said = ""
         super().__init__((host, port), _Handler)
@@ -113,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, f"Look at {PATH}.\n".encode())
             return
         try:
-            page = stalled() if self.server.hangs() else exposition(self.server.look())
+            page = self.server.pages.page()
         except (BridgeError, OSError) as error:
             problem = explained(error, "read the spool") if isinstance(error, OSError) else error
             self.server.say(problem)

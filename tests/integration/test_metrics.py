@@ -3,6 +3,8 @@
 import http.client
 import re
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from bridge.daemon.admin import AdminServer
 from bridge.egress.event import Event
 from bridge.operate.status import Status
+from spool.errors import SpoolError
 from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.sending import ONE
@@ -107,3 +110,30 @@ def test_a_fault_of_ours_is_told_once_and_whoever_breaks_off_is_not() -> None:
         admin.close()
     assert [(each.name, each.fields["error"]) for each in said] == [("admin.failed", "internal")]
     assert "ZeroDivisionError" in said[0].message
+
+
+def test_who_waits_for_a_disk_that_hangs_is_answered_and_so_is_who_asks_next() -> None:
+    hangs, mended = threading.Event(), threading.Event()
+    looks: list[int] = []
+
+    def look() -> Status:
+        looks.append(1)
+        assert mended.wait(60)
+        raise SpoolError("disk.io", "It is of then.", "Look again.")
+
+    admin = AdminServer("127.0.0.1", 0, look, lambda _: None, hangs=hangs.is_set)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            waiting = pool.submit(get, admin.port)
+            wait_until(lambda: bool(looks))
+            hangs.set()
+            for status, page in (waiting.result(30), get(admin.port)):
+                assert (status, value(page, 'problem{id="daemon.stalled"}')) == (200, 1)
+        assert len(looks) == 1
+        mended.set()
+        wait_until(lambda: all(thread.name != "metrics" for thread in threading.enumerate()))
+        hangs.clear()
+        assert (get(admin.port), len(looks)) == ((500, "disk.io\n"), 2)
+    finally:
+        mended.set()
+        admin.close()
