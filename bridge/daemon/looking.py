@@ -45,6 +45,7 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger, usage: Usage)
         online_key=_online_key(config, licenses),
         relays=_is_relay(trust),
         tokens=license_said(config, licenses),
+        rate=config.egress.rate,
     )
     return replace(status, problems=[*status.problems, *_filling(status, config.spool.min_free)])
 

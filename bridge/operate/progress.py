@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.operate.problem import Problem
 from bridge.terminal import counted
-from spool.clock import rfc3339
+from spool.clock import MS, rfc3339
 from spool.egressfile import FLOWING
 from spool.ledger_activity import Activity
 
@@ -28,11 +28,18 @@ class Backlog:
 
 
 def no_progress(
-    at: int, backlog: Backlog, activity: Activity, *, state: str, since: int
+    at: int,
+    backlog: Backlog,
+    activity: Activity,
+    *,
+    state: str,
+    since: int,
+    rate: int | None = None,
 ) -> Problem | None:
     """The problem, if there is one.
 
     ``state`` of egress and the moment (ms) ``since`` when both it and the daemon are as they are.
+    ``rate``, in bytes a second, is kept by silence after a request, which counts as what moves.
     """
     if state in FLOWING:
         moved, patience, what = activity.delivered_at, STUCK_MS, "nothing was delivered"
@@ -42,7 +49,8 @@ def no_progress(
         begun = since + UNTRIED_MS
     else:
         return None
-    if at < begun or at - max(backlog.oldest_at, moved or 0) < patience:
+    moving_until = max(backlog.oldest_at, moved or 0, _quiet_until(activity, rate))
+    if at < begun or at - moving_until < patience:
         return None
     last = "ever" if moved is None else f"since {rfc3339(moved)}"
     return Problem(
@@ -52,3 +60,10 @@ def no_progress(
         f"{what} {last}.",
         "Run: bridge doctor; then restart the daemon, and report its log if that helps.",
     )
+
+
+def _quiet_until(activity: Activity, rate: int | None) -> int:
+    """Until when the newest request keeps the others waiting: a large one at a low rate, for hours."""
+    if rate is None or activity.answered_at is None:
+        return 0
+    return activity.answered_at + activity.answered.raw_size * MS // rate

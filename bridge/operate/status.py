@@ -102,6 +102,7 @@ def look(  # noqa: PLR0913 - one fact each
     relays: bool = False,
     overdue: int | None = None,
     tokens: Sequence[TokenSaid] = (NO_TOKEN,),
+    rate: int | None = None,
 ) -> Status:
     """How things stand in ``spool``; ``licensed`` tells whether a lane has a key to be sent with.
 
@@ -117,7 +118,7 @@ def look(  # noqa: PLR0913 - one fact each
     ``overdue`` ms after an export a receipt is missed; None: none is expected. Nothing new of another
     node for ``silent_after`` ms is too long, if it is ``expected`` to send at all.
 
-    Audit rows are kept for ``audit_kept`` ms.
+    Audit rows are kept for ``audit_kept`` ms. At most ``rate`` bytes a second are sent, if given.
 
     What was sealed and not yet told to the ledger is told now, if there is room for it. Raises
     :class:`SpoolError` or :class:`OSError`.
@@ -149,7 +150,7 @@ def look(  # noqa: PLR0913 - one fact each
     if begun is not None and (hangs := read_stalled(spool)) is not None:
         problems.insert(0, stalled(hangs))
     if begun is not None and mode == "online":
-        problems += _stuck(found, egress, activity, begun, at, can_send)
+        problems += _stuck(found, egress, activity, (begun, at), can_send, rate)
     since = None if begun is None else silent_since(spool, node, begun, at, relays=relays)
     if since is not None:
         problems.append(silence(since, at, said, online_key=online_key))
@@ -203,11 +204,15 @@ def _stuck(
     found: Sequence[LaneStatus],
     egress: EgressState | None,
     activity: Activity,
-    begun: int,
-    at: int,
+    running: tuple[int, int],
     licensed: Callable[[Lane], bool],
+    rate: int | None,
 ) -> Iterator[Problem]:
-    """Backlog without progress, of lanes for which nothing else says why they wait."""
+    """Backlog without progress, of lanes for which nothing else says why they wait.
+
+    ``running``: since when the daemon does, and now.
+    """
+    begun, at = running
     if egress is None:
         return
     failed = {(each.node, each.stream) for each in egress.failed}
@@ -226,7 +231,7 @@ def _stuck(
         min(lane.oldest_pending_at or at for lane in waiting),
     )
     since = max(begun, _moment(egress.since) or begun)
-    problem = no_progress(at, backlog, activity, state=egress.state, since=since)
+    problem = no_progress(at, backlog, activity, state=egress.state, since=since, rate=rate)
     if problem is not None:
         yield problem
 

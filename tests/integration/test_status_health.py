@@ -4,8 +4,10 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.commands import COMMAND, environment
 from tests.support.filesystems import small_tmpfs
+from tests.support.sending import ONE
 from tests.support.spools import FAST, HandClock, new_lane, records, sealer, unit, wait_until
 
 pytestmark = pytest.mark.enable_socket
@@ -69,6 +72,31 @@ def test_backlog_without_progress_is_red_although_egress_says_up(tmp_path: Path)
         lock.release()
         lock = serving(node, 0)
         assert status_of(node)[0] == 0
+        lock.release()
+
+
+def test_the_silence_that_a_low_rate_asks_for_after_a_large_record_is_progress(
+    tmp_path: Path,
+) -> None:
+    with (
+        running_beacon(tmp_path / "beacon") as beacon,
+        node_for(tmp_path, beacon.url) as node,
+    ):
+        large = ONE["traces"].replace(b'"name":"', b'"name":"' + b"x" * 3_000_000) % 1
+        assert node.bridge("append", "traces", stdin=large).returncode == 0
+        assert node.bridge("run", "--once").returncode == 0
+        # It went at once, 40 minutes ago; at a KiB a second nothing else may go for 48.
+        ago = SYSTEM_CLOCK.wall_ms() - 40 * 60_000
+        with closing(sqlite3.connect(node.spool / "ledger.db")) as connection, connection:
+            changed = connection.execute("UPDATE audit SET at = ? WHERE records > 0", (ago,))
+            assert changed.rowcount == 1
+        seal_long_ago(node, 5)
+        write_egress_state(OS_DISK, node.spool, "up", SYSTEM_CLOCK.wall_ms() - 4 * HOUR)
+        lock = serving(node, 5)
+        text = node.config.read_text()
+        for rate, code in (("1KiB/s", 0), ("2KiB/s", 6), ("null", 6)):
+            node.config.write_text(text + f"egress: {{rate: {rate}}}\n")
+            assert status_of(node)[0] == code
         lock.release()
 
 

@@ -3,11 +3,13 @@
 import pytest
 
 from bridge.cli.watching import Drain
+from bridge.egress.limits import Rate
 from bridge.operate.forecast import Forecast, Rates, forecast
 from bridge.operate.progress import BEGIN_MS, STUCK_MS, UNTRIED_MS, Backlog, no_progress
 from bridge.operate.sentence import duration
 from spool.ledger_activity import Activity
-from spool.totals import NOTHING
+from spool.totals import NOTHING, Totals
+from tests.support.spools import HandClock
 
 AT = 1_795_424_400_000
 HOUR = 3_600_000
@@ -80,6 +82,36 @@ def test_backlog_without_progress_is_a_problem_and_an_outage_is_not(
     if problem is not None:
         assert problem.id == "egress.no_progress"
         assert problem.message.startswith("12 records wait since ")
+
+
+def test_the_silence_after_a_large_record_at_a_low_rate_is_progress_and_what_follows_it_is_not() -> (
+    None
+):
+    per_s, size = 1024, 8 * 1024 * 1024
+    clock = HandClock()
+    rate = Rate(per_s, 64 * 1024, clock.monotonic)
+    rate.begin()
+    rate.end(size, 1, reached=True)
+    silence = int(rate.wait() * 1000)
+    assert silence > 2 * HOUR
+    for kept, refused in ((per_s, False), (None, False), (per_s, True)):
+        sent_at = AT - silence
+        activity = Activity(
+            AT - HOUR,
+            NOTHING,
+            None if refused else sent_at,
+            sent_at,
+            Totals(1, size),
+            sent_at,
+        )
+
+        def alarm(at: int, activity: Activity = activity, kept: int | None = kept) -> bool:
+            found = no_progress(at, OLD, activity, state="up", since=AT - 9 * HOUR, rate=kept)
+            return found is not None
+
+        assert alarm(AT) is (kept is None)
+        assert alarm(AT + STUCK_MS - 1000) is (kept is None)
+        assert alarm(AT + STUCK_MS + 2000)
 
 
 def test_what_waits_for_minutes_only_is_no_backlog() -> None:

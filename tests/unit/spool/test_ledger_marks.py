@@ -40,6 +40,7 @@ def test_what_is_noted_and_forgotten_is_what_a_set_would_hold(
                 held -= set(numbers([part]))
             found = numbers(AGAIN.within(connection, 1, ALL))
             assert found == sorted(held)
+            assert AGAIN.count(connection, 1) == len(held)
         near = AGAIN.within(connection, 1, within)
         assert set(numbers([within])) & held == set(numbers([within])) & set(numbers(near))
         assert all(each.first <= within.last and each.last >= within.first for each in near)

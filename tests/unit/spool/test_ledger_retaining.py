@@ -131,6 +131,7 @@ def test_a_ledger_that_sent_nothing_tells_of_no_activity(ledger: Ledger) -> None
     found = ledger.activity(50)
     assert (found.since, found.delivered) == (50, NOTHING)
     assert (found.delivered_at, found.attempted_at) == (None, None)
+    assert (found.answered, found.answered_at) == (NOTHING, None)
 
 
 def test_activity_is_what_was_delivered_since_and_when_anything_moved_last(
@@ -142,6 +143,7 @@ def test_activity_is_what_was_delivered_since_and_when_anything_moved_last(
     found = ledger.activity(200)
     assert (found.since, found.delivered) == (200, totals(2))
     assert (found.delivered_at, found.attempted_at) == (300, 400)
+    assert (found.answered, found.answered_at) == (totals(1), 400)
     assert ledger.activity(301).delivered == NOTHING
     assert ledger.activity(301).delivered_at == 300
 
