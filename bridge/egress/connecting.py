@@ -17,12 +17,9 @@ from typing import Any
 import httpcore
 
 from bridge.egress.itself import Itself
+from bridge.egress.tlswithin import TlsWithin
 from bridge.egress.unsent import give_up_unsent
 from bridge.egress.writing import send_now, wait_for
-
-WRITE_MAX = 64 * 1024
-"""Bytes of one write by the library: its own limit starts anew after each part of a write that a slow
-reader takes, ours is looked at before each."""
 
 
 class Deadline(threading.local):
@@ -82,7 +79,7 @@ class _Stream(httpcore.NetworkStream):
         self._deadline = deadline
         self._streams = streams
         self._itself = itself
-        self._socket = _own_socket(stream)
+        self._socket: socket.socket = stream.get_extra_info("socket")
         streams.add(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -91,16 +88,10 @@ class _Stream(httpcore.NetworkStream):
             with self._deadline.away():
                 return self._stream.read(max_bytes, left)
         except httpcore.ReadTimeout:
-            self._deadline.unsent = give_up_unsent(self._stream.get_extra_info("socket"))
+            self._deadline.unsent = give_up_unsent(self._socket)
             raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if self._socket is None:
-            with self._deadline.away():
-                for begin in range(0, len(buffer), WRITE_MAX):
-                    left = self._deadline.left(timeout, httpcore.WriteTimeout)
-                    self._stream.write(buffer[begin : begin + WRITE_MAX], left)
-            return
         rest = memoryview(buffer)
         while rest:
             left = self._deadline.left(timeout, httpcore.WriteTimeout)
@@ -122,6 +113,8 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
+        if isinstance(self._socket, ssl.SSLSocket):
+            return TlsWithin(self, ssl_context, server_hostname, timeout)
         left = self._deadline.left(timeout, httpcore.ConnectTimeout)
         own, peer = self._ends()
         try:
@@ -148,14 +141,6 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the library's own signature
         return self._stream.get_extra_info(info)
-
-
-def _own_socket(stream: httpcore.NetworkStream) -> socket.socket | None:
-    """The socket that ``stream`` writes to, TLS included; None where TLS is within another TLS."""
-    if isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject):
-        return None
-    found: socket.socket = stream.get_extra_info("socket")
-    return found
 
 
 class Backend(httpcore.NetworkBackend):

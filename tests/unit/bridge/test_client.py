@@ -21,6 +21,7 @@ from bridge.egress.verdict import Kind, judge
 from tests.support.connectproxy import connect_proxy
 from tests.support.faultserver import (
     HOST,
+    Conversation,
     FaultServer,
     Step,
     answer,
@@ -213,6 +214,79 @@ def test_the_deadline_is_for_the_handshake_too(tmp_path: Path) -> None:
                 "no connection in time", outcome_unknown=False
             )
         assert time.monotonic() - begin < LATE_S
+
+
+BEGUN = b"\x16\x03\x03\x3f\xff" + bytes(60)
+"""Of a TLS record of 16 KiB."""
+
+
+def test_the_deadline_is_for_a_handshake_that_drips_through_an_encrypted_proxy(
+    tmp_path: Path,
+) -> None:
+    ca_file, context = authority(tmp_path, HOST, "beacon.invalid")
+    with (
+        fault_server(at_once=[drip(BEGUN, DEADLINE_S / 2)], tls=context) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, context) as proxy,
+        client_of(
+            "https://beacon.invalid", ca_file=ca_file, proxy=proxy.url, deadline_s=DEADLINE_S
+        ) as client,
+    ):
+        begin = time.monotonic()
+        assert client.post(PATH, {}, BODY) == Failure(
+            "no connection in time", outcome_unknown=False
+        )
+        assert time.monotonic() - begin < LATE_S
+
+
+def test_the_deadline_is_for_an_answer_that_drips_through_an_encrypted_proxy(
+    tmp_path: Path,
+) -> None:
+    ca_file, context = authority(tmp_path, HOST, "beacon.invalid")
+
+    def half_a_record(talk: Conversation) -> None:
+        raw = socket.socket(fileno=os.dup(talk.sock.fileno()))
+        with raw:
+            drip(BEGUN.replace(b"\x16", b"\x17", 1), DEADLINE_S / 2)(
+                Conversation(raw, talk.stopping)
+            )
+
+    with (
+        fault_server([half_a_record], tls=context) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, context) as proxy,
+        client_of(
+            "https://beacon.invalid", ca_file=ca_file, proxy=proxy.url, deadline_s=DEADLINE_S
+        ) as client,
+    ):
+        begin = time.monotonic()
+        assert client.post(PATH, {}, BODY) == Failure("no answer in time", outcome_unknown=True)
+        assert time.monotonic() - begin < LATE_S
+
+
+def test_a_proxy_that_ends_while_the_beacon_shakes_hands_is_no_connection(tmp_path: Path) -> None:
+    ca_file, context = authority(tmp_path, HOST, "beacon.invalid")
+    with (
+        fault_server(at_once=[close], tls=context) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, context) as proxy,
+        client_of("https://beacon.invalid", ca_file=ca_file, proxy=proxy.url) as client,
+    ):
+        failure = client.post(PATH, {}, BODY)
+    assert isinstance(failure, Failure)
+    assert not failure.outcome_unknown
+
+
+def test_an_untrusted_beacon_behind_an_encrypted_proxy_gets_nothing(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    ca_file, context = authority(tmp_path)
+    _, untrusted = authority(tmp_path / "other", "beacon.invalid")
+    with (
+        fault_server([say(GOOD)], tls=untrusted) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, context) as proxy,
+        client_of("https://beacon.invalid", ca_file=ca_file, proxy=proxy.url) as client,
+    ):
+        assert client.post(PATH, {}, BODY) == Failure(
+            "the certificate is not trusted", outcome_unknown=False
+        )
+    assert not server.requests
 
 
 def test_waiting_for_other_threads_is_not_counted_into_the_deadline() -> None:
