@@ -27,6 +27,7 @@ from spool.ledger import (
     SegmentSums,
     State,
 )
+from spool.ranges import Range
 from spool.states import may_move
 from spool.totals import NOTHING, Totals
 from tests.support.ledgers import CHAIN, lane
@@ -37,7 +38,10 @@ NUMBERS = st.integers(1, 25)
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """``state`` and ``size`` by number, ``answered`` and ``refused`` lines, ``asked`` by batch."""
+    """``state`` and ``size`` by number, ``answered`` and ``refused`` lines, ``asked`` by batch.
+
+    ``seen`` are the numbers of losses that somebody has seen.
+    """
 
     @initialize()
     def begin(self) -> None:
@@ -50,6 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.answered: set[tuple[int, int]] = set()
         self.refused: set[tuple[int, int]] = set()
         self.asked: dict[int, Bounds] = {}
+        self.seen: set[int] = set()
         self.keys = 0
 
     def teardown(self) -> None:
@@ -176,6 +181,25 @@ class LedgerMachine(RuleBasedStateMachine):
             elif self.state[seq] in {State.PENDING, State.EXPORTED}:
                 self.answered |= known
 
+    @rule(first=NUMBERS, more=st.none() | st.integers(0, 9))
+    def see(self, first: int, more: int | None) -> None:
+        within = None if more is None else [Range(first, first + more)]
+        new = {
+            seq
+            for seq, state in self.state.items()
+            if state is State.LOST and (more is None or first <= seq <= first + more)
+        } - self.seen
+        acts = self.ledger.see({self.lane: within}, State.LOST, 1, "x")
+        assert [act.segments for act in acts] == ([len(new)] if new else [])
+        self.seen |= new
+
+    @precondition(lambda self: State.LOST in self.state.values())
+    @rule(data=st.data(), to=st.sampled_from([State.PENDING, State.DELIVERED]))
+    def find_some_lost(self, data: st.DataObject, to: State) -> None:
+        lost = [seq for seq, state in self.state.items() if state is State.LOST]
+        by = By.REPLAY if to is State.PENDING else By.RECEIPT
+        self.move(data.draw(st.sampled_from(lost)), 0, State.LOST, to, by)
+
     @rule()
     def restart(self) -> None:
         self.ledger.close()
@@ -201,6 +225,12 @@ class LedgerMachine(RuleBasedStateMachine):
             assert sum(counts.records.values()) == sum(self.size.values())
             assert min(counts.records.values()) >= 0
             assert sum(counts.segments.values()) == len(self.state)
+
+    @invariant()
+    def a_loss_is_new_until_it_was_seen_and_when_it_is_lost_again(self) -> None:
+        self.seen = {seq for seq in self.seen if self.state[seq] is State.LOST}
+        for counts in self.ledger.counts():
+            assert counts.lost_seen == len(self.seen)
 
     @invariant()
     def no_pending_line_is_forgotten(self) -> None:
