@@ -20,7 +20,7 @@ from spool.ledger_db import Database, connect, translated
 from spool.ledger_migrating import migrate
 from spool.ledger_schema import Condition, create, examine
 from spool.locks import let_go, take
-from spool.rebuiltfile import Rebuilt, Why, is_missed, write_rebuilt
+from spool.rebuiltfile import Rebuilt, Why, is_cut_short, is_missed, write_rebuilt
 
 NAME = "ledger.db"
 LOCK_NAME = "ledger.lock"
@@ -108,14 +108,14 @@ def _start_anew(path: Path, condition: Condition, clock: Clock, *, had_lock: boo
                 connection.close()
         return False  # to be looked at once more
     if condition is not Condition.EMPTY:
-        now = clock.wall_ms()
         found = [part for part in _PARTS if path.with_name(path.name + part).exists()]
+        now = _free_moment(path, clock.wall_ms())
+        if "" in found:  # the word first: cut short after the move, nobody could tell the two apart
+            _leave_word(path, now, "damaged", _aside(path, now, "").name)
+        elif is_missed(path.parent, had_lock=had_lock) and not is_cut_short(path.parent):
+            _leave_word(path, now, "missing", "")
         if found:
-            now = _put_aside(path, found, now)
-        if "" in found or is_missed(path.parent, had_lock=had_lock):
-            kept = _aside(path, now, "").name if "" in found else ""
-            why: Why = "damaged" if kept else "missing"
-            write_rebuilt(OS_DISK, path.parent, Rebuilt(rfc3339(now), why, kept))
+            _put_aside(path, found, now)
         OS_DISK.close(OS_DISK.create(path))
         OS_DISK.sync_dir(path.parent)
     with translated():
@@ -131,16 +131,22 @@ def _start_anew(path: Path, condition: Condition, clock: Clock, *, had_lock: boo
     return True
 
 
-def _put_aside(path: Path, parts: list[str], now: int) -> int:
-    """The moment that stands in the new names."""
-    # A name that is taken is never given twice, even when the clock was set back.
+def _leave_word(path: Path, now: int, why: Why, kept: str) -> None:
+    write_rebuilt(OS_DISK, path.parent, Rebuilt(rfc3339(now), why, kept))
+
+
+def _free_moment(path: Path, now: int) -> int:
+    """``now`` or soon after: a name that is taken is never given twice, also by a clock set back."""
     while any(_aside(path, now, part).exists() for part in _PARTS):
         now += 1
+    return now
+
+
+def _put_aside(path: Path, parts: list[str], now: int) -> None:
     # The database goes first: without its -wal it could pass for an older, sound one.
     for part in parts:
         OS_DISK.rename(path.with_name(path.name + part), _aside(path, now, part))
     OS_DISK.sync_dir(path.parent)
-    return now
 
 
 def _aside(path: Path, now: int, part: str) -> Path:

@@ -73,3 +73,12 @@ def is_missed(spool: Path, *, had_lock: bool) -> bool:
         lane.delivered.exists() or (had_lock and (lane.head.exists() or lane.imported.exists()))
         for lane in lanes(spool)
     )
+
+
+def is_cut_short(spool: Path) -> bool:
+    """Whether what was said last is still so: the old ledger was put aside, and no daemon began since.
+
+    Whoever was about to make the new one did not come to it. Raises :class:`OSError`.
+    """
+    said = read_rebuilt(spool)
+    return said is not None and not said.told and said.kept != "" and (spool / said.kept).exists()

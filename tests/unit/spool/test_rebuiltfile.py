@@ -1,5 +1,7 @@
 """Whoever makes a lost ledger anew leaves word of it; where none was lost nobody does."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,30 @@ def test_a_damaged_ledger_is_named_where_it_is_kept(tmp_path: Path) -> None:
     assert said is not None
     assert said.why == "damaged"
     assert (tmp_path / said.kept).exists()
+
+
+def test_a_kill_before_the_new_ledger_is_there_does_not_take_the_word_of_the_old_one(
+    tmp_path: Path,
+) -> None:
+    _append(tmp_path)
+    _opened(tmp_path)
+    (tmp_path / "ledger.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from spool import ledger_file\n"
+        "from spool.clock import SYSTEM_CLOCK\n"
+        "from spool.durable import OsDisk\n"
+        "class Killed(OsDisk):\n"
+        "    def create(self, path):\n"
+        "        if path.name == 'ledger.db':\n"
+        "            os._exit(9)\n"
+        "        return super().create(path)\n"
+        "ledger_file.OS_DISK = Killed()\n"
+        "ledger_file.open_file(Path(sys.argv[1]), SYSTEM_CLOCK)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], check=False)
+    assert (done.returncode, (tmp_path / "ledger.db").exists()) == (9, False)
+    said = _opened(tmp_path)
+    assert said is not None
+    assert (said.why, (tmp_path / said.kept).is_file()) == ("damaged", True)
