@@ -51,6 +51,7 @@ class Running:
         """Whether nobody waits for the next beat: no open file, no failure, and events come."""
         return (
             self.house.is_at_rest
+            and not (self.certificate is not None and self.certificate.is_due())
             and self.serving.room.is_readable
             and not self.retaining.is_troubled
             and (self.watcher is None or self.watcher.hears(self._folders()))

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.daemon.calm import AFTER_S
 from bridge.demo import clients
-from spool.beat import CALM_BEAT_S
+from spool.beat import BEAT_S, CALM_BEAT_S
+from spool.tlsfile import read_tls
 from tests.support.beacon import running_beacon
 from tests.support.bridges import node_for
 from tests.support.served import served
@@ -39,3 +41,26 @@ def test_a_request_ends_the_calm_at_once(tmp_path: Path) -> None:
         assert node.daemon.post(request.path, request.body) == 200
         assert not daemon.is_calm
         assert time.monotonic() - begun < AT_ONCE_S
+
+
+def test_it_is_not_calm_while_a_certificate_is_refused(tmp_path: Path) -> None:
+    more = "egress: {mode: offline}\n"
+    with node_for(tmp_path, "https://beacon.invalid", more=more) as node:
+        made = node.bridge("init", str(node.folder), "--node", "n", "--tls")
+        assert made.returncode == 0, made.stderr
+        text = node.config.read_text()
+        pair = "tls: {cert: tls/cert.pem, key: tls/key.pem}"
+        node.config.write_text(text.replace("intake: {", "intake: {" + pair + ", "))
+        certificate = node.folder / "tls" / "cert.pem"
+        good = certificate.read_bytes()
+        with served(node) as running:
+            wait_until((node.spool / "tls.json").exists)
+            certificate.write_bytes(b"none")
+            running.daemon.reload()
+            wait_until(lambda: read_tls(node.spool) is not None)
+            running.clock.ahead_s += AFTER_S + 1
+            time.sleep(BEAT_S + 0.5)
+            assert not running.is_calm
+            certificate.write_bytes(good)
+            running.daemon.reload()
+            running.minutes_pass()
