@@ -7,6 +7,7 @@ its file is gone. A crash leaves at most files that the next import replaces. On
 import fcntl
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
@@ -98,15 +99,21 @@ class Importer:
         elsewhere = self._elsewhere(bundle)
         outcome = Outcome()
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
+        # A dry run notes nothing, and has to say the same.
+        told: defaultdict[tuple[str, str], list[Range]] = defaultdict(list)
         try:
             with self._alone(progress):
                 if not dry_run:
                     self._note_elsewhere(said, elsewhere, bundle.signer.id)
+                for sent in elsewhere if dry_run else ():
+                    told[said.sender, sent.stream].append(Range(sent.run.first, sent.run.last))
                 for each, good in self._taken(bundle, progress, dry_run=dry_run):
                     if isinstance(good, VerificationError):
                         outcome.refused.append(Refusal(each, good))
                         continue
                     held[each.lane].append(good.judged.said)
+                    if dry_run and good.found is Taken.NEW:
+                        told[each.lane] += good.judged.said.gave_up
                     outcome.new += good.found in (Taken.NEW, Taken.AGAIN)
                     outcome.duplicate += good.found is Taken.DUPLICATE
                     outcome.forks += [each] * (good.found is Taken.FORK)
@@ -116,7 +123,7 @@ class Importer:
             raise explained(error, "import a segment") from error
         if not outcome.refused:
             outcome.problems += unlike(said, held)
-        self._look_at_lanes(said, elsewhere, held, outcome)
+        self._look_at_lanes(said, told, outcome)
         return outcome
 
     def _check_for_us(self, said: Manifest) -> None:
@@ -233,22 +240,13 @@ class Importer:
             self._ledger.note_elsewhere(lane, [sent.run], key)
 
     def _look_at_lanes(
-        self,
-        said: Manifest,
-        elsewhere: Sequence[Sent],
-        held: Mapping[tuple[str, str], Sequence[Statement]],
-        outcome: Outcome,
+        self, said: Manifest, told: Mapping[tuple[str, str], list[Range]], outcome: Outcome
     ) -> None:
+        """What is still missing, but for what a dry run was ``told`` of."""
         for each in said.lanes:
             lane = Lane(self._spool, each.node, each.stream)
-            # A dry run notes nothing, and has to say the same.
-            told = [
-                Range(sent.run.first, sent.run.last)
-                for sent in elsewhere
-                if sent.stream == each.stream
-            ]
-            told += [numbers for one in held[each.node, each.stream] for numbers in one.gave_up]
-            if gaps := without(list(gaps_of(self._ledger, lane, self._trust)), join_ranges(told)):
+            excused = join_ranges(told.get((each.node, each.stream), ()))
+            if gaps := without(list(gaps_of(self._ledger, lane, self._trust)), excused):
                 outcome.gaps[each.node, each.stream] = gaps
             outcome.records += each.records
             unlinked = set(self._ledger.unlinked(lane))

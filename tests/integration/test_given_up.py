@@ -97,6 +97,17 @@ def test_what_a_revoked_key_gave_up_counts_below_its_number_alone(
     assert lacking(relay) == (gap, gap)
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_import_says_as_the_status_does_that_a_revoked_keys_word_does_not_count(
+    machines: tuple[Machine, Machine], tmp_path: Path, *, dry_run: bool
+) -> None:
+    inside, relay = machines
+    whole = inside.export(relay, tmp_path).path
+    relay.take(whole)
+    relay.trust = relay.trust.revoke(inside.key.public.id, {"inside/logs": 5})
+    assert relay.take(whole, dry_run=dry_run).gaps == {LOGS: [Range(1, 1)]}
+
+
 def test_a_fork_gives_up_nothing_and_nobody_gives_up_what_comes_later(
     machines: tuple[Machine, Machine],
 ) -> None:
