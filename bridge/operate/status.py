@@ -129,6 +129,8 @@ def look(  # noqa: PLR0913 - one fact each
     holder, egress = read_holder(spool), read_egress_state(spool)
     said, free = read_intake(spool), shutil.disk_usage(spool).free
     used = held_by(spool, usage)
+    # Ledger, quarantine and whatever else lies there: nothing of it gives way.
+    beside = max(used - sum(usage.bytes_below(lane.folder) for lane in lanes(spool)), 0)
     begun = None if holder is None else _moment(holder.since)
     up_since = _moment(egress.since) if egress is not None and egress.state in FLOWING else None
     activity = ledger.activity(at - SENT_OVER_MS)
@@ -170,7 +172,7 @@ def look(  # noqa: PLR0913 - one fact each
             at,
             rates,
             pending=sum(lane.bytes_pending for lane in found),
-            room=whole - sum(lane.bytes_held for lane in found),
+            room=whole - beside - sum(lane.bytes_held for lane in found),
             droppable=any(lane.droppable for lane in found),
         ),
         problems=problems,

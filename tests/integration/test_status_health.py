@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,15 @@ def test_a_spool_that_fills_says_when_it_is_full(tmp_path: Path) -> None:
         assert said["forecast"]["first_drop_at"] is None  # it is billing alone
         assert said["forecast"]["drained_at"] is None
         assert "At the present rates the spool is full at" in node.bridge("status").stdout
+        # What lies beside the lanes leaves less room for them.
+        (node.spool / "others").write_bytes(bytes(32 << 20))
+        _, later = status_of(node)
+        left, left_before = (
+            datetime.fromisoformat(each["forecast"]["spool_full_at"])
+            - datetime.fromisoformat(each["at"])
+            for each in (later, said)
+        )
+        assert left_before * 0.4 < left < left_before * 0.6
 
 
 def test_a_disk_without_room_is_a_problem_and_not_only_a_forecast(tmp_path: Path) -> None:
