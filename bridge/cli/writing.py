@@ -53,7 +53,9 @@ def room_check_for(session: Session, stream: str) -> Callable[[], None]:
     """
     from bridge.daemon.roomwatch import room_watch_for
 
-    watch, kind = room_watch_for(session.config), stream_named(stream).kind
+    # As often as the walks are short: in seconds it writes more than a small spool may hold.
+    watch = room_watch_for(session.config, walk_every_s=0.0)
+    kind = stream_named(stream).kind
     spool = session.config.spool.path
 
     def check() -> None:

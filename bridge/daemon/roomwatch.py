@@ -34,15 +34,23 @@ class RoomWatch:
     """The room of ``spool``, as of half a second ago; a thread from :meth:`start` to :meth:`stop`.
 
     Who asks first after a silence is told what the last look found, and has it looked at anew. While
-    nobody asks, :meth:`glance` looks. Asking ends a ``calm``.
+    nobody asks, :meth:`glance` looks. Asking ends a ``calm``. The spool is walked through each
+    ``walk_every_s`` seconds at most.
 
     Raises :class:`OSError` where its disk cannot be read at the beginning.
     """
 
     def __init__(
-        self, spool: Path, *, max_size: int, min_free: int, calm: Calm | None = None
+        self,
+        spool: Path,
+        *,
+        max_size: int,
+        min_free: int,
+        calm: Calm | None = None,
+        walk_every_s: float = WALK_EVERY_S,
     ) -> None:
         self._spool = spool
+        self._walk_every_s = walk_every_s
         self._calm = calm or Calm()
         self._limits = (max_size, min_free)
         self._stopping = False
@@ -152,7 +160,7 @@ class RoomWatch:
             self._used = held_by(self._spool, self._usage)
             took = time.monotonic() - now
             self._walked_at = now
-            self._walk_at = now + max(WALK_EVERY_S, took * WALK_SHARE)
+            self._walk_at = now + max(self._walk_every_s, took * WALK_SHARE)
             self._quiet_walk_at = max(self._walk_at, now + QUIET_WALK_S)
 
     def _of_disk(self) -> Room:
@@ -162,10 +170,18 @@ class RoomWatch:
         return Room(self._used, max_size, free, min_free)
 
 
-def room_watch_for(config: Config, calm: Calm | None = None) -> RoomWatch:
+def room_watch_for(
+    config: Config, calm: Calm | None = None, *, walk_every_s: float = WALK_EVERY_S
+) -> RoomWatch:
     """The watch of the spool that ``config`` names. Raises :class:`SpoolError` ``disk.*``."""
     spool = config.spool
     try:
-        return RoomWatch(spool.path, max_size=spool.max_size, min_free=spool.min_free, calm=calm)
+        return RoomWatch(
+            spool.path,
+            max_size=spool.max_size,
+            min_free=spool.min_free,
+            calm=calm,
+            walk_every_s=walk_every_s,
+        )
     except OSError as error:
         raise explained(error, "look how much room there is") from error

@@ -236,6 +236,13 @@ def test_beyond_its_budget_nothing_is_appended_and_telemetry_gives_way_before_bi
     assert 0 < taken["logs"] < taken["transactions"] < 30
 
 
+def test_one_call_takes_no_more_than_the_budget_and_what_was_on_its_way(config: Path) -> None:
+    _room_for(config, "max_size: 1MiB")
+    told = bridge("--config", config, "append", "transactions", "--json", stdin=_fills(8000))
+    assert (told.code, told.answer["error"]["id"]) == (5, "spool.full")
+    assert 0 < told.answer["records"] < 4000  # 20 MiB of 40
+
+
 def test_what_has_to_stay_free_on_the_disk_is_not_appended_to(config: Path) -> None:
     _room_for(config, "min_free: 1048576GiB")
     told = bridge("--config", config, "append", "transactions", stdin=GOOD)
