@@ -171,7 +171,8 @@ class BeaconClient:
             try:
                 return _read(response)
             finally:
-                if _has_more(response):
+                if not response.is_success or _has_more(response):
+                    # Who refuses what it has not read may take the rest of it for a request.
                     response.extensions["network_stream"].close()
                 response.close()
         except httpx.ProxyError as error:

@@ -426,6 +426,21 @@ def test_a_second_answer_to_one_request_is_no_answer_to_the_next_one() -> None:
     assert [request.connection for request in server.requests] == [0, 1]
 
 
+@pytest.mark.parametrize("status", [301, 401, 413, 429, 503])
+def test_an_answer_to_what_is_left_of_a_refused_body_is_no_answer_to_the_next_request(
+    status: int,
+) -> None:
+    rest_is_no_request = [wait(0.1), say(answer(400, b"{}"))]
+    with (
+        fault_server([say(answer(status)), *rest_is_no_request], [say(GOOD)]) as server,
+        client_of(server.url) as client,
+    ):
+        refused = client.post(PATH, {}, BODY)
+        assert isinstance(refused, Answer)
+        assert refused.status == status
+        assert client.post(PATH, {}, BODY) == TAKEN
+
+
 def test_the_beginning_of_a_second_answer_is_no_answer_to_the_next_request() -> None:
     with (
         fault_server([say(GOOD + GOOD[:20])], [say(GOOD)]) as server,
