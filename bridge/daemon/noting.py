@@ -15,6 +15,9 @@ CALM_EVERY_S = 600.0
 """The same in a calm: who gains by a clock that was set back asks for a token, and so ends the calm."""
 STEP_MS = 1000
 """By so much the wall clock went another way than the machine's own: somebody set it."""
+STAYS_S = 60.0
+"""Seconds for which a clock that was set forward stays so before that is noted out of turn: what is
+noted is believed for ever, and a slip of the hand is put right soon."""
 
 
 class Noting:
@@ -25,18 +28,26 @@ class Noting:
         self._calm = calm
         self._noted_at = self._changes_at = -inf
         self._offset_ms = self._offset()
+        self._ahead_since: float | None = None
 
     @property
     def due(self) -> float:
-        """When it is time: also once a token has ended, and at once where the wall clock was set."""
+        """When it is time: also once a token has ended, and where the wall clock was set."""
         if self.is_clock_set():
             return -inf
         every_s = CALM_EVERY_S if self._calm.reigns else EVERY_S
         return min(self._noted_at + every_s, max(self._changes_at, self._noted_at + EVERY_S))
 
     def is_clock_set(self) -> bool:
-        """Whether the wall clock was set since the last note."""
-        return abs(self._offset() - self._offset_ms) >= STEP_MS
+        """Whether the wall clock was set since the last note: back, or forward and it stays so."""
+        moved = self._offset() - self._offset_ms
+        if moved < STEP_MS:
+            self._ahead_since = None
+            return moved <= -STEP_MS
+        now = self._clock.monotonic()
+        if self._ahead_since is None:
+            self._ahead_since = now
+        return now - self._ahead_since >= STAYS_S
 
     def begin(self) -> None:
         """It is done now; one that fails is tried again soon."""

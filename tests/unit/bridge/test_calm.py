@@ -8,7 +8,7 @@ import pytest
 
 from bridge.daemon.calm import AFTER_S, Calm
 from bridge.daemon.glancing import MOVED, Glance
-from bridge.daemon.noting import CALM_EVERY_S, EVERY_S, STEP_MS, Noting
+from bridge.daemon.noting import CALM_EVERY_S, EVERY_S, STAYS_S, STEP_MS, Noting
 from bridge.daemon.rounds import Rounds
 from spool.beat import BEAT_S, CALM_BEAT_S, CALM_TURN_S, TURN_S, Pulse
 from spool.waking import ask_to_wake
@@ -245,6 +245,28 @@ def test_in_a_calm_the_time_is_noted_when_a_token_ends_and_when_the_clock_was_se
     moments.wall -= STEP_MS // 2
     assert noting.due > moments.now
     moments.wall -= STEP_MS // 2
+    assert noting.due < moments.now
+
+
+def test_a_clock_that_is_set_forward_and_put_right_within_a_minute_is_not_noted(
+    moments: Moments,
+) -> None:
+    noting = Noting(moments, calm_of(moments))
+    noting.begin()
+    noting.done(None)
+    for _ in range(2):
+        moments.wall += 1_000_000_000
+        for _ in range(int(STAYS_S) - 1):
+            assert noting.due > moments.now
+            moments.passes(1)
+        moments.wall -= 1_000_000_000
+        assert noting.due > moments.now
+    moments.wall += 1_000_000_000
+    assert noting.due > moments.now
+    moments.passes(STAYS_S)
+    assert noting.due < moments.now
+    noting.begin()
+    moments.wall -= STEP_MS
     assert noting.due < moments.now
 
 
