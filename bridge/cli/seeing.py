@@ -35,7 +35,10 @@ def see(session: Session, wanted: "Wanted", note: str, *, dry_run: bool) -> None
             lanes = {lane: wanted.numbers(lane) for lane in held if wanted.wants(lane)}
         except OSError as error:
             raise explained(error, "see what the spool holds") from error
-        _check_named(ledger, lanes, wanted, state)
+        if wanted.streams is None and wanted.segments is None:
+            _check_named(ledger, lanes, state)
+            # What is lost from now on was not told of.
+            lanes = {lane: None for lane in lanes if not _is_billing(lane)}
         before = sums(ledger)
         acts = ledger.unseen if dry_run else ledger.see
         found = acts(lanes, state, at, note)
@@ -81,12 +84,8 @@ def seen_words(seen: "Seen") -> str:
     return f"of {name} {segments} ({seen.numbers}); {lost} of it lost in all"
 
 
-def _check_named(
-    ledger: "Ledger", lanes: "Iterable[Lane]", wanted: "Wanted", state: "State"
-) -> None:
+def _check_named(ledger: "Ledger", lanes: "Iterable[Lane]", state: "State") -> None:
     """Billing has to be named: what is said of all lanes at once may hide it by mistake."""
-    if wanted.streams is not None or wanted.segments is not None:
-        return
     found = ledger.unseen({lane: None for lane in lanes if _is_billing(lane)}, state, 0, "")
     if found:
         told = "; ".join(map(seen_words, found))

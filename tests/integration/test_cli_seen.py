@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli import seeing
+from bridge.cli.replayed import sums
+from bridge.cli.selecting import wanted_of
+from bridge.cli.session import Session
 from spool.lane import Lane
+from spool.ledger import By, Ledger, State
 from tests.integration.test_metrics import admin_port, get, value
 from tests.support.beacon import RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for, told
@@ -115,6 +120,34 @@ def test_billing_is_not_seen_unless_it_is_named(node: Node) -> None:
     assert len(_problems(node)) == 1
     told(node, "replay", "--state", "lost", "--segments", "n/transactions/1-9", *SEE)
     assert _problems(node) == {}
+
+
+def test_billing_that_is_lost_while_others_are_seen_is_the_next_problem(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _append(node, "transactions", b'{"id":"a"}')
+    _lose(node, "logs", ONE["logs"] % 1)
+    _append(node, "transactions", b'{"id":"b"}')
+    here = Lane(node.spool, node.name, "transactions")
+
+    def lost_meanwhile(ledger: Ledger) -> object:
+        """After it was seen that billing lacks nothing, and before the act."""
+        for span in ledger.spans(here, State.PENDING):
+            ledger.move(
+                here, span.first, span.last,
+                source=State.PENDING, target=State.LOST, by=By.LOSS,
+                before_first=span.before, after_last=span.after,
+            )  # fmt: skip
+        return sums(ledger)
+
+    monkeypatch.setattr(seeing, "sums", lost_meanwhile)
+    session = Session()
+    session.config_file = node.config
+    session.begin("replay", as_json=True)
+    seeing.see(session, wanted_of(["lost"], (), None, None, ()), "a disk", dry_run=False)
+    (left,) = _problems(node)
+    assert "transactions" in left
+    assert [act["stream"] for act in told(node, "audit")["seen"]] == ["logs"]
 
 
 def test_a_lost_segment_that_was_seen_can_be_sent_when_its_file_is_put_back(
