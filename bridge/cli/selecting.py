@@ -48,16 +48,17 @@ def wanted_of(
 
 
 def _segments(texts: Sequence[str]) -> "Mapping[tuple[str, str], Sequence[Range]] | None":
-    from spool.ranges import parse_ranges
+    from spool.ranges import join_ranges, parse_ranges
 
-    found = {}
+    found: dict[tuple[str, str], Sequence[Range]] = {}
     for text in texts:
         node, _, rest = text.partition("/")
         stream, _, numbers = rest.partition("/")
         try:
-            found[node, stream] = parse_ranges(numbers)
+            more = parse_ranges(numbers)
         except VerificationError as error:
             raise click.BadParameter(error.message, param_hint="--segments") from None
+        found[node, stream] = join_ranges([*found.get((node, stream), ()), *more])
     return found or None
 
 

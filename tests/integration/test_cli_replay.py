@@ -89,6 +89,8 @@ def test_a_selection_by_number_time_or_stream_touches_nothing_else(
     _drain(node)
     again = ("--state", "delivered", "--yes")
     assert _replay(node, *again, "--segments", "n/transactions/2")["selected"]["records"] == 1
+    apart = ("--segments", "n/transactions/1", "--segments", "n/transactions/3", "--dry-run")
+    assert _replay(node, *again, *apart)["selected"]["segments"] == 2
     assert _replay(node, *again, "--stream", "logs")["selected"]["records"] == 0
     assert _replay(node, *again, "--since", "2100-01-01")["selected"]["records"] == 0
     assert _replay(node, *again, "--since", "1h", "--until", "0s")["selected"]["records"] == 3
