@@ -165,8 +165,9 @@ def _append(session: Session, stream: str, rows: "Iterator[Row]", taken: "Taken"
                 check_room()
                 taken.rows += writer.append(group)
                 group, size = [], 0
-        check_room()
-        taken.rows += writer.append(group)
+        if group:
+            check_room()
+            taken.rows += writer.append(group)
     finally:
         try:
             writer.close()

@@ -283,6 +283,17 @@ def test_a_backfill_takes_nothing_where_the_spool_has_no_room(
     assert told["taken"] == 0
 
 
+def test_a_backfill_of_full_groups_alone_is_done_though_its_last_one_used_up_the_room(
+    home: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [trace(n) for n in range(1_000)]
+    for row in rows:  # more than the whole room
+        row[TRACES.index("session_id")] = shake_256(row[0].encode()).hexdigest(1_000)
+    monkeypatch.setenv("BRIDGE_SPOOL__MAX_SIZE", "1MiB")
+    monkeypatch.setenv("BRIDGE_SPOOL__MIN_FREE", "0B")
+    assert _backfill(home, traces(*rows))["taken"] == len(rows)
+
+
 def _start(home: Node, file: Path) -> "subprocess.Popen[bytes]":
     command: Sequence[str] = [*COMMAND, "--config", str(home.config), "backfill", str(file)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
