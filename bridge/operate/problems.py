@@ -26,13 +26,14 @@ def of_lanes(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> I
         name = f"{lane.lane.node}/{lane.lane.stream}"
         lost, counts, stream = lane.lost_unseen, lane.counts, lane.lane.stream
         seen = 0 if counts is None else counts.lost_seen
+        chosen = _choosing(lane, found)
         if lost and lane.lane.imported.exists():
             yield Problem(
                 "spool.lost",
                 f"Of {name} {counted(lost, 'segment was', 'segments were')} damaged here; "
                 f"the next receipt asks for what is missing{_beside(seen)}.",
                 f"Run bridge export --for {lane.lane.node} --to DIR; look at the disk's health. If it "
-                f"never comes: bridge replay --state lost --stream {stream} --discard --note TEXT",
+                f"never comes: bridge replay --state lost {chosen} --discard --note TEXT",
             )
         elif lost:
             yield Problem(
@@ -40,7 +41,7 @@ def of_lanes(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> I
                 f"Of {name} {counted(lost, 'segment is', 'segments are')} lost; "
                 f"loss records say which{_beside(seen)}.",
                 f"Look at quarantine/ and at bridge inspect of the loss records of {name}. When it was "
-                f"seen: bridge replay --state lost --stream {stream} --discard --note TEXT",
+                f"seen: bridge replay --state lost {chosen} --discard --note TEXT",
             )
         if counts is not None and counts.exceptions:
             yield Problem(
@@ -64,6 +65,14 @@ def of_lanes(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> I
                 f"There is no license key for node {lane.lane.node}; {name} waits.",
                 f"Put it into a file of mode 0600, and into bridge.yaml: {_licensing(lane.lane)}",
             )
+
+
+def _choosing(lane: LaneStatus, found: Sequence[LaneStatus]) -> str:
+    """The option that chooses what is lost of ``lane``, and of no other node's."""
+    node, stream = lane.lane.node, lane.lane.stream
+    if lane.counts is None or all(each is lane or each.lane.stream != stream for each in found):
+        return f"--stream {stream}"
+    return f"--segments {node}/{stream}/1-{lane.counts.head}"
 
 
 def _beside(seen: int) -> str:

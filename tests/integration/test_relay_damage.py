@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spool.lane import Lane
 from tests.integration.test_courier import (
     append,
     beacon,
@@ -68,6 +69,37 @@ def test_what_a_relay_lost_is_stepped_over_asked_for_and_sent_when_it_comes_agai
     assert records(relay) == {"delivered": 3}
     assert "spool.lost" not in _problems(relay)
     assert beacon.received()["transactions"]["distinct"] == 3
+
+
+def test_what_the_status_says_to_run_sees_the_loss_of_one_node_and_no_other(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    for each in "ab":
+        append(inside, each)
+        append(relay, f"own-{each}")
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    told(relay, "import", bundle["path"])
+    for path in (_segment(relay, 2), Lane(relay.spool, "relay-1", "transactions").segment(1)):
+        path.unlink()
+    assert relay.bridge("run", "--once").returncode == 0
+
+    def hints() -> dict[str, str]:
+        said = json.loads(relay.bridge("status", "--json").stdout)
+        found = [each for each in said["problems"] if each["id"] == "spool.lost"]
+        return {each["message"].split()[1]: each["hint"] for each in found}
+
+    before = hints()
+    assert set(before) == {"inside/transactions", "relay-1/transactions"}
+    _, _, command = before["relay-1/transactions"].rpartition("bridge ")
+    told(relay, *command.split()[:-1], "a disk")
+    after = hints()
+    assert set(after) == {"inside/transactions"}
+    _, _, command = after["inside/transactions"].rpartition("bridge ")
+    told(relay, *command.split()[:-1], "a disk")
+    assert hints() == {}
+    acts = told(relay, "audit")["seen"]
+    assert [act["node"] for act in acts] == ["relay-1", "inside"]
 
 
 def test_what_a_relay_gives_up_stays_refused_for_the_node_whose_it_is(
