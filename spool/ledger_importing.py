@@ -160,6 +160,8 @@ def _take_in(tx: Transaction, one: Arrival) -> Taken:
     found = _taken(tx, row, one.seq, one.digest)
     if found is Taken.DUPLICATE:
         return found
+    if found is not Taken.FORK:  # what a fork declares, another machine lost
+        ledger_given_up.note(tx, row, one.seq, one.lost, one.key)
     if found is Taken.AGAIN:
         (span,) = spans(tx, row, one.seq, one.seq)
         stretch = Stretch(one.seq, one.seq, one.before, one.before + one.totals)
@@ -185,8 +187,6 @@ def _take_in(tx: Transaction, one: Arrival) -> Taken:
         "INSERT INTO imported (lane, seq, digest, prev, unlinked, fork) VALUES (?, ?, ?, ?, ?, ?)",
         (row, one.seq, one.digest, one.prev, unlinked, found is Taken.FORK),
     )
-    if found is Taken.NEW:  # what a fork declares, another machine lost
-        ledger_given_up.note(tx, row, one.seq, one.lost, one.key)
     span = Span(one.chain, one.seq, one.seq, State.PENDING, one.before, one.totals)
     if found is Taken.FORK:
         row = need_lane(tx, one.lane.fork_of(one.seq, one.digest))

@@ -14,7 +14,7 @@ from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
-from spool.ledger import Ledger, State
+from spool.ledger import By, Ledger, State
 from spool.ledger_schema import VERSION
 from spool.ranges import Range
 from tests.support.bundles import Machine, pair
@@ -173,6 +173,31 @@ def test_what_a_node_gave_up_is_told_by_its_loss_records_after_a_migration(tmp_p
     as_of(relay.spool / "ledger.db", "version5")
     with Ledger.open(relay.spool, clock=SYSTEM_CLOCK) as ledger:
         assert ledger.given_up(lane) == before
+
+
+def test_a_loss_record_that_was_damaged_before_a_migration_is_heard_when_it_comes_again(
+    tmp_path: Path,
+) -> None:
+    inside, relay = pair(tmp_path)
+    for number in range(3):
+        inside.append(number, stream="logs")
+    inside.drop("logs")
+    whole = inside.export(relay, tmp_path).path
+    relay.take(whole)
+    lane = relay.lane("logs", "inside")
+    (before,) = relay.ledger.given_up(lane)
+    (last,) = (span for span in relay.ledger.spans(lane) if span.last == before.seq)
+    relay.ledger.move(
+        lane, before.seq, before.seq,
+        source=State.PENDING, target=State.LOST, by=By.LOSS,
+        before_first=last.after, after_last=last.after,
+    )  # fmt: skip
+    relay.ledger.close()
+    lane.segment(before.seq).unlink()
+    as_of(relay.spool / "ledger.db", "version5")
+    relay = Machine(relay.folder, relay.name, relay.seed, relay.trust)
+    assert relay.take(whole).gaps == {}
+    assert relay.ledger.given_up(lane) == [before]
 
 
 def older(tmp_path: Path) -> Path:
