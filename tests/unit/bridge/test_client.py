@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -287,6 +288,50 @@ def test_an_untrusted_beacon_behind_an_encrypted_proxy_gets_nothing(tmp_path: Pa
             "the certificate is not trusted", outcome_unknown=False
         )
     assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("other.invalid", None),
+        (HOST, None),  # the proxy's own
+        ("beacon.invalid", datetime(2020, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_beacon_behind_an_encrypted_proxy_has_to_be_the_one_that_was_named_and_still_be(
+    tmp_path: Path, name: str, end: datetime | None
+) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    of_proxy, of_beacon = (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for _ in range(2))
+    ca.issue_cert(HOST).configure_cert(of_proxy)
+    ca.issue_cert(name, not_after=end).configure_cert(of_beacon)
+    with (
+        fault_server([say(GOOD)], tls=of_beacon) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, of_proxy) as proxy,
+        client_of("https://beacon.invalid", ca_file=tmp_path / "ca.pem", proxy=proxy.url) as client,
+    ):
+        assert client.post(PATH, {}, BODY) == Failure(
+            "the certificate is not trusted", outcome_unknown=False
+        )
+    assert proxy.asked
+    assert not server.requests
+
+
+def test_large_requests_go_through_an_encrypted_proxy_on_one_connection(tmp_path: Path) -> None:
+    ca_file, context = authority(tmp_path, HOST, "beacon.invalid")
+    body = os.urandom(3 << 20)
+    large = answer(200, b'"%b"' % (b"x" * (ANSWER_MAX - 2)))
+    with (
+        fault_server([say(large)], tls=context) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, context) as proxy,
+        client_of("https://beacon.invalid", ca_file=ca_file, proxy=proxy.url) as client,
+    ):
+        for _ in range(3):
+            got = client.post(PATH, {}, body)
+            assert isinstance(got, Answer)
+            assert (len(got.body), got.cut) == (ANSWER_MAX, False)
+    assert [(each.body == body, each.connection) for each in server.requests] == [(True, 0)] * 3
 
 
 def test_waiting_for_other_threads_is_not_counted_into_the_deadline() -> None:
