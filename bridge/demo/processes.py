@@ -3,14 +3,17 @@
 Each runs the installed command line in a process of its own, its words in a log file of its own.
 """
 
+import errno
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -18,13 +21,17 @@ from keys.errors import BridgeError
 
 READY_S = 60.0
 """Seconds that a process may take to listen."""
+_PORTS = range(20_000, 32_768)
+"""Below those that Linux gives to whoever wants any, so that no connection takes one meanwhile."""
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+    """A port of the loopback address that nobody listens on; :class:`OSError` where there is none."""
+    # From the system's own generator: processes that share a seed would all choose the same one.
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError(errno.EADDRINUSE, "no port of a hundred is free")
 
 
 def run_bridge(*arguments: str, codes: Sequence[int] = (0,)) -> str:
