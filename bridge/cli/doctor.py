@@ -1,6 +1,7 @@
 """``bridge doctor``: what is wrong on this machine, and on the way to the beacon."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +11,11 @@ import click
 from bridge.cli.peers import trust_of
 from bridge.cli.session import Session, json_option
 from bridge.config import Config
+from bridge.license.pinned import rules_of
 from bridge.operate import doctor
 from bridge.operate.checks import Check, Finding, NotLookedAtError, exit_code, run
 from bridge.operate.reach import Answered, Ask, Reach, Target, addresses_of
+from bridge.terminal import counted
 from keys.errors import BridgeError, ConfigError, shown
 from keys.keyfile import PRIVATE_NAME, PUBLIC_NAME, read_public_key
 from spool.clock import MS, SYSTEM_CLOCK
@@ -75,6 +78,7 @@ def _checks(session: Session) -> Iterator[Check]:
     yield Check("keys.node", lambda: _node_key(session))
     yield Check("license", lambda: _license(session))
     yield Check("license.private", lambda: doctor.check_private(_license_files(config)))
+    yield Check("license.jwks", lambda: _vendor_keys(config))
     yield Check("spool.folder", lambda: doctor.check_folder(spool.path))
     if spool.path.is_dir():
         yield Check(
@@ -91,6 +95,9 @@ def _checks(session: Session) -> Iterator[Check]:
             lambda: doctor.check_sealed(spool.path, config.node, session.signing_key.own_keys),
         )
         yield Check("clock", lambda: doctor.check_clock(spool.path, now()))
+    for name, folder in (("inbox", config.transfer.inbox), ("outbox", config.transfer.outbox)):
+        if folder is not None:
+            yield Check(f"transfer.{name}", partial(doctor.check_carried, folder))
     yield Check("beacon.ca_file", lambda: doctor.check_authorities(config.beacon.ca_file))
     tls = config.intake.tls
     yield Check("intake.tls", lambda: doctor.check_certificate(tls.cert, tls.key, now()))
@@ -135,6 +142,13 @@ def _license_files(config: Config) -> list[Path]:
     own = [config.license_key_file, config.data_plane_auth_file]
     given = [*named, *(path for path in own if path is not None)]
     return [path for path in given if path.exists()]  # the check before this one names the others
+
+
+def _vendor_keys(config: Config) -> str:
+    keys = rules_of(config.license).keys
+    if not keys:
+        raise NotLookedAtError("no license.jwks_file; a token that a courier brings is not served")
+    return f"{counted(len(keys), 'key', 'keys')} of the vendor's in {config.license.jwks_file}"
 
 
 def _reach(session: Session, config: Config) -> Iterator[Check]:

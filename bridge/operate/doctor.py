@@ -78,22 +78,43 @@ def check_folder(path: Path) -> str:
     """That the folder is this user's, writable, and nobody else may write it."""
     status = _stat(path)
     if not stat.S_ISDIR(status.st_mode):
-        raise ConfigError(
-            "folder.kind", f"{shown(str(path))} is no folder.", "Correct the path, or move it away."
-        )
+        raise _no_folder(path)
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigError(
             "folder.open",
             f"{shown(str(path))} has mode {stat.S_IMODE(status.st_mode):04o}: others may write in it.",
             "Run: chmod go-w on it.",
         )
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+    _check_open(path)
+    return str(path)
+
+
+def check_carried(path: Path) -> str:
+    """That a courier's folder can be used, if it is there; who else may write in it is not asked.
+
+    Often it is a medium's, which is there now and then.
+    """
+    if not path.exists():
+        raise NotLookedAtError(f"{path} is not there now: not mounted, or a wrong path")
+    if not path.is_dir():
+        raise _no_folder(path)
+    _check_open(path)
+    return str(path)
+
+
+def _no_folder(path: Path) -> ConfigError:
+    return ConfigError(
+        "folder.kind", f"{shown(str(path))} is no folder.", "Correct the path, or move it away."
+    )
+
+
+def _check_open(folder: Path) -> None:
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise SpoolError(
             "folder.closed",
-            f"This user may not write in {shown(str(path))}.",
+            f"This user may not write in {shown(str(folder))}.",
             "Run as the user that owns it, or mount its disk for writing.",
         )
-    return str(path)
 
 
 def check_disk(spool: Path, *, used: int, max_size: int, min_free: int) -> str:

@@ -1,5 +1,6 @@
 """``bridge doctor`` names exactly what is wrong, step by step, and touches nothing offline."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from bridge.demo.processes import free_port
+from bridge.testbeacon.tokens import TokenMint
+from keys.ed25519 import SigningKey
 from tests.support.beacon import running_beacon
 from tests.support.commands import COMMAND, Told, bridge, environment, make_node
 from tests.support.faultserver import answer, fault_server, say
@@ -245,3 +248,31 @@ def test_the_license_key_is_never_shown(tmp_path: Path) -> None:
     key = (config.parent / "license_key").read_text().strip()
     assert key not in told.out.decode() + told.err
     assert os.environ.get("BRIDGE_LICENSE_KEY") is None
+
+
+def test_keys_of_the_vendors_that_no_daemon_could_read_are_named(tmp_path: Path) -> None:
+    more = "egress: {mode: offline}\nlicense: {jwks_file: vendor.json}\n"
+    config = node(tmp_path, more)
+    told, found = checks(config)
+    assert told.code == 78
+    assert problem(found, "license.jwks") == "license.jwks_file"
+    mint = TokenMint(SigningKey.generate())
+    (config.parent / "vendor.json").write_text(json.dumps(mint.jwks()))
+    told, found = checks(config)
+    assert told.code == 0, told.out
+    assert "1 key of the vendor's" in found["license.jwks"]["note"]
+
+
+def test_couriers_folders_are_looked_at_if_they_are_there(tmp_path: Path) -> None:
+    more = "egress: {mode: offline}\ntransfer: {inbox: in, outbox: out}\n"
+    config = node(tmp_path, more)
+    (config.parent / "out").mkdir()
+    told, found = checks(config)
+    assert told.code == 0, told.out
+    assert found["transfer.inbox"]["ok"] is None
+    assert "not mounted" in found["transfer.inbox"]["note"]
+    assert found["transfer.outbox"]["ok"] is True
+    (config.parent / "in").write_text("no folder")
+    told, found = checks(config)
+    assert told.code == 78
+    assert problem(found, "transfer.inbox") == "folder.kind"
