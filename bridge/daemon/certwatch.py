@@ -17,7 +17,7 @@ from bridge.operate.certificate import WARN_MS
 from keys.errors import ConfigError
 from spool.clock import MS, Clock, rfc3339
 from spool.durable import Disk, explained
-from spool.tlsfile import TlsRefusal, write_tls
+from spool.troublefile import Trouble, write_trouble
 
 LOOK_EVERY_S = 1.0
 """Seconds between two looks at the files, at least."""
@@ -56,7 +56,7 @@ class CertificateWatch:
         self._seen = self._used = tls.stat()
         self._next = clock.monotonic()
         self._asked = False
-        self._refused: TlsRefusal | None = None
+        self._refused: Trouble | None = None
         self._told = False
         self._failed = ""
         self._warned: int | None = None
@@ -89,7 +89,7 @@ class CertificateWatch:
         try:
             served = self._tls.reload()
         except ConfigError as error:
-            refused = TlsRefusal.of(error)
+            refused = Trouble.of(error)
             if is_still and refused != self._refused:
                 self._refused, self._told = refused, False
                 self._tell(
@@ -120,7 +120,7 @@ class CertificateWatch:
 
     def _put(self) -> None:
         try:
-            write_tls(self._disk, self._spool, self._refused)
+            write_trouble(self._disk, self._spool, "tls", self._refused)
         except OSError as error:
             message = explained(error, "tell of the certificate").message
             if message != self._failed:

@@ -5,17 +5,19 @@ with ``.imported`` or ``.refused``; nothing is deleted.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.config import Config
 from bridge.config.licensekeys import LicenseKeys
+from bridge.daemon.courierfolder import CourierFolder
 from bridge.daemon.receiving import Receiver
 from bridge.egress.event import Event
 from bridge.transfer.agefile import IDENTITY_NAME, read_identity
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
 from keys.truststore import TRUST_NAME, TrustStore
-from spool.durable import explained
+from spool.clock import Clock
 from spool.ledger import Ledger
 
 ENDINGS = (".agb", ".agr", ".agb.age", ".agr.age")
@@ -35,6 +37,7 @@ class Inbox:
         config: Config,
         signer: SigningKey,
         ledger: Ledger,
+        clock: Clock,
         tell: Callable[[Event], None],
         *,
         licenses: Callable[[], LicenseKeys],
@@ -49,71 +52,91 @@ class Inbox:
         self._moved = moved
         self._tell_seen = seen
         self._seen: dict[Path, tuple[int, int]] = {}
-        self._said = ""
+        self._stays: set[tuple[Path, tuple[int, int]]] = set()
+        """What was taken and could not be renamed: a medium may be read-only."""
+        self._folder = CourierFolder("inbox", config.spool.path, clock, tell)
 
     def look(self) -> bool:
         """Import what lies there; whether anything did."""
         folder = self._config.transfer.inbox
         if folder is None:
             return False
+        if not self._folder.begins():
+            return False
         try:
             ready = self._ready(folder)
-        except OSError as error:
-            self._say(explained(error, "look into the inbox").message)
+        except FileNotFoundError as error:
+            self._folder.missing(error)
             return False
+        except OSError as error:
+            self._folder.refused(error, "look into the inbox")
+            return False
+        taken, failed = 0, False
         for path in ready:
-            self._take(path)
-        return bool(ready)
+            try:
+                ending = self._take(path)
+                taken += 1
+                self._rename(path, ending)
+            except OSError as error:
+                # The medium may have been taken out: the same file is tried again when it is back.
+                self._folder.refused(error, "import what lies in the inbox")
+                failed = True
+            except BridgeError as error:
+                # This machine's fault, not the file's: it is tried again, once that is mended.
+                self._folder.failed(error)
+                failed = True
+        if not failed:
+            self._folder.done()
+        return taken > 0
 
     def _ready(self, folder: Path) -> list[Path]:
-        """The files that are as they were at the last look."""
+        """The files that are as they were at the last look, and not done with."""
         found = {}
         for path in sorted(folder.iterdir()):
             if path.name.endswith(ENDINGS):
-                status = path.lstat()
-                found[path] = (status.st_size, status.st_mtime_ns)
+                with suppress(FileNotFoundError):  # it was taken away since
+                    found[path] = _mark(path)
         ready = [path for path, mark in found.items() if self._seen.get(path) == mark]
         if found != self._seen:
             self._tell_seen()
         self._seen = found
-        return ready
+        self._stays &= found.items()
+        return [path for path in ready if (path, found[path]) not in self._stays]
 
-    def _take(self, path: Path) -> None:
+    def _take(self, path: Path) -> str:
+        """What its name is to end with from now on.
+
+        Raises :class:`BridgeError` or :class:`OSError` for what is not the file's fault.
+        """
         keys = self._config.keys.path
         fields: dict[str, object] = {"file": path.name}
+        trust = TrustStore.load(keys / TRUST_NAME)
+        identity = keys / IDENTITY_NAME
+        secret = read_identity(identity) if identity.exists() else None
+        licenses = self._licenses()
+        receiver = Receiver(self._config, licenses, self._signer, self._ledger, trust)
         try:
-            trust = TrustStore.load(keys / TRUST_NAME)
-            identity = keys / IDENTITY_NAME
-            secret = read_identity(identity) if identity.exists() else None
-            licenses = self._licenses()
-            receiver = Receiver(self._config, licenses, self._signer, self._ledger, trust)
             found = receiver.receive(path, secret, self._moved)
         except VerificationError as error:
             self._tell(Event("transfer.refused", error.message, fields | {"error": error.id}))
-            self._rename(path, "refused")
-        except BridgeError as error:
-            # This machine's fault, not the file's: it is tried again, once that is mended.
-            self._say(f"{error.message} {error.hint}")
-        except OSError as error:
-            # The medium may have been taken out: the same file is tried again when it is back.
-            self._say(explained(error, "import a bundle").message)
-        else:
-            self._said = ""
-            for line in found.lines(path):
-                self._tell(Event("transfer.imported", line, fields | {"from": found.sender}))
-            self._rename(path, "refused" if found.nothing else "imported")
+            return "refused"
+        for line in found.lines(path):
+            self._tell(Event("transfer.imported", line, fields | {"from": found.sender}))
+        return "refused" if found.nothing else "imported"
 
     def _rename(self, path: Path, ending: str) -> None:
         target, count = path.with_name(f"{path.name}.{ending}"), 1
-        while target.exists():  # nothing is deleted
-            count += 1
-            target = path.with_name(f"{path.name}.{count}.{ending}")
         try:
+            while target.exists():  # nothing is deleted
+                count += 1
+                target = path.with_name(f"{path.name}.{count}.{ending}")
             path.rename(target)
-        except OSError as error:
-            self._say(explained(error, "rename what was imported").message)
+        except OSError:
+            self._stays.add((path, self._seen[path]))
+            raise
 
-    def _say(self, message: str) -> None:
-        if message != self._said:
-            self._said = message
-            self._tell(Event("transfer.inbox", message))
+
+def _mark(path: Path) -> tuple[int, int]:
+    """What changes when a file does: its size, and when it was written to."""
+    status = path.lstat()
+    return status.st_size, status.st_mtime_ns

@@ -36,6 +36,7 @@ def look_at(config: Config, licenses: LicenseKeys, ledger: Ledger, usage: Usage)
         licensed=licenses.sendable,
         open_at=_open_at(config),
         certificate=config.intake.tls.cert,
+        courier=_couriers(config),
         min_free=config.spool.min_free,
         overdue=config.transfer.overdue if config.transfer.receipts == "expected" else None,
         silent_after=config.transfer.overdue,
@@ -87,6 +88,12 @@ def _online_key(config: Config, licenses: LicenseKeys) -> bool | None:
     """Whether this node's license key has the form of an online one; None without a key."""
     key = licenses.to_send(config.node)
     return None if key is None else key.startswith(ONLINE_KEY)
+
+
+def _couriers(config: Config) -> list[str]:
+    """The courier's folders that the daemon uses."""
+    folders = {"inbox": config.transfer.inbox, "outbox": config.transfer.outbox}
+    return [name for name, folder in folders.items() if folder is not None]
 
 
 def _open_at(config: Config) -> str | None:

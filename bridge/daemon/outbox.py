@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bridge.config import Config
+from bridge.daemon.courierfolder import CourierFolder
 from bridge.daemon.packing import Packer, order_for
 from bridge.daemon.sealingall import seal_all
 from bridge.egress.event import Event
@@ -22,7 +23,6 @@ from keys.errors import BridgeError
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import Clock
 from spool.discovery import said_by
-from spool.durable import explained
 from spool.egressfile import FLOWING, read_egress_state
 from spool.lane import Lane
 from spool.ledger import Ledger, State, Written
@@ -52,23 +52,25 @@ class Outbox:
         self._clock = clock
         self._tell = tell
         self._moved = moved
-        self._said = ""
+        self._folder = CourierFolder("outbox", config.spool.path, clock, tell)
 
     def look(self) -> bool:
         """Pack or take back, if it is time; whether something became pending."""
         folder = self._config.transfer.outbox
         if folder is None:
             return False
+        if not self._folder.begins():
+            return False
         try:
             taken = self._is_up() and self._take_back(folder)
             if self._is_due(folder):
                 self._pack(folder)
-            self._said = ""
         except OSError as error:
-            self._say(explained(error, "fill the outbox"))
+            self._folder.refused(error, "fill the outbox")
         except BridgeError as error:
-            self._say(error)
+            self._folder.failed(error)
         else:
+            self._folder.done()
             return taken
         return False
 
@@ -150,11 +152,6 @@ class Outbox:
             message = "Egress is back: a bundle that nobody took is sent instead."
             self._tell(Event("transfer.withdrawn", message, {"serial": written.serial}))
         return taken
-
-    def _say(self, error: BridgeError) -> None:
-        if error.message != self._said:
-            self._said = error.message
-            self._tell(Event("transfer.outbox", error.message, {"error": error.id}))
 
 
 def _packed(done: Exported) -> Event:

@@ -214,6 +214,7 @@ class Parts:
         if self._config.transfer.inbox is not None:
             inbox = Inbox(
                 *given,
+                self._clock,
                 tell,
                 licenses=self._licenses,
                 moved=courier.moved,

@@ -16,6 +16,7 @@ _LEVELS = {
     "admin.failed": logging.ERROR,
     "transfer.refused": logging.ERROR,
     "transfer.inbox": logging.ERROR,
+    "transfer.outbox": logging.ERROR,
     "egress.down": logging.WARNING,
     "egress.paused": logging.ERROR,
     "lane.failed": logging.ERROR,

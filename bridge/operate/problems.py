@@ -3,7 +3,7 @@
 Whoever calls knows the facts; nothing is read here but whether a lane is another node's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bridge.operate.certificate import WARN_MS
 from bridge.operate.lanestatus import LaneStatus
@@ -14,7 +14,7 @@ from spool.egressfile import EgressState
 from spool.lane import Lane
 from spool.ledger import State
 from spool.stalledfile import Stalled
-from spool.tlsfile import TlsRefusal
+from spool.troublefile import Trouble
 
 _IN_A_ROW = "refused in a row"
 """In the reason, where a route refuses record after record."""
@@ -155,7 +155,15 @@ def open_intake(where: str) -> Problem:
     )
 
 
-def of_certificate(end: int | None, refused: TlsRefusal | None, at: int) -> Iterator[Problem]:
+def of_couriers(troubles: Mapping[str, Trouble | None]) -> Iterator[Problem]:
+    """A courier's folder, inbox or outbox, that is of no use to the daemon."""
+    for folder, trouble in troubles.items():
+        if trouble is not None:
+            message = f"The {folder} is of no use to the daemon: {trouble.message}"
+            yield Problem(trouble.id, message, trouble.hint)
+
+
+def of_certificate(end: int | None, refused: Trouble | None, at: int) -> Iterator[Problem]:
     """The intake's: it ends at ``end`` (ms), None where nobody can tell; ``refused``: the next one."""
     if refused is not None:
         yield Problem(refused.id, refused.message, refused.hint)

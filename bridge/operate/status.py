@@ -18,7 +18,15 @@ from bridge.operate.lanestatus import LaneStatus, lane_status
 from bridge.operate.licensed import NO_TOKEN, TokenSaid
 from bridge.operate.overdue import overdue as heartbeats_overdue
 from bridge.operate.problem import Problem
-from bridge.operate.problems import full, of_certificate, of_egress, of_lanes, open_intake, stalled
+from bridge.operate.problems import (
+    full,
+    of_certificate,
+    of_couriers,
+    of_egress,
+    of_lanes,
+    open_intake,
+    stalled,
+)
 from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
 from spool.clock import parse_rfc3339
@@ -32,7 +40,7 @@ from spool.ledger_activity import Activity
 from spool.rebuiltfile import Rebuilt, read_rebuilt
 from spool.sender_lock import Holder, read_holder
 from spool.stalledfile import read_stalled
-from spool.tlsfile import read_tls
+from spool.troublefile import read_trouble
 from spool.usage import Usage, held_by
 
 
@@ -97,6 +105,7 @@ def look(  # noqa: PLR0913 - one fact each
     audit_kept: int,
     open_at: str | None = None,
     certificate: Path | None = None,
+    courier: Sequence[str] = (),
     min_free: int = 0,
     online_key: bool | None = None,
     relays: bool = False,
@@ -114,6 +123,7 @@ def look(  # noqa: PLR0913 - one fact each
     ``open_at`` is where the intake takes telemetry from other machines without a license key, None
     where it does not. ``certificate`` is the file of the intake's, None without TLS. ``tokens`` is how
     things stand with the license tokens: this node's, and then those of nodes whose key it holds.
+    ``courier`` names the courier's folders that the daemon uses: inbox, outbox.
 
     ``overdue`` ms after an export a receipt is missed; None: none is expected. Nothing new of another
     node for ``silent_after`` ms is too long, if it is ``expected`` to send at all.
@@ -147,8 +157,14 @@ def look(  # noqa: PLR0913 - one fact each
         *heartbeats_overdue(
             [lane for lane in lanes(spool) if expected(lane.node)], at, silent_after
         ),
-        *([] if certificate is None else of_certificate(ends_at(certificate), read_tls(spool), at)),
+        *(
+            []
+            if certificate is None
+            else of_certificate(ends_at(certificate), read_trouble(spool, "tls"), at)
+        ),
     ]
+    if begun is not None:
+        problems += of_couriers({folder: read_trouble(spool, folder) for folder in courier})
     if begun is not None and (hangs := read_stalled(spool)) is not None:
         problems.insert(0, stalled(hangs))
     if begun is not None and mode == "online":

@@ -8,7 +8,7 @@ import pytest
 from bridge.daemon.calm import AFTER_S
 from bridge.demo import clients
 from spool.beat import BEAT_S, CALM_BEAT_S
-from spool.tlsfile import read_tls
+from spool.troublefile import read_trouble
 from tests.support.beacon import running_beacon
 from tests.support.bridges import node_for
 from tests.support.served import served
@@ -57,7 +57,7 @@ def test_it_is_not_calm_while_a_certificate_is_refused(tmp_path: Path) -> None:
             wait_until((node.spool / "tls.json").exists)
             certificate.write_bytes(b"none")
             running.daemon.reload()
-            wait_until(lambda: read_tls(node.spool) is not None)
+            wait_until(lambda: read_trouble(node.spool, "tls") is not None)
             running.clock.ahead_s += AFTER_S + 1
             time.sleep(BEAT_S + 0.5)
             assert not running.is_calm

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from bridge.config import Config
-from bridge.config.licensekeys import load_license_keys
 from bridge.config.load import load
 from bridge.daemon.courier import Courier, StoppedWork
-from bridge.daemon.inbox import Inbox
+from bridge.daemon.courierfolder import PAUSE_S
 from bridge.daemon.outbox import Outbox
 from bridge.egress.event import Event
 from keys.ed25519 import SigningKey
@@ -20,6 +19,7 @@ from spool.durable import OS_DISK
 from spool.egressfile import write_egress_state
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, State
+from spool.troublefile import read_trouble
 from spool.writer import Writer
 from tests.support.bundles import Machine
 from tests.support.sending import ONE
@@ -77,7 +77,7 @@ class Site:
 
     def look(self, hours: float = 0) -> bool:
         self.clock.wall += int(hours * HOUR_MS)
-        self.clock.seconds += hours * 3600
+        self.clock.seconds += abs(hours) * 3600
         return self.outbox.look()
 
     def egress(self, state: str) -> None:
@@ -185,9 +185,15 @@ def test_without_anybody_to_pack_for_it_says_so_once_and_goes_on_when_there_is(
     site.look()
     site.look()
     assert [event.fields for event in site.events] == [{"error": "export.for"}]
+    trouble = read_trouble(site.spool, "outbox")
+    assert trouble is not None
+    assert trouble.id == "export.for"
     site.trust(RELAY)
     site.look()
+    assert site.records() == {State.PENDING: 1}
+    site.look(hours=PAUSE_S / 3600)
     assert site.records() == {State.EXPORTED: 1}
+    assert read_trouble(site.spool, "outbox") is None
 
 
 def test_a_stop_in_the_midst_of_a_bundle_leaves_nothing_of_it(tmp_path: Path) -> None:
@@ -218,42 +224,6 @@ def test_the_courier_says_what_ended_it() -> None:
     wait_until(lambda: courier.broken is not None)
     courier.stop()
     assert isinstance(courier.broken, ZeroDivisionError)
-
-
-def test_an_import_that_is_stopped_is_done_by_a_later_look(tmp_path: Path) -> None:
-    site = Site(tmp_path, OFFLINE)
-    site.append(1)
-    site.look()
-    relay = tmp_path / "relay"
-    (relay / "keys").mkdir(parents=True)
-    (relay / "spool").mkdir()
-    (relay / "in").mkdir()
-    public = site.key.public
-    TrustStore().with_key("node", "inside", public, public.id).save(relay / "keys" / TRUST_NAME)
-    config = relay / "bridge.yaml"
-    config.write_text(
-        "node: relay-1\nkeys: {path: keys}\nspool: {path: spool}\ntransfer: {inbox: in}\n"
-    )
-    (tmp_path / "out" / FILES[1]).rename(relay / "in" / "a.agb")
-    clock = HandClock()
-    loaded = load(config, {})
-    stopping = [True]
-
-    def moved(_: int) -> None:
-        if stopping[0]:
-            raise StoppedWork
-
-    with Ledger.open(relay / "spool", clock=clock) as ledger:
-        keys = load_license_keys(loaded, {})
-        inbox = Inbox(loaded, RELAY, ledger, site.events.append, licenses=lambda: keys, moved=moved)
-        inbox.look()
-        with pytest.raises(StoppedWork):
-            inbox.look()
-        assert [path.name for path in (relay / "in").iterdir()] == ["a.agb"]
-        stopping[0] = False
-        inbox.look()
-        assert [path.name for path in (relay / "in").iterdir()] == ["a.agb.imported"]
-        assert [counts.records[State.PENDING] for counts in ledger.counts()] == [1]
 
 
 def test_what_rotted_or_vanished_is_declared_lost_and_the_rest_is_packed(tmp_path: Path) -> None:

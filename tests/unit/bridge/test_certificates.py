@@ -22,7 +22,7 @@ from bridge.intake.tls import IntakeTls
 from bridge.operate.certificate import WARN_MS
 from keys.errors import ConfigError
 from spool.durable import OS_DISK
-from spool.tlsfile import read_tls
+from spool.troublefile import read_trouble
 
 HOST = "beacon.langchain.com"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -250,12 +250,12 @@ def test_the_watch_takes_says_and_warns(tmp_path: Path, authority: Authority) ->
     assert look() == []  # somebody may be in the middle of it
     assert look() == ["tls.refused"]
     assert look() == []
-    refused = read_tls(tmp_path)
+    refused = read_trouble(tmp_path, "tls")
     assert refused is not None
     assert refused.id == "tls.name"
     put(tmp_path, authority.leaf(HOST, NOW))
     assert look() == ["tls.taken"]
-    assert read_tls(tmp_path) is None
+    assert read_trouble(tmp_path, "tls") is None
     end = int(tls.served.ends.timestamp()) * 1000
     clock.ms = end - WARN_MS
     assert look() == ["tls.expiring"]

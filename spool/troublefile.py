@@ -1,4 +1,4 @@
-"""What the daemon tells of its certificate: why a new one was not taken into use, if one was not.
+"""What a part of the daemon tells of what it cannot do: why, and what to do about it.
 
 For the status, another process. What lies there is shown, and decides nothing.
 """
@@ -13,39 +13,44 @@ from keys.strictjson import loads
 from spool.durable import Disk, replace_file
 from spool.safefile import read_whole
 
+PARTS = ("tls", "inbox", "outbox")
+"""The intake's certificate, that could not be exchanged for a newer one, and the courier's folders."""
 _FILE_MAX = 16 * 1024
 """Bytes; three texts at their longest, escaped."""
 _TEXT_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
-class TlsRefusal:
-    """Why a pair of certificate and key is not served: an error's id, message, hint."""
+class Trouble:
+    """An error's id, message, hint."""
 
     id: str
     message: str
     hint: str
 
     @classmethod
-    def of(cls, error: BridgeError) -> "TlsRefusal":
+    def of(cls, error: BridgeError) -> "Trouble":
         """What ``error`` says, cut to what the file holds."""
         return cls(error.id, error.message[:_TEXT_MAX], error.hint[:_TEXT_MAX])
 
 
-def _path(spool: Path) -> Path:
-    return spool / "tls.json"
+def _path(spool: Path, part: str) -> Path:
+    return spool / f"{part}.json"
 
 
-def write_tls(disk: Disk, spool: Path, refused: TlsRefusal | None) -> None:
-    """Leave it where the status finds it; None where all is well. Raises :class:`OSError`."""
-    said = None if refused is None else asdict(refused)
-    replace_file(disk, _path(spool), orjson.dumps({"v": 1, "refused": said}))
+def write_trouble(disk: Disk, spool: Path, part: str, trouble: Trouble | None) -> None:
+    """Leave that of one of :data:`PARTS` where the status finds it; None where all is well.
+
+    Raises :class:`OSError`.
+    """
+    said = None if trouble is None else asdict(trouble)
+    replace_file(disk, _path(spool, part), orjson.dumps({"v": 1, "refused": said}))
 
 
-def read_tls(spool: Path) -> TlsRefusal | None:
+def read_trouble(spool: Path, part: str) -> Trouble | None:
     """What the daemon said last; None if all was well, it never ran, or it is not from it."""
     try:
-        found = loads(read_whole(_path(spool), _FILE_MAX, own=True), limit=_FILE_MAX)
+        found = loads(read_whole(_path(spool, part), _FILE_MAX, own=True), limit=_FILE_MAX)
     except (FileNotFoundError, VerificationError):
         return None
     said = found.get("refused") if isinstance(found, dict) and found.get("v") == 1 else None
@@ -54,4 +59,4 @@ def read_tls(spool: Path) -> TlsRefusal | None:
     texts = [said.get(name) for name in ("id", "message", "hint")]
     if not all(isinstance(text, str) and text for text in texts):
         return None
-    return TlsRefusal(*map(str, texts))
+    return Trouble(*map(str, texts))

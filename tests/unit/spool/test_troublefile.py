@@ -5,25 +5,25 @@ from pathlib import Path
 import pytest
 
 from keys.errors import ConfigError
-from spool.tlsfile import TlsRefusal, read_tls, write_tls
+from spool.troublefile import Trouble, read_trouble, write_trouble
 from tests.support.spools import FAST
 
-REFUSED = TlsRefusal("tls.expired", "It ended.", "Renew it.")
+REFUSED = Trouble("tls.expired", "It ended.", "Renew it.")
 
 
 def test_a_refusal_is_read_as_it_was_written_until_all_is_well_again(tmp_path: Path) -> None:
-    assert read_tls(tmp_path) is None
-    write_tls(FAST, tmp_path, REFUSED)
-    assert read_tls(tmp_path) == REFUSED
-    write_tls(FAST, tmp_path, None)
-    assert read_tls(tmp_path) is None
+    assert read_trouble(tmp_path, "tls") is None
+    write_trouble(FAST, tmp_path, "tls", REFUSED)
+    assert read_trouble(tmp_path, "tls") == REFUSED
+    write_trouble(FAST, tmp_path, "tls", None)
+    assert read_trouble(tmp_path, "tls") is None
 
 
 def test_the_longest_texts_of_an_error_are_cut_to_what_the_file_holds(tmp_path: Path) -> None:
-    told = TlsRefusal.of(ConfigError("tls.key", "\x01" * 5000, "\U0001f600" * 5000))
-    assert told == TlsRefusal("tls.key", "\x01" * 300, "\U0001f600" * 300)
-    write_tls(FAST, tmp_path, told)
-    assert read_tls(tmp_path) == told
+    told = Trouble.of(ConfigError("tls.key", "\x01" * 5000, "\U0001f600" * 5000))
+    assert told == Trouble("tls.key", "\x01" * 300, "\U0001f600" * 300)
+    write_trouble(FAST, tmp_path, "tls", told)
+    assert read_trouble(tmp_path, "tls") == told
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_the_longest_texts_of_an_error_are_cut_to_what_the_file_holds(tmp_path: 
 )
 def test_what_the_daemon_did_not_write_tells_nothing(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "tls.json").write_bytes(data)
-    assert read_tls(tmp_path) is None
+    assert read_trouble(tmp_path, "tls") is None
