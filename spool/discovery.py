@@ -19,6 +19,7 @@ from spool.frontier import Frontier, read_frontier
 from spool.head import Head, read_head
 from spool.lane import Lane
 from spool.ledger import Arrival, LanePosition, Ledger, LedgerError, Span, State
+from spool.ledger_reading import needs_writing
 from spool.ranges import Range
 from spool.segment import Segment
 from spool.statement import NO_CHAIN, Statement
@@ -138,16 +139,44 @@ def _discover(ledger: Ledger, lane: Lane, last: LanePosition | None) -> bool:
         spans = list(_from_seals(lane, head, frontier))
         ledger.adopt(lane, spans, frontier)
         return bool(spans)
+    for new in _above(lane, head, last):
+        ledger.extend(lane, new.chain, new.first, new.last, before=new.before, totals=new.totals)
+    return head.seq > last.seq
+
+
+def untold(ledger: Ledger, lane: Lane) -> list[Span]:
+    """The pending segments that :func:`discover` would tell the ledger, which may not be written.
+
+    Raises :class:`SpoolError` ``ledger.needs_writing`` where that is more than what is new, or
+    :class:`OSError`.
+    """
+    last = ledger.last(lane)
+    if lane.imported.exists():
+        if last is None and next(lane.sealed_numbers(), None) is not None:
+            raise needs_writing(f"knows nothing of the imported lane {lane.node}/{lane.stream}")
+        return []
+    head = read_head(lane)
+    if head is None:
+        return []
+    if last is not None:
+        return list(_above(lane, head, last))
+    frontier = read_frontier(lane)
+    if frontier != Frontier():  # what went another way is for a ledger to count
+        raise needs_writing(f"knows nothing of the lane {lane.node}/{lane.stream}")
+    return list(_from_seals(lane, head, frontier))
+
+
+def _above(lane: Lane, head: Head, last: LanePosition) -> Iterator[Span]:
+    """What the ledger does not know of a lane that it knows up to ``last``: all of it is pending."""
     if head.seq <= last.seq:
-        return False
+        return
     for part in _chains(lane, head, last):
         first = max(part.first, last.seq + 1)
         if first > part.last:
             continue
         before = last.totals_after if part.chain == last.chain else NOTHING
         after = _not_less(part.after, before)
-        ledger.extend(lane, part.chain, first, part.last, before=before, totals=after - before)
-    return True
+        yield Span(part.chain, first, part.last, State.PENDING, before, after - before)
 
 
 def _take_up_imported(ledger: Ledger, lane: Lane) -> bool:

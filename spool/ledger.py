@@ -31,6 +31,7 @@ from spool.ledger_elsewhere import Elsewhere
 from spool.ledger_file import open_file
 from spool.ledger_importing import Arrival, Taken
 from spool.ledger_moves import Stretch, move
+from spool.ledger_reading import may_write, open_file_to_read
 from spool.ledger_receipts import Receipts
 from spool.ledger_replay import Lines
 from spool.ledger_retaining import Undeclared
@@ -61,7 +62,7 @@ class LanePosition:
 class Ledger(Receipts):
     """An open ledger; a context manager. Not to be used across a ``fork``."""
 
-    def __init__(self, database: Database, lock: int, *, fresh: bool) -> None:
+    def __init__(self, database: Database, lock: int | None, *, fresh: bool) -> None:
         super().__init__(database)
         self._lock = lock
         self.fresh = fresh
@@ -80,12 +81,30 @@ class Ledger(Receipts):
         database, lock, fresh = open_file(spool, clock)
         return cls(database, lock, fresh=fresh)
 
+    @classmethod
+    def open_to_read(cls, spool: Path, *, clock: Clock) -> Self:
+        """As :meth:`open`, for one who only looks; where the spool may not be written, as it is.
+
+        Then it is not :attr:`writable`, and every change raises ``ledger.readonly``. Raises also
+        ``ledger.needs_writing`` where it is missing, damaged or of an earlier version there.
+        """
+        if may_write(spool) or not spool.is_dir():
+            return cls.open(spool, clock=clock)
+        database, lock = open_file_to_read(spool)
+        return cls(database, lock, fresh=False)
+
+    @property
+    def writable(self) -> bool:
+        """Whether it can be told anything; see :meth:`open_to_read`."""
+        return self._database.writable
+
     def close(self) -> None:
         """Let go; no thread may be using it."""
         try:
             self._database.close()
         finally:
-            let_go(self._lock)
+            if self._lock is not None:
+                let_go(self._lock)
 
     def __enter__(self) -> Self:
         return self

@@ -5,12 +5,14 @@ its segment stands, and as lost once it was given up. So the sums over all state
 at every moment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from spool.ledger_audit import DISCARDED
 from spool.ledger_db import Transaction
 from spool.ledger_seen import LOST_SEEN
+from spool.ledger_spans import Span
 from spool.states import State
 
 
@@ -40,6 +42,28 @@ class LaneCounts:
     gaps: int
     bytes_pending: int
     first_pending: int | None
+
+    @classmethod
+    def none(cls, node: str, stream: str) -> Self:
+        """Of a lane of which the ledger knows nothing."""
+        nothing = dict.fromkeys(State, 0)
+        return cls(node, stream, 0, nothing, nothing, 0, 0, 0, 0, 0, 0, 0, None)
+
+    def and_pending(self, spans: Sequence[Span]) -> Self:
+        """With pending ``spans`` above all that the ledger knows."""
+        if not spans:
+            return self
+        segments = sum(span.last - span.first + 1 for span in spans)
+        records = sum(span.totals.records for span in spans)
+        pending = State.PENDING
+        return replace(
+            self,
+            head=spans[-1].last,
+            segments={**self.segments, pending: self.segments[pending] + segments},
+            records={**self.records, pending: self.records[pending] + records},
+            bytes_pending=self.bytes_pending + sum(span.totals.raw_size for span in spans),
+            first_pending=spans[0].first if self.first_pending is None else self.first_pending,
+        )
 
 
 def counts(tx: Transaction) -> list[LaneCounts]:

@@ -9,9 +9,10 @@ that returned is on disk (``synchronous=FULL``). Not to be used across a ``fork`
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from keys.errors import shown
 from spool.errors import SpoolError
@@ -24,6 +25,11 @@ fill theirs as the audit grows, while the system holds the file's pages anyhow."
 
 Transaction = sqlite3.Connection
 """What the parts of the ledger work on: a connection within a transaction."""
+
+Access = Literal["rw", "ro", "resting"]
+"""How a file is opened: to be written, to be read, or to be read where nobody writes and SQLite could
+not even make the files beside it that readers share. None of them makes the database."""
+_MODES: Mapping[Access, str] = {"rw": "rw", "ro": "ro", "resting": "ro&immutable=1"}
 
 _PRIMARY = 0xFF
 """SQLite's extended result codes have the primary one in their low byte."""
@@ -85,10 +91,10 @@ def translated() -> Iterator[None]:
         raise in_words(error) from error
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection for any thread; ``mode`` is SQLite's: ``ro`` or ``rw``, never creating."""
+def connect(path: Path, access: Access) -> sqlite3.Connection:
+    """A connection for any thread."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        f"{path.absolute().as_uri()}?mode={_MODES[access]}",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,  # transactions begin where we say so
@@ -113,16 +119,18 @@ def _changed(path: str) -> tuple[int, int]:
 
 
 class Database:
-    """An open ledger file."""
+    """An open ledger file; where the ``access`` is none for writing, :meth:`write` raises."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, access: Access = "rw") -> None:
         self._path = path
+        self._access: Access = access
+        self._at_rest = self.mark()
         self._file = _identity(path)
         self._turn = threading.Lock()
         self._pool_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
         with translated():
-            self._writer = connect(path, "rw")
+            self._writer = connect(path, access)
             self._writer.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
@@ -139,6 +147,11 @@ class Database:
             return _identity(self._path) == self._file
         except FileNotFoundError:
             return False
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened to be written."""
+        return self._access == "rw"
 
     def mark(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """What differs after a change by whichever process, as far as file times tell.
@@ -160,14 +173,24 @@ class Database:
             with self._pool_lock:
                 connection = self._readers.pop() if self._readers else None
             if connection is None:
-                connection = connect(self._path, "rw")
+                connection = connect(self._path, self._access)
                 connection.execute("PRAGMA query_only = ON")
             try:
                 with _transaction(connection, "BEGIN"):
                     yield connection
+                self._check_rest()
             finally:
                 with self._pool_lock:
                     self._readers.append(connection)
+
+    def _check_rest(self) -> None:
+        """Nothing, unless somebody wrote to a file that was read as one that nobody writes to."""
+        if self._access == "resting" and self.mark() != self._at_rest:
+            raise SpoolError(
+                "ledger.changed",
+                "Somebody wrote to the ledger while it was read.",
+                "Run this again: it is then read as one that is in use.",
+            )
 
 
 @contextmanager

@@ -79,7 +79,11 @@ def _taken(held: ExitStack, path: Path, *, shared: bool) -> int | None:
     return lock
 
 
-def _condition(path: Path) -> Condition:
+def check_kinds(path: Path) -> None:
+    """Nothing, where the ledger and what lies beside it are files that nobody planted, or not there.
+
+    Raises :class:`SpoolError` ``ledger.kind``, or :class:`OSError`.
+    """
     for part in _PARTS:
         with suppress(FileNotFoundError):
             found = path.with_name(path.name + part).lstat()
@@ -89,6 +93,10 @@ def _condition(path: Path) -> Condition:
                     f"{shown(str(path) + part)} is no regular file of one name; it was not opened.",
                     "Find out who put it there, and remove it.",
                 )
+
+
+def _condition(path: Path) -> Condition:
+    check_kinds(path)
     return examine(path) if path.exists() else Condition.MISSING
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from keys.errors import ConfigError
-from spool.ledger_db import Transaction, connect, in_words, is_damage
+from spool.ledger_db import Access, Transaction, connect, in_words, is_damage
 
 VERSION = 6
 APPLICATION_ID = 0x41674272
@@ -220,14 +220,14 @@ class Condition(Enum):
     """SQLite itself says so."""
 
 
-def examine(path: Path) -> Condition:
-    """What the file at ``path`` is, without writing to it.
+def examine(path: Path, access: Access = "ro") -> Condition:
+    """What the file at ``path`` is, without writing to it; ``access`` is none for writing.
 
     Raises :class:`ConfigError` ``ledger.newer`` or ``ledger.foreign``, and
     :class:`~spool.errors.SpoolError` where the disk, not the file, is at fault.
     """
     try:
-        connection = connect(path, "ro")
+        connection = connect(path, access)
         try:
             return _examine(connection)
         finally:

@@ -58,13 +58,26 @@ def take(path: Path, *, shared: bool = False, wait: bool = True) -> int | None:
         descriptors.close(fd)
 
 
+def take_as_it_is(path: Path) -> int | None:
+    """A descriptor that holds the shared lock of a lock file that may not be written; never waits.
+
+    None where another process holds it alone. Raises as :func:`take` does, and
+    :class:`FileNotFoundError` where there is none.
+    """
+    fd = _open(path, os.O_RDONLY)
+    if try_lock(fd, path, shared=True):
+        return fd
+    descriptors.close(fd)
+    return None
+
+
 def let_go(fd: int) -> None:
-    """Release the lock that :func:`take` took."""
+    """Release the lock that :func:`take` or :func:`take_as_it_is` took."""
     descriptors.close(fd)
 
 
-def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def _open(path: Path, access: int = os.O_RDWR | os.O_CREAT) -> int:
+    flags = access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         fd = descriptors.open_kept(path, flags, LOCK_MODE)
     except OSError as error:

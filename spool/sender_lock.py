@@ -84,7 +84,7 @@ def read_holder(spool: Path) -> Holder | None:
     """Who sends from ``spool`` at this moment; None if nobody does."""
     fd = None
     try:
-        fd = locks.take(_path(spool), shared=True, wait=False)
+        fd = locks.take_as_it_is(_path(spool))
         if fd is not None:
             return None
         fields = Fields(
@@ -97,6 +97,8 @@ def read_holder(spool: Path) -> Holder | None:
             fields.text("config", r"(?s:.){0,2048}"),
         )
         fields.done()
+    except FileNotFoundError:
+        return None
     except VerificationError:
         # Between the lock and the words; whoever it is has it.
         return Holder(0, "", "", "")

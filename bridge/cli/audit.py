@@ -87,7 +87,7 @@ def _from_ms(since: str | None) -> int:
 def _ledger(session: Session) -> Iterator[Ledger]:
     spool = session.config.spool.path
     try:
-        with Ledger.open(spool, clock=SYSTEM_CLOCK) as ledger:
+        with Ledger.open_to_read(spool, clock=SYSTEM_CLOCK) as ledger:
             yield ledger
     except BrokenPipeError:  # whoever reads the answer has gone; the spool is all right
         raise

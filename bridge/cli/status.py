@@ -66,7 +66,7 @@ def _reached(status: Status, wait: str) -> bool:
 def _look(session: Session, usage: Usage) -> Status:
     config = session.config
     try:
-        with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
+        with Ledger.open_to_read(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
             return look_at(config, session.license_keys, ledger, usage)
     except OSError as error:
         raise explained(error, "read the spool") from error

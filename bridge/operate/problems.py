@@ -47,7 +47,8 @@ def of_lanes(found: Sequence[LaneStatus], licensed: Callable[[Lane], bool]) -> I
             yield Problem(
                 "record.refused",
                 f"The beacon refused {counted(counts.exceptions, 'record', 'records')} of {name}.",
-                "See bridge audit; then run bridge replay --state quarantined, or that with --discard.",
+                "See bridge audit; then run bridge replay --state quarantined to send them again, or "
+                f"give them up: bridge replay --state quarantined {chosen} --discard --note TEXT",
             )
         if counts is not None and counts.partial > counts.partial_seen:
             less = counts.partial - counts.partial_seen
@@ -134,6 +135,16 @@ def full(*, told: bool) -> Problem:
         + uncounted,
         "Have it delivered or exported, raise spool.max_size, or free the disk beyond spool.min_free.",
     )
+
+
+READ_ONLY = Problem(
+    "spool.read_only",
+    "The spool may not be written from here: it was only read, and nothing can be taken, sealed or "
+    "sent from this mount.",
+    "For a copy or a mount that is meant to be read this is right. Else look at the kernel log, repair "
+    "the disk, mount it for writing, and run as the user who owns the spool.",
+)
+"""The spool was looked at where it may not be written."""
 
 
 def filling(refused: Sequence[str]) -> Problem:

@@ -6,7 +6,7 @@ nothing needs a person; an outage with room in the spool is healthy.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bridge.operate.licensed import NO_TOKEN, TokenSaid
 from bridge.operate.overdue import overdue as heartbeats_overdue
 from bridge.operate.problem import Problem
 from bridge.operate.problems import (
+    READ_ONLY,
     full,
     of_certificate,
     of_couriers,
@@ -30,12 +31,12 @@ from bridge.operate.problems import (
 from bridge.operate.progress import Backlog, no_progress
 from bridge.operate.silence import silence, silent_since
 from spool.clock import parse_rfc3339
-from spool.discovery import discover
+from spool.discovery import discover, untold
 from spool.egressfile import FLOWING, EgressState, read_egress_state
 from spool.errors import RecordError, SpoolError
 from spool.intakefile import IntakeSaid, read_intake
 from spool.lane import Lane, lanes
-from spool.ledger import Ledger, State
+from spool.ledger import LaneCounts, Ledger, State
 from spool.ledger_activity import Activity
 from spool.rebuiltfile import Rebuilt, read_rebuilt
 from spool.sender_lock import Holder, read_holder
@@ -130,11 +131,12 @@ def look(  # noqa: PLR0913 - one fact each
 
     Audit rows are kept for ``audit_kept`` ms. At most ``rate`` bytes a second are sent, if given.
 
-    What was sealed and not yet told to the ledger is told now, if there is room for it. Raises
+    What was sealed and not yet told to the ledger is told now, if there is room for it; where the spool
+    may not be written it is counted all the same. Raises
     :class:`SpoolError` or :class:`OSError`.
     """
-    told = _tell_new(spool, ledger)
-    counted = {(counts.node, counts.stream): counts for counts in ledger.counts()}
+    told = not ledger.writable or _tell_new(spool, ledger)
+    counted = _counted(spool, ledger)
     found = [lane_status(lane, counted.get((lane.node, lane.stream)), at) for lane in lanes(spool)]
     holder, egress = read_holder(spool), read_egress_state(spool)
     said, free = read_intake(spool), shutil.disk_usage(spool).free
@@ -150,6 +152,7 @@ def look(  # noqa: PLR0913 - one fact each
     problems = [
         *of_lanes(found, can_send),
         *([] if egress is None else of_egress(egress, runs=holder is not None)),
+        *([] if ledger.writable else [READ_ONLY]),
         *([] if told and used < whole else [full(told=told)]),
         *([] if open_at is None else [open_intake(open_at)]),
         *(problem for token in tokens for problem in token.problems()),
@@ -252,6 +255,18 @@ def _stuck(
     problem = no_progress(at, backlog, activity, state=egress.state, since=since, rate=rate)
     if problem is not None:
         yield problem
+
+
+def _counted(spool: Path, ledger: Ledger) -> Mapping[tuple[str, str], LaneCounts]:
+    """By node and stream; also what was sealed since, where the ledger may not be told of it."""
+    found = {(counts.node, counts.stream): counts for counts in ledger.counts()}
+    if ledger.writable:
+        return found
+    for lane in lanes(spool):
+        name = lane.node, lane.stream
+        if new := untold(ledger, lane):
+            found[name] = found.get(name, LaneCounts.none(*name)).and_pending(new)
+    return found
 
 
 def _tell_new(spool: Path, ledger: Ledger) -> bool:

@@ -41,3 +41,21 @@ def in_memory(otherwise: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def read_only(folder: Path, at: Path) -> Iterator[Path]:
+    """``folder`` as it is seen at ``at``, where nobody may write; others may go on in ``folder``.
+
+    Skips where mounting is not allowed.
+    """
+    at.mkdir()
+    command = ["mount", "--bind", str(folder), str(at)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let a test mount a file system")
+    try:
+        remount(at, "bind,ro")
+        yield at
+    finally:
+        subprocess.run(["umount", "-l", str(at)], check=True)
+        at.rmdir()

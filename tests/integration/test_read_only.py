@@ -1,0 +1,94 @@
+"""What an auditor is told of a spool that may only be read."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.bridges import Node, node_for, told
+from tests.support.filesystems import read_only
+
+pytestmark = pytest.mark.enable_socket
+
+UNHEALTHY, DISK = 3, 5
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    with node_for(tmp_path, "http://127.0.0.1:9", more="egress: {mode: offline}\n") as made:
+        yield made
+
+
+def _append(node: Node, name: str) -> None:
+    done = node.bridge("append", "transactions", stdin=b'{"id":"%s"}\n' % name.encode())
+    assert done.returncode == 0, done.stderr
+
+
+def _seen(node: Node, *words: str, code: int) -> dict[str, Any]:
+    """What a command answers where the whole node may only be read."""
+    with read_only(node.folder, node.folder.with_name("beyond")) as beyond:
+        there = Node(beyond, beyond / "bridge.yaml", node.name, node.daemon, node.log)
+        return told(there, *words, code=code)
+
+
+def test_the_status_counts_what_the_ledger_was_never_told_of(node: Node) -> None:
+    _append(node, "known")
+    told(node, "status", code=1)
+    _append(node, "new")
+    seen = _seen(node, "status", code=UNHEALTHY)
+    assert [problem["id"] for problem in seen["problems"]] == ["spool.read_only"]
+    assert seen["lanes"] == told(node, "status", code=1)["lanes"]
+    (lane,) = (lane for lane in seen["lanes"] if lane["stream"] == "transactions")
+    assert (lane["records"]["pending"], lane["segments"]["pending"], lane["head"]) == (2, 2, 2)
+
+
+def test_a_lane_that_the_ledger_does_not_know_is_counted_by_its_seals(node: Node) -> None:
+    told(node, "status", code=1)
+    _append(node, "new")
+    seen = _seen(node, "status", code=UNHEALTHY)
+    assert seen["lanes"] == told(node, "status", code=1)["lanes"]
+
+
+def test_a_daemon_beyond_the_mount_is_seen_at_its_work(node: Node) -> None:
+    node.daemon.start()
+    _append(node, "a")
+    seen = _seen(node, "status", code=UNHEALTHY)
+    assert seen["daemon"]["running"] is True
+    assert [problem["id"] for problem in seen["problems"]] == ["spool.read_only"]
+
+
+def test_the_audit_says_the_same_as_where_it_may_be_written(node: Node) -> None:
+    _append(node, "a")
+    told(node, "status", code=1)
+    for words in (("audit",), ("audit", "--record", "a")):
+        assert _seen(node, *words, code=0) == told(node, *words)
+
+
+@pytest.mark.parametrize("command", ["status", "audit"])
+def test_a_missing_ledger_is_said_and_not_made(node: Node, command: str) -> None:
+    _append(node, "a")
+    error = _seen(node, command, code=DISK)["error"]
+    assert error["id"] == "ledger.needs_writing"
+    assert not (node.spool / "ledger.db").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("verify", "spool"), ("keys", "list"), ("keys", "show"), ("license", "show")],
+    ids=" ".join,
+)
+def test_what_needs_no_ledger_needs_no_writing(node: Node, words: tuple[str, ...]) -> None:
+    _append(node, "a")
+    told(node, "status", code=1)
+    words = tuple(str(node.spool) if word == "spool" else word for word in words)
+    expected = node.bridge(*words, "--json")
+    with read_only(node.folder, node.folder.with_name("beyond")) as beyond:
+        there = Node(beyond, beyond / "bridge.yaml", node.name, node.daemon, node.log)
+        there_words = (word.replace(str(node.folder), str(beyond)) for word in words)
+        seen = there.bridge(*there_words, "--json")
+    assert seen.returncode == expected.returncode
+    assert json.loads(seen.stdout.replace(str(beyond), str(node.folder))) == json.loads(
+        expected.stdout
+    )
