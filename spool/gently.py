@@ -56,6 +56,16 @@ def may_give_up(given_up: Callable[[], bool]) -> Iterator[None]:
         _local.given_up = None
 
 
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """The work of this thread in here is not given up: what was begun would have to be begun twice."""
+    given_up, _local.given_up = _local.given_up, None
+    try:
+        yield
+    finally:
+        _local.given_up = given_up
+
+
 def breathe() -> None:
     """Pause, where this thread works gently and has worked for a while.
 

@@ -9,7 +9,7 @@ recovery once.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from spool import locks
 from spool.clock import WALL_MS_MAX, Clock
 from spool.durable import Disk
 from spool.filled import Filled
+from spool.gently import to_the_end
 from spool.openfile import begin_file, begun_at, open_files, temporary_of
 from spool.quarantine import copy_aside, set_aside
 from spool.rewriting import (
@@ -61,6 +62,7 @@ class Recovery:
     def recover(self) -> Iterator[Recovered]:
         """Take care of every file in ``open/`` that nobody writes.
 
+        Raises :class:`GivenUp` where that is given up; the file at hand stays as it was.
         One that cannot be taken care of stays there and holds up none of the others; at the end,
         the first :class:`OSError` or :class:`VerificationError` of those is raised.
         """
@@ -133,7 +135,9 @@ class Recovery:
                     self._sealer.declare_lost(Lost("", None, None, "bad_frames"))
                 if found.frames and not found.intact:
                     stale = fd
-                    fd, written = rewrite(self._disk, path, read, found)
+                    # Given up after the loss was declared, it would be declared twice.
+                    with to_the_end() if found.bad else nullcontext():
+                        fd, written = rewrite(self._disk, path, read, found)
                     self._disk.close(stale)
         except BaseException:
             self._disk.close(fd)

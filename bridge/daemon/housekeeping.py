@@ -6,6 +6,7 @@ day gets a heartbeat, so that silence is a fact and not a guess.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.egress.event import Event
@@ -13,6 +14,7 @@ from keys.ed25519 import SigningKey
 from spool.chain import begin_lane
 from spool.clock import Clock
 from spool.durable import Disk
+from spool.gently import GivenUp, may_give_up
 from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.recovery import Recovered, Recovery
@@ -33,7 +35,10 @@ class Housekeeping:
         disk: Disk,
         clock: Clock,
         tell: Callable[[Event], None],
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``is_over``: from then on what can wait for the next start is left undone."""
+        self._is_over = is_over
         self._clock = clock
         self._disk = disk
         self._tell = tell
@@ -69,6 +74,11 @@ class Housekeeping:
         Raises :class:`OSError`.
         """
         self.is_at_rest = False  # also where it fails
+        with suppress(GivenUp), may_give_up(self._is_over):
+            self.is_at_rest = self._look()
+
+    def _look(self) -> bool:
+        """Whether no lane has an open file."""
         is_at_rest = True
         for sealer in self.sealers.values():
             if not self._is_empty(f"{sealer.lane.place}/open"):
@@ -77,7 +87,7 @@ class Housekeeping:
                     self._tell(_event(sealer.lane, done))
             if STREAMS[sealer.lane.stream].kind == "billing" and self._silent(sealer.lane):
                 sealer.heartbeat()
-        self.is_at_rest = is_at_rest
+        return is_at_rest
 
     def _is_empty(self, folder: str) -> bool:
         """Whether nothing is in ``folder``; one that was empty is read again when it has changed."""

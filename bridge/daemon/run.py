@@ -69,6 +69,7 @@ class Daemon:
         self._ballast = Ballast(OS_DISK, self._spool, config.spool.ballast)
         # A signal handler that meets the lock of an event in its own thread would wait for ever.
         self._told: SimpleQueue[Literal["stop", "reload", "look"]] = SimpleQueue()
+        self._stops = False
         self.calm = Calm(lambda: self._told.put("look"), clock.monotonic)
         self._pulse = Pulse(clock.monotonic)
         self._certificate: CertificateWatch | None = None
@@ -95,7 +96,13 @@ class Daemon:
             held.callback(lock.release)
             self.ledger = held.enter_context(Ledger.open(self._spool, clock=self._clock))
             self.house = Housekeeping(
-                self._spool, config.node, signer, disk=OS_DISK, clock=self._clock, tell=tell
+                self._spool,
+                config.node,
+                signer,
+                disk=OS_DISK,
+                clock=self._clock,
+                tell=tell,
+                is_over=lambda: self._stops,
             )
             self.house.begin(self.ledger)
             tell_rebuilt(self._spool, OS_DISK, tell)
@@ -117,6 +124,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Ask :meth:`serve` to end; callable from a signal handler."""
+        self._stops = True
         self._told.put("stop")
 
     def reload(self) -> None:
