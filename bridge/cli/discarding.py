@@ -3,11 +3,27 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bridge.cli.naming import is_billing, is_named, unnamed
 from bridge.cli.session import Session
+from bridge.terminal import counted
 
 if TYPE_CHECKING:
-    from bridge.egress.selection import Choice
+    from bridge.egress.selection import Choice, Wanted
     from spool.ledger import Ledger
+
+
+def check_named(choices: "Sequence[Choice]", wanted: "Wanted") -> None:
+    """Raises :class:`RecordError` ``replay.billing`` where billing is among it, and nobody named it."""
+    if is_named(wanted):
+        return
+    billing = [choice for choice in choices if is_billing(choice.lane.stream) and choice.segments]
+    if billing:
+        told = [
+            f"of {choice.lane.node}/{choice.lane.stream} "
+            f"{counted(choice.records, 'refused record', 'refused records')}"
+            for choice in billing
+        ]
+        raise unnamed(billing[0].lane.stream, told)
 
 
 def discard_all(session: Session, ledger: "Ledger", choices: "Sequence[Choice]", note: str) -> None:

@@ -107,7 +107,7 @@ def command(
             found = packer.these(_asked_for(session, resend))
         else:
             states = ("pending", "exported") if again else ("pending",)
-            wanted = wanted_of(states, streams, since, until, segments)
+            wanted = wanted_of(session, states, streams, since, until, segments)
             found = packer.waiting(wanted, dry_run=dry_run)
         total = sum(each.packed.size for each in found)
         with bar_of(session, "writing", 2 * total) as progress:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge.cli.discarding import discard_all
+from bridge.cli.discarding import check_named, discard_all
 from bridge.cli.draining import progress_of
 from bridge.cli.localspool import check_spool
 from bridge.cli.replayed import answer, sums
@@ -82,7 +82,7 @@ def command(
 
     With --discard nothing is sent: quarantined records are given up; of lost segments, or of delivered
     records that the beacon counted less, the note says that a person has seen it, and bridge status
-    calls only what comes later a problem.
+    calls only what comes later a problem. Billing has to be named: by --stream or --segments.
     """
     session.begin("replay", as_json=as_json)
     check_spool(session)
@@ -95,19 +95,21 @@ def command(
     if discard:
         _check_discard(states, note, timed=bool(since or until), numbered=bool(segments))
     if discard and "quarantined" not in states:
-        see(session, wanted_of(states, streams, None, None, segments), note or "", dry_run=dry_run)
+        seen = wanted_of(session, states, streams, None, None, segments)
+        see(session, seen, note or "", dry_run=dry_run)
         return
     pace = pace_of(rate)
+    wanted: Wanted | None
     outcome: Outcome | None = None
     if source is not None:
         outcome, numbers = take_in(session, source, yes=yes, dry_run=dry_run)
-        wanted: Wanted | None = replace(
-            wanted_of(states or STATES, (), None, None, ()), segments=numbers
-        )
+        wanted = replace(wanted_of(session, states or STATES, (), None, None, ()), segments=numbers)
     else:
-        wanted = wanted_of(states, streams, since, until, segments) if states else None
+        wanted = wanted_of(session, states, streams, since, until, segments) if states else None
     ledger, choices = _open(session, wanted)
     with ledger:
+        if discard and wanted is not None:
+            check_named(choices, wanted)
         before = sums(ledger)
         _confirm(session, choices, yes=yes or dry_run)
         if not dry_run:

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bridge.cli.naming import is_billing, is_named, unnamed
 from bridge.cli.replayed import sums
 from bridge.cli.session import Session
 from bridge.cli.told import ledger_of
 from bridge.terminal import counted
-from spool.errors import RecordError
-from spool.streams import STREAMS
 
 if TYPE_CHECKING:
     from bridge.egress.selection import Wanted
@@ -35,10 +34,10 @@ def see(session: Session, wanted: "Wanted", note: str, *, dry_run: bool) -> None
             lanes = {lane: wanted.numbers(lane) for lane in held if wanted.wants(lane)}
         except OSError as error:
             raise explained(error, "see what the spool holds") from error
-        if wanted.streams is None and wanted.segments is None:
+        if not is_named(wanted):
             _check_named(ledger, lanes, state)
             # What is lost from now on was not told of.
-            lanes = {lane: None for lane in lanes if not _is_billing(lane)}
+            lanes = {lane: None for lane in lanes if not is_billing(lane.stream)}
         before = sums(ledger)
         acts = ledger.unseen if dry_run else ledger.see
         found = acts(lanes, state, at, note)
@@ -86,19 +85,9 @@ def seen_words(seen: "Seen") -> str:
 
 def _check_named(ledger: "Ledger", lanes: "Iterable[Lane]", state: "State") -> None:
     """Billing has to be named: what is said of all lanes at once may hide it by mistake."""
-    found = ledger.unseen({lane: None for lane in lanes if _is_billing(lane)}, state, 0, "")
+    found = ledger.unseen({lane: None for lane in lanes if is_billing(lane.stream)}, state, 0, "")
     if found:
-        told = "; ".join(map(seen_words, found))
-        raise RecordError(
-            "replay.billing",
-            f"Billing is among it, and was not named: {told}. Nothing was entered.",
-            f"Say so of each stream by itself: add --stream {found[0].stream}, or another stream.",
-        )
-
-
-def _is_billing(lane: "Lane") -> bool:
-    row = STREAMS.get(lane.stream)
-    return row is None or row.kind == "billing"
+        raise unnamed(found[0].stream, [*map(seen_words, found)])
 
 
 def _show(session: Session, found: "Sequence[Seen]", *, dry_run: bool) -> None:

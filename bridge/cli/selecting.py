@@ -1,11 +1,13 @@
 """Options that choose segments and how fast they go, as what they mean."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from keys.errors import VerificationError
+from bridge.cli.session import Session
+from keys.errors import VerificationError, shown
 
 if TYPE_CHECKING:
     from bridge.egress.limits import Pace
@@ -13,7 +15,12 @@ if TYPE_CHECKING:
     from spool.ranges import Range
 
 
+NAMED = 12
+"""Lanes in an error's words; of a relay there may be hundreds."""
+
+
 def wanted_of(
+    session: Session,
     states: Sequence[str],
     streams: Sequence[str],
     since: str | None,
@@ -22,7 +29,7 @@ def wanted_of(
 ) -> "Wanted":
     """What ``--state``, ``--stream``, ``--since``, ``--until`` and ``--segments`` choose.
 
-    Raises :class:`click.BadParameter`.
+    Raises :class:`click.BadParameter`, also for a lane that the spool does not have.
     """
     from bridge.config.when import moment_ms
     from bridge.egress.selection import Wanted
@@ -43,13 +50,23 @@ def wanted_of(
         frozenset(streams) or None,
         moment(since, "--since"),
         moment(until, "--until"),
-        _segments(segments),
+        _segments(session.config.spool.path, segments),
     )
 
 
-def _segments(texts: Sequence[str]) -> "Mapping[tuple[str, str], Sequence[Range]] | None":
+def _segments(
+    spool: Path, texts: Sequence[str]
+) -> "Mapping[tuple[str, str], Sequence[Range]] | None":
+    from spool.durable import explained
+    from spool.lane import lanes
     from spool.ranges import join_ranges, parse_ranges
 
+    if not texts:
+        return None
+    try:
+        here = {(lane.node, lane.stream) for lane in lanes(spool)}
+    except OSError as error:
+        raise explained(error, "see what the spool holds") from error
     found: dict[tuple[str, str], Sequence[Range]] = {}
     for text in texts:
         node, _, rest = text.partition("/")
@@ -58,8 +75,14 @@ def _segments(texts: Sequence[str]) -> "Mapping[tuple[str, str], Sequence[Range]
             more = parse_ranges(numbers)
         except VerificationError as error:
             raise click.BadParameter(error.message, param_hint="--segments") from None
+        if (node, stream) not in here:
+            names = ", ".join(f"{node}/{stream}" for node, stream in sorted(here)[:NAMED])
+            message = (
+                f"there is no lane {shown(f'{node}/{stream}')} here; there are {names or 'none'}."
+            )
+            raise click.BadParameter(message, param_hint="--segments")
         found[node, stream] = join_ranges([*found.get((node, stream), ()), *more])
-    return found or None
+    return found
 
 
 def pace_of(rate: str | None) -> "Pace | None":

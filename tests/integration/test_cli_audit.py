@@ -141,8 +141,8 @@ def test_a_refused_record_is_not_said_to_be_delivered_with_its_segment(
         told = node.bridge("audit", "--record", record, "--json")
         (place,) = json.loads(told.stdout)["places"]
         assert (place["answer"], place["state"]) == ("left", state)
-    note = ("--note", "the vendor knows")
-    assert node.bridge("replay", "--state", "quarantined", "--discard", *note).returncode == 0
+    give_up = ("--stream", "transactions", "--discard", "--note", "the vendor knows")
+    assert node.bridge("replay", "--state", "quarantined", *give_up).returncode == 0
     assert "    lost by the ledger" in node.bridge("audit", "--record", "bad").stdout
 
 

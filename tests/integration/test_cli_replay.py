@@ -16,6 +16,7 @@ from tests.support.commands import on_a_terminal
 
 pytestmark = pytest.mark.enable_socket
 INGEST = "/v1/beacon/ingest-traces"
+GIVE_UP = ("--stream", "transactions", "--discard", "--note", "a test record")
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_of_what_was_delivered_a_refused_or_given_up_record_does_not_go_again(
     told = _replay(node, "--state", "delivered", "--yes")
     assert (told["selected"]["records"], told["delivered"]["records"]) == (3, 3)
     assert _records(node) == {"delivered": 3, "quarantined": 1}
-    _replay(node, "--state", "quarantined", "--discard", "--note", "a test record")
+    _replay(node, "--state", "quarantined", *GIVE_UP)
     assert _replay(node, "--state", "delivered", "--yes")["delivered"]["records"] == 3
     assert _records(node) == {"delivered": 3, "lost": 1}
     received = beacon.received()["transactions"]
@@ -181,7 +182,7 @@ def test_a_ledger_that_was_lost_knows_still_what_was_refused_and_given_up(
     assert _records(node) == {"delivered": 3, "quarantined": 1}
     problems = json.loads(node.bridge("status", "--json").stdout)["problems"]
     assert "record.refused" in [each["id"] for each in problems]
-    _replay(node, "--state", "quarantined", "--discard", "--note", "a test record")
+    _replay(node, "--state", "quarantined", *GIVE_UP)
     _drain(node)
     for path in node.spool.glob("ledger.db*"):
         path.unlink()
@@ -200,7 +201,7 @@ def test_what_the_beacon_refuses_at_a_replay_is_said_and_the_work_is_partly_done
     # Refused again is no less refused.
     done = node.bridge("replay", "--state", "quarantined")
     assert (done.returncode, "2 records were refused by the beacon" in done.stderr) == (3, True)
-    give_up = ("replay", "--state", "quarantined", "--discard", "--note", "bad")
+    give_up = ("replay", "--state", "quarantined", *GIVE_UP)
     shown = node.bridge(*give_up, "--dry-run")
     assert shown.stdout.startswith("2 records of 1 segment would be given up.\n")
     shown = node.bridge(*give_up)
@@ -217,12 +218,30 @@ def test_a_record_that_is_given_up_is_declared_and_no_problem_any_more(
     _refuse_once(beacon, 2)
     _drain(node, code=3)
     assert node.bridge("replay", "--state", "quarantined", "--discard").returncode == 2
-    _replay(node, "--state", "quarantined", "--discard", "--note", "a test record")
+    _replay(node, "--state", "quarantined", *GIVE_UP)
     assert _records(node) == {"delivered": 1, "lost": 1}
     _drain(node)
     lane = Lane(node.spool, node.name, "transactions")
     said = [Segment.open(lane.segment(seq)).statement.lost for seq in lane.sealed_numbers()]
     assert [lost for lost in said if lost] == [Lost("", 1, None, "discarded")]
+
+
+def test_refused_billing_is_given_up_by_name_alone_and_a_dry_run_says_so(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    _append(node, "a", "b")
+    _refuse_once(beacon, 2)
+    _drain(node, code=3)
+    nameless = ("--state", "quarantined", "--since", "1h", "--discard", "--note", "x")
+    for words in (nameless, (*nameless, "--dry-run")):
+        error = _replay(node, *words, code=1)["error"]
+        assert error["id"] == "replay.billing"
+        assert f"of {node.name}/transactions 1 refused record." in error["message"]
+        assert "--stream transactions" in error["hint"]
+    assert _records(node) == {"delivered": 1, "quarantined": 1}
+    lane = f"{node.name}/transactions/1-9"
+    _replay(node, "--state", "quarantined", "--segments", lane, "--discard", "--note", "x")
+    assert _records(node) == {"delivered": 1, "lost": 1}
 
 
 def test_a_lost_segment_whose_file_is_put_back_is_sent(node: Node, beacon: RunningBeacon) -> None:
@@ -270,6 +289,11 @@ def test_beside_a_daemon_it_says_what_is_to_be_sent_and_the_daemon_sends_it(
         ("--state", "lost", "--since", "1h", "--discard", "--note", "x"),
         ("--state", "delivered", "--segments", "n/logs/1", "--discard", "--note", "x"),
         ("--state", "pending"),
+        ("--state", "lost", "--segments", "n/typo/1", "--discard", "--note", "x"),
+        ("--state", "lost", "--segments", "typo/transactions/1", "--discard", "--note", "x"),
+        ("--state", "quarantined", "--segments", "n/typo/1", "--discard", "--note", "x"),
+        ("--state", "delivered", "--segments", "n/typo/1"),
+        ("--state", "lost", "--stream", "typo", "--discard", "--note", "x"),
     ],
 )
 def test_a_wrong_selection_is_told_and_nothing_is_done(node: Node, arguments: tuple[str]) -> None:

@@ -144,7 +144,7 @@ def test_billing_that_is_lost_while_others_are_seen_is_the_next_problem(
     session = Session()
     session.config_file = node.config
     session.begin("replay", as_json=True)
-    seeing.see(session, wanted_of(["lost"], (), None, None, ()), "a disk", dry_run=False)
+    seeing.see(session, wanted_of(session, ["lost"], (), None, None, ()), "a disk", dry_run=False)
     (left,) = _problems(node)
     assert "transactions" in left
     assert [act["stream"] for act in told(node, "audit")["seen"]] == ["logs"]
@@ -198,7 +198,7 @@ def test_what_a_person_gave_up_was_seen_by_that_person(node: Node) -> None:
     # As a receipt does that tells of a whole segment.
     with closing(sqlite3.connect(node.spool / "ledger.db")) as connection, connection:
         connection.execute("UPDATE span SET state = 'quarantined' WHERE records > 0")
-    told(node, "replay", "--state", "quarantined", *SEE)
+    told(node, "replay", "--state", "quarantined", "--stream", "transactions", *SEE)
     assert _lane(node, "transactions")["segments"]["lost"] == 1
     assert _problems(node) == {}
     (act,) = told(node, "audit")["seen"]

@@ -113,7 +113,8 @@ def test_what_a_relay_gives_up_stays_refused_for_the_node_whose_it_is(
         {"path": "/v1/beacon/ingest-traces", "times": 1, "status": 422, "body": {"detail": "bad"}}
     )
     assert relay.bridge("run", "--once").returncode == 3
-    told(relay, "replay", "--state", "quarantined", "--discard", "--note", "useless")
+    give_up = ("--stream", "transactions", "--discard", "--note", "useless")
+    told(relay, "replay", "--state", "quarantined", *give_up)
     assert records(relay) == {"lost": 1}
     assert "record.refused" not in _problems(relay)
     # Nothing was sealed in another node's lane.
