@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -89,6 +89,16 @@ def translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise in_words(error) from error
+
+
+def is_readable(path: Path) -> bool:
+    """Whether SQLite can open it with what lies beside it; else it would have to make that."""
+    try:
+        with closing(connect(path, "ro")) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        return _code(error) != sqlite3.SQLITE_CANTOPEN  # of others whoever reads it hears
+    return True
 
 
 def connect(path: Path, access: Access) -> sqlite3.Connection:

@@ -7,14 +7,12 @@ lies there, and every read ends with a look whether it still does.
 """
 
 import os
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 from spool.durable import explained
 from spool.errors import SpoolError
-from spool.ledger_db import Access, Database, connect
+from spool.ledger_db import Access, Database, is_readable
 from spool.ledger_file import LOCK_NAME, NAME, PAUSE_S, WAIT_S, check_kinds
 from spool.ledger_schema import Condition, examine
 from spool.locks import let_go, take_as_it_is
@@ -48,15 +46,7 @@ def access_to(path: Path) -> Access:
 
     Raises :class:`SpoolError` ``ledger.needs_writing`` or ``ledger.*``.
     """
-    if may_write(path.parent):
-        return "ro"
-    try:
-        with closing(connect(path, "ro")) as connection:
-            connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CANTOPEN:
-            return "ro"  # whoever reads it hears the same
-    else:
+    if may_write(path.parent) or is_readable(path):
         return "ro"
     log, index = (path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))
     if index.exists() or (log.exists() and log.stat().st_size):

@@ -179,6 +179,7 @@ class Engine:
         """
         while True:
             self._look()
+            self._note_drained()
             with self._changed:
                 if self.broken is not None:
                     raise self.broken
@@ -192,6 +193,20 @@ class Engine:
             with self._looking:
                 self._teller.say()  # nobody looks again, and the status has to tell of it
             return stuck
+
+    def _note_drained(self) -> None:
+        """What has nothing pending is idle, also where a limit holds back the step that sees it."""
+        with self._changed:
+            still = [
+                (state, state.news)
+                for state in self._lanes.states
+                if not (state.idle or state.busy)
+            ]
+        pending = set(self._ledger.pending_lanes(self._spool)) if still else set()
+        with self._changed:
+            for state, news in still:
+                if state.sender.lane not in pending and state.news == news and not state.busy:
+                    state.idle = True
 
     def _ended(self) -> bool:
         """Whether nothing is sent any more, for whatever reason."""

@@ -252,6 +252,34 @@ def test_a_rate_is_kept_over_all_lanes_and_no_request_is_slowed(tmp_path: Path) 
     assert max(len(asked.body) for asked in taken) <= per_s + KIB
 
 
+def test_a_drain_ends_when_all_is_delivered_and_waits_out_no_silence_after_it(
+    tmp_path: Path,
+) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "logs", 5, 5)
+    with judging(taking) as (url, taken), running_engine(spool, url, rate=1) as out:
+        assert out.engine.drain() is None
+        assert all_delivered(out.ledger, 25)()
+        assert len(taken) == 1
+        # What comes in that silence is not sent, and not taken for sent.
+        append(spool, "logs", [ONE["logs"] % 99])
+        out.engine.wake()
+        wait_until(lambda: out.ledger.counts()[0].records[State.PENDING] == 1)
+        assert len(taken) == 1
+
+
+def test_outside_its_hours_a_drain_of_nothing_is_no_failure(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    fill(spool, "logs", 1, 1)
+    clock = HandClock(wall=MIDNIGHT + 12 * HOUR_MS)
+    with judging(taking) as (url, _):
+        with running_engine(spool, url) as out:
+            assert out.engine.drain() is None
+        hours = [Window.parse("22:00-04:00")]
+        with running_engine(spool, url, clock=clock, windows=hours) as out:
+            assert out.engine.drain() is None
+
+
 def test_a_daemon_outside_its_hours_has_no_problem_and_passes_license_requests_on(
     tmp_path: Path,
 ) -> None:
