@@ -65,8 +65,7 @@ class Importing(Bundling):
         """Enter segments whose files are durable, as pending, all or none; what each of them was.
 
         A duplicate changes nothing, unless it was lost here; a fork is a lane of its own, and the
-        number keeps what it had. Numbers may come in any order. Raises :class:`LedgerError`
-        ``ledger.totals``.
+        number keeps what it had. Numbers may come in any order.
         """
         with self._database.write() as tx:
             return [_take_in(tx, each) for each in arrivals]

@@ -150,27 +150,18 @@ def _joined(parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _deliver(tx: Transaction, lane: int, segments: Sequence[SegmentSums]) -> None:
-    """Move what an answer may move; what a person or a receipt moved meanwhile stays."""
+    """Move what an answer may move; what a person or a receipt moved meanwhile stays.
+
+    ``segments`` are adjacent: a batch covers only its first and its last in part.
+    """
     if not segments:
         return
-    by_seq = {segment.seq: segment for segment in segments}
-    for span in spans(tx, lane, segments[0].seq, segments[-1].seq):
+    lowest, highest = segments[0].seq, segments[-1].seq
+    for span in spans(tx, lane, lowest, highest):
         if may_move(span.state, State.DELIVERED, By.ANSWER):
-            numbers = [seq for seq in by_seq if span.first <= seq <= span.last]
-            for first, last in _runs(numbers):
-                after = by_seq[last].before + by_seq[last].totals
-                stretch = Stretch(first, last, by_seq[first].before, after)
-                move(tx, lane, stretch, (span.state, State.DELIVERED), By.ANSWER)
-
-
-def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of adjacent numbers; ``numbers`` ascend."""
-    first = previous = None
-    for number in numbers:
-        if first is None or previous is None or number != previous + 1:
-            if first is not None and previous is not None:
-                yield first, previous
-            first = number
-        previous = number
-    if first is not None and previous is not None:
-        yield first, previous
+            first, last = (
+                segments[number - lowest]
+                for number in (max(span.first, lowest), min(span.last, highest))
+            )
+            stretch = Stretch(first.seq, last.seq, first.before, last.before + last.totals)
+            move(tx, lane, stretch, (span.state, State.DELIVERED), By.ANSWER)

@@ -1,8 +1,9 @@
 """The numbers of a lane as spans.
 
-Within a chain, numbers that are adjacent and in the same state are one row, so a million delivered
-segments are one row. Every span carries the chain's running totals at its beginning and its own
-sums; where one is cut, the caller brings the totals at the cut, from the seals.
+Within a chain, numbers that are adjacent and in the same state are one row where their sums go on from
+each other, so a million delivered segments are one row. Every span carries the chain's running totals
+at its beginning and its own sums; where one is cut, the caller brings the totals at the cut, from the
+seals.
 
 Functions take a transaction and the lane's row id; what raises changes nothing.
 """
@@ -42,8 +43,13 @@ class Span:
         return self.before + self.totals
 
     def joins(self, later: "Span") -> bool:
-        """Whether ``later`` follows at once and both are one row."""
-        return (self.chain, self.state, self.last + 1) == (later.chain, later.state, later.first)
+        """Whether ``later`` follows at once and both are one row.
+
+        Of another node a segment may come whose sums do not go on from its neighbour's: two machines
+        made that one, and the other of both is here. One row would fit the seals of neither.
+        """
+        ended = (self.chain, self.state, self.last + 1, self.after)
+        return ended == (later.chain, later.state, later.first, later.before)
 
     def with_later(self, later: "Span") -> "Span":
         """Both as one."""

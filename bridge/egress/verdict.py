@@ -83,24 +83,24 @@ class Verdict:
     """What follows from an answer.
 
     ``accepted`` is the beacon's own count, if it gave one. ``retry_after_s`` is a floor under the
-    back-off. ``reason`` says in a few words what answered. ``outcome_unknown``: the beacon may have
-    the records although it did not say so. ``excerpt`` is what of the answer is kept, printable.
+    back-off. ``reason`` says in a few words what answered, of a success nothing. ``outcome_unknown``:
+    the beacon may have the records although it did not say so. ``excerpt`` is what of the answer is
+    kept, printable.
     """
 
     kind: Kind
-    reason: str
+    reason: str = ""
     accepted: int | None = None
     retry_after_s: float | None = None
     outcome_unknown: bool = False
     excerpt: str = ""
 
 
-def judge(
-    route: Route, sent: int, reply: Answer | Failure, *, now_ms: int, secret: str = ""
-) -> Verdict:
+def judge(route: Route, sent: int, reply: Answer | Failure, *, now_ms: int, secret: str) -> Verdict:
     """What ``reply`` to a request with ``sent`` records means; never raises.
 
-    ``secret`` is the license key that it was sent with: an answer may repeat it, the excerpt never.
+    ``secret`` is the license key that it was sent with, empty without one: an answer may repeat it,
+    the excerpt never.
     """
     if isinstance(reply, Failure):
         if reply.is_loop:
@@ -112,7 +112,7 @@ def judge(
     if 200 <= reply.status < 300:  # noqa: PLR2004 - a success, RFC 9110 section 15.3
         taken = route.taken(reply, sent)
         if taken is not None:
-            return Verdict(Kind.DELIVERED, "taken", taken.accepted, excerpt=excerpt)
+            return Verdict(Kind.DELIVERED, accepted=taken.accepted, excerpt=excerpt)
     kind = _BY_STATUS.get(reply.status) or _BY_HUNDRED.get(reply.status // 100, Kind.NOT_BEACON)
     return Verdict(
         kind,

@@ -251,9 +251,11 @@ def test_a_bridge_whose_beacon_is_itself_says_so_and_keeps_everything(tmp_path: 
 def test_an_answer_508_of_something_else_is_no_loop() -> None:
     route = ROUTES["transactions"]
     ours = Answer(508, "application/json", b'{"error":"upstream.loop"}')
-    verdict = judge(route, 1, ours, now_ms=0)
+    verdict = judge(route, 1, ours, now_ms=0, secret="")
     assert (verdict.kind, verdict.reason) == (Kind.PAUSE_ALL, LOOP)
-    assert judge(route, 1, Answer(508, "text/plain", b"loop"), now_ms=0).kind is Kind.RETRY
+    assert (
+        judge(route, 1, Answer(508, "text/plain", b"loop"), now_ms=0, secret="").kind is Kind.RETRY
+    )
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def has_shape(stream: str, answer: Answer) -> bool:
 def test_every_answer_has_one_verdict_and_no_success_without_its_shape(
     stream: str, answer: Answer, sent: int, now_ms: int
 ) -> None:
-    verdict = judge(ROUTES[stream], sent, answer, now_ms=now_ms)
+    verdict = judge(ROUTES[stream], sent, answer, now_ms=now_ms, secret="")
     assert verdict.kind in Kind
     if verdict.kind is Kind.DELIVERED:
         assert has_shape(stream, answer)
@@ -73,7 +73,7 @@ def test_every_answer_has_one_verdict_and_no_success_without_its_shape(
         assert len(text) <= EXCERPT_MAX
         assert text.isascii()
         assert text.isprintable()
-    assert judge(ROUTES[stream], sent, answer, now_ms=now_ms) == verdict
+    assert judge(ROUTES[stream], sent, answer, now_ms=now_ms, secret="") == verdict
 
 
 @given(

@@ -164,7 +164,7 @@ def test_a_login_page_is_an_answer_and_not_a_success() -> None:
     page = answer(200, b"<html>Please log in</html>", content_type="text/html")
     with fault_server([say(page)]) as server:
         reply = post(server)
-    verdict = judge(ROUTES["transactions"], 1, reply, now_ms=0)
+    verdict = judge(ROUTES["transactions"], 1, reply, now_ms=0, secret="")
     assert verdict.kind is Kind.NOT_BEACON
     assert verdict.excerpt == "<html>Please log in</html>"
 
@@ -513,7 +513,7 @@ def test_a_compressed_answer_is_not_decoded_and_is_no_success(encoding: str) -> 
         assert memory_peak() - before < 20 << 20
     assert isinstance(reply, Answer)
     assert reply.body == bomb[:60000]
-    assert judge(ROUTES["logs"], 1, reply, now_ms=0).kind is Kind.NOT_BEACON
+    assert judge(ROUTES["logs"], 1, reply, now_ms=0, secret="").kind is Kind.NOT_BEACON
 
 
 def test_an_answer_that_says_it_is_not_encoded_is_not_encoded() -> None:
@@ -528,7 +528,7 @@ def test_an_answer_that_says_it_is_not_encoded_is_not_encoded() -> None:
 def test_an_answer_that_only_claims_to_be_compressed_is_no_success() -> None:
     with fault_server([say(answer(200, b"{}", "Content-Encoding: gzip"))]) as server:
         reply = post(server)
-    assert judge(ROUTES["logs"], 1, reply, now_ms=0).kind is Kind.NOT_BEACON
+    assert judge(ROUTES["logs"], 1, reply, now_ms=0, secret="").kind is Kind.NOT_BEACON
 
 
 def authority(folder: Path, *names: str) -> tuple[Path, ssl.SSLContext]:

@@ -73,7 +73,7 @@ def test_a_client_that_does_not_trust_its_own_bridge_says_that_it_is_a_loop(
         client.close()
         assert server.requests == []
     assert found == Failure("the certificate is not trusted", outcome_unknown=False, is_loop=own)
-    verdict = judge(ROUTES["transactions"], 1, found, now_ms=0)
+    verdict = judge(ROUTES["transactions"], 1, found, now_ms=0, secret="")
     assert (verdict.kind, verdict.reason == LOOP) == (Kind.PAUSE_ALL if own else Kind.RETRY, own)
 
 

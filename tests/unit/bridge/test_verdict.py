@@ -6,7 +6,7 @@ import pytest
 
 from bridge.egress.answers import Answer, Failure
 from bridge.egress.routes import ROUTES
-from bridge.egress.verdict import EXCERPT_MAX, LOOP, Kind, Verdict, judge
+from bridge.egress.verdict import EXCERPT_MAX, LOOP, PROXY_LOGIN, Kind, Verdict, judge
 
 NOW_MS = 1_795_000_000_000
 """Wed, 18 Nov 2026 11:06:40 GMT."""
@@ -28,7 +28,7 @@ ROWS: Mapping[Kind, tuple[int, ...]] = {
 def verdict(
     stream: str, status: int, body: bytes = b"", content_type: str = JSON, *, sent: int = SENT
 ) -> Verdict:
-    return judge(ROUTES[stream], sent, Answer(status, content_type, body), now_ms=NOW_MS)
+    return judge(ROUTES[stream], sent, Answer(status, content_type, body), now_ms=NOW_MS, secret="")
 
 
 @pytest.mark.parametrize("stream", ROUTES)
@@ -44,6 +44,10 @@ def test_a_status_that_is_no_success_has_one_meaning_on_every_route(
         assert found.kind is kind
         assert found.accepted is None
         assert str(status) in found.reason
+
+
+def test_a_proxy_that_wants_a_login_is_told_by_its_own_words() -> None:
+    assert verdict("logs", 407).reason == PROXY_LOGIN
 
 
 SUCCESSES = [
@@ -136,7 +140,7 @@ def test_a_2xx_of_another_shape_is_not_the_beacon(
 @pytest.mark.parametrize("stream", ROUTES)
 def test_an_answer_that_was_cut_is_not_the_beacon(stream: str) -> None:
     answer = Answer(200, JSON, b'{"inserted_count":5}', cut=True)
-    assert judge(ROUTES[stream], SENT, answer, now_ms=NOW_MS).kind is Kind.NOT_BEACON
+    assert judge(ROUTES[stream], SENT, answer, now_ms=NOW_MS, secret="").kind is Kind.NOT_BEACON
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,9 @@ def test_what_answered_instead_is_said_and_safe_to_show(content_type: str, said:
 
 @pytest.mark.parametrize("unknown", [True, False])
 def test_a_failure_is_tried_again_and_keeps_what_is_known_of_it(*, unknown: bool) -> None:
-    found = judge(ROUTES["logs"], 1, Failure("why", outcome_unknown=unknown), now_ms=NOW_MS)
+    found = judge(
+        ROUTES["logs"], 1, Failure("why", outcome_unknown=unknown), now_ms=NOW_MS, secret=""
+    )
     assert found == Verdict(Kind.RETRY, "why", outcome_unknown=unknown)
 
 
@@ -212,7 +218,7 @@ def test_retry_after_is_read_strictly_and_bounded(
     text: str | None, seconds: float | None, status: int
 ) -> None:
     answer = Answer(status, JSON, b"", text)
-    assert judge(ROUTES["logs"], SENT, answer, now_ms=NOW_MS).retry_after_s == seconds
+    assert judge(ROUTES["logs"], SENT, answer, now_ms=NOW_MS, secret="").retry_after_s == seconds
 
 
 def test_an_excerpt_is_short_and_printable() -> None:
@@ -242,7 +248,9 @@ def test_a_status_that_http_does_not_know_is_not_the_beacon(status: int) -> None
 def test_a_request_that_came_back_to_its_own_bridge_stops_everything() -> None:
     body = b'{"error":{"id":"upstream.loop"}}'
     failure = Failure("why", outcome_unknown=False, is_loop=True)
-    assert judge(ROUTES["logs"], 1, failure, now_ms=NOW_MS) == Verdict(Kind.PAUSE_ALL, LOOP)
+    assert judge(ROUTES["logs"], 1, failure, now_ms=NOW_MS, secret="") == Verdict(
+        Kind.PAUSE_ALL, LOOP
+    )
     assert verdict("logs", 508, body) == Verdict(Kind.PAUSE_ALL, LOOP, excerpt=body.decode())
 
 
@@ -260,5 +268,5 @@ def test_what_a_success_said_is_kept_for_people() -> None:
 @pytest.mark.parametrize("ms", [1, 999, 1000])
 def test_a_date_that_is_less_than_a_second_away_is_waited_for_too(ms: int) -> None:
     answer = Answer(503, JSON, b"", "Wed, 18 Nov 2026 11:06:40 GMT")
-    found = judge(ROUTES["logs"], SENT, answer, now_ms=NOW_MS - ms).retry_after_s
+    found = judge(ROUTES["logs"], SENT, answer, now_ms=NOW_MS - ms, secret="").retry_after_s
     assert found == pytest.approx(ms / 1000, abs=1e-6)

@@ -55,16 +55,36 @@ def test_a_move_cuts_a_span_and_the_way_back_joins_it(ledger: Ledger, tmp_path: 
     assert ledger.spans(here) == [Span(CHAIN, 1, 10, P, NOTHING, totals(10))]
 
 
+def test_a_number_that_comes_back_joins_single_ones_on_both_sides(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    here = lane(tmp_path)
+    fill(ledger, here, 1, 3)
+    move(ledger, here, (2, 2), (P, E), By.EXPORT)
+    assert rows(ledger, tmp_path) == [(1, 1, P), (2, 2, E), (3, 3, P)]
+    move(ledger, here, (2, 2), (E, P), By.REPLAY)
+    assert ledger.spans(here) == [Span(CHAIN, 1, 3, P, NOTHING, totals(3))]
+
+
 def test_known_numbers_may_be_added_again(ledger: Ledger, tmp_path: Path) -> None:
     here = lane(tmp_path)
     fill(ledger, here, 1, 10)
     move(ledger, here, (2, 3), (P, D), By.ANSWER)
     fill(ledger, here, 2, 5)
+    fill(ledger, here, 3, 3)
     assert rows(ledger, tmp_path) == [(1, 1, P), (2, 3, D), (4, 10, P)]
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "chain"), [(5, 11, CHAIN), (3, 4, NEXT_CHAIN), (12, 11, CHAIN), (0, 3, CHAIN)]
+    ("first", "last", "chain"),
+    [
+        (5, 11, CHAIN),
+        (10, 11, CHAIN),
+        (10, 11, NEXT_CHAIN),
+        (3, 4, NEXT_CHAIN),
+        (12, 11, CHAIN),
+        (0, 3, CHAIN),
+    ],
 )
 def test_numbers_that_go_back_are_refused(
     ledger: Ledger, tmp_path: Path, first: int, last: int, chain: str
@@ -76,6 +96,12 @@ def test_numbers_that_go_back_are_refused(
     assert rows(ledger, tmp_path) == [(1, 10, P)]
 
 
+def test_there_is_no_number_below_one(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(LedgerError) as caught:
+        ledger.extend(lane(tmp_path), CHAIN, 0, 3, before=NOTHING, totals=totals(4))
+    assert caught.value.id == "ledger.overlap"
+
+
 def test_totals_that_do_not_go_on_are_refused(ledger: Ledger, tmp_path: Path) -> None:
     here = lane(tmp_path)
     fill(ledger, here, 1, 10)
@@ -83,6 +109,7 @@ def test_totals_that_do_not_go_on_are_refused(ledger: Ledger, tmp_path: Path) ->
         with pytest.raises(LedgerError) as caught:
             ledger.extend(here, CHAIN, first, 20, before=before, totals=totals(1))
         assert caught.value.id == "ledger.totals"
+        assert f"{first} to 20" in caught.value.message
 
 
 def test_a_gap_is_stepped_over_and_counted(ledger: Ledger, tmp_path: Path) -> None:
