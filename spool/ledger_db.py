@@ -14,11 +14,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from keys.errors import shown
 from spool.errors import SpoolError
+from spool.ledger_errors import BUSY_TIMEOUT_S, code_of, translated
 
-BUSY_TIMEOUT_S = 10.0
-"""Seconds to wait for a writer of another process; its transactions take milliseconds."""
 CACHE_KIB = 256
 """Memory for pages of each connection, an eighth of the usual: there are several, and all of them would
 fill theirs as the audit grows, while the system holds the file's pages anyhow."""
@@ -31,65 +29,6 @@ Access = Literal["rw", "ro", "resting"]
 not even make the files beside it that readers share. None of them makes the database."""
 _MODES: Mapping[Access, str] = {"rw": "rw", "ro": "ro", "resting": "ro&immutable=1"}
 
-_PRIMARY = 0xFF
-"""SQLite's extended result codes have the primary one in their low byte."""
-
-
-def _code(error: sqlite3.Error) -> int:
-    # Errors that Python's own module raises carry no code of SQLite.
-    extended = int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR))
-    # The index of the log, made at each opening, had no room; SQLite calls that an error of the disk.
-    return sqlite3.SQLITE_FULL if extended == sqlite3.SQLITE_IOERR_SHMSIZE else extended & _PRIMARY
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite itself calls the file corrupt, or no database."""
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def in_words(error: sqlite3.Error) -> SpoolError:
-    """An error for people of what SQLite said; the transaction was undone."""
-    code = _code(error)
-    if code == sqlite3.SQLITE_FULL:
-        return SpoolError(
-            "ledger.full",
-            "There is no room left on the disk for the ledger.",
-            "Free space on the spool's file system; nothing that was acknowledged is lost.",
-        )
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return SpoolError(
-            "ledger.readonly",
-            "The ledger may not be written.",
-            "Mount the disk for writing, and run as the user who owns the spool.",
-        )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return SpoolError(
-            "ledger.busy",
-            f"Another process has been writing to the ledger for over {BUSY_TIMEOUT_S:.0f} s.",
-            "Look for a stopped or hanging bridge process of this spool, then try again.",
-        )
-    if is_damage(error):
-        return SpoolError(
-            "ledger.corrupt",
-            "The ledger is damaged.",
-            "Stop all bridge processes of this spool and start again: it is then put aside and "
-            "rebuilt from the segments.",
-        )
-    return SpoolError(
-        "ledger.io",
-        f"The ledger cannot be read or written: {shown(str(error))}.",
-        "Look at the kernel log and the disk's health; nothing that was acknowledged is lost.",
-    )
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Errors of SQLite as errors for people."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise in_words(error) from error
-
 
 def is_readable(path: Path) -> bool:
     """Whether SQLite can open it with what lies beside it; else it would have to make that."""
@@ -97,7 +36,7 @@ def is_readable(path: Path) -> bool:
         with closing(connect(path, "ro")) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.Error as error:
-        return _code(error) != sqlite3.SQLITE_CANTOPEN  # of others whoever reads it hears
+        return code_of(error) != sqlite3.SQLITE_CANTOPEN  # of others whoever reads it hears
     return True
 
 
@@ -139,13 +78,13 @@ class Database:
         self._turn = threading.Lock()
         self._pool_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
-        with translated():
+        with translated(self._path):
             self._writer = connect(path, access)
             self._writer.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
         """Close all connections; nobody may be using them."""
-        with translated():
+        with translated(self._path):
             for connection in (*self._readers, self._writer):
                 connection.close()
         self._readers.clear()
@@ -173,13 +112,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """One ``BEGIN IMMEDIATE`` transaction: committed at the end, undone by any exception."""
-        with self._turn, translated(), _transaction(self._writer, "BEGIN IMMEDIATE"):
+        with self._turn, translated(self._path), _transaction(self._writer, "BEGIN IMMEDIATE"):
             yield self._writer
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """One consistent view; whoever writes meanwhile does not wait, nor does the reader."""
-        with translated():
+        with translated(self._path):
             with self._pool_lock:
                 connection = self._readers.pop() if self._readers else None
             if connection is None:

@@ -16,7 +16,8 @@ from keys.errors import ConfigError, shown
 from spool.clock import Clock, rfc3339
 from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
-from spool.ledger_db import Database, connect, translated
+from spool.ledger_db import Database, connect
+from spool.ledger_errors import translated
 from spool.ledger_migrating import migrate
 from spool.ledger_schema import Condition, create, examine
 from spool.locks import let_go, take
@@ -108,7 +109,7 @@ def _start_anew(path: Path, condition: Condition, clock: Clock, *, had_lock: boo
         migrate(path)
         return False
     if condition is Condition.UNFINISHED:
-        with translated():
+        with translated(path):
             connection = connect(path, "rw")
             try:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
@@ -126,7 +127,7 @@ def _start_anew(path: Path, condition: Condition, clock: Clock, *, had_lock: boo
             _put_aside(path, found, now)
         OS_DISK.close(OS_DISK.create(path))
         OS_DISK.sync_dir(path.parent)
-    with translated():
+    with translated(path):
         connection = connect(path, "rw")
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from spool.ledger_audit import AuditRow, read_audit
 from spool.ledger_bundles import Packed, Written, read_bundles, read_packed
-from spool.ledger_db import connect, translated
+from spool.ledger_db import connect
+from spool.ledger_errors import translated
 from spool.ledger_file import NAME
 from spool.ledger_reading import access_to
 from spool.ledger_seen import Seen, read_seen
@@ -31,7 +32,7 @@ def kept_audit(path: Path, since: int = 0) -> Iterator[AuditRow]:
 
     Raises :class:`~spool.errors.SpoolError` ``ledger.*`` where it cannot be read any further.
     """
-    with translated(), closing(connect(path, access_to(path))) as connection:
+    with translated(path), closing(connect(path, access_to(path))) as connection:
         above = 0
         while page := read_audit(connection, since, above, _PAGE):
             yield from page
@@ -43,13 +44,13 @@ def kept_bundles(path: Path) -> Iterator[tuple[Written, Packed]]:
 
     Raises as :func:`kept_audit` does.
     """
-    with translated(), closing(connect(path, access_to(path))) as connection:
+    with translated(path), closing(connect(path, access_to(path))) as connection:
         for bundle in read_bundles(connection):
             yield bundle, read_packed(connection, bundle.serial)
 
 
 def kept_seen(path: Path, since: int = 0) -> list[Seen]:
     """What a person had seen by the kept ledger ``path`` from ``since`` (ms) on; raises likewise."""
-    with translated(), closing(connect(path, access_to(path))) as connection:
+    with translated(path), closing(connect(path, access_to(path))) as connection:
         known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'seen'").fetchone()
         return read_seen(connection, since) if known else []

@@ -13,7 +13,8 @@ from keys.errors import VerificationError
 from spool.durable import OS_DISK
 from spool.errors import SpoolError
 from spool.lane import Lane
-from spool.ledger_db import Transaction, connect, translated
+from spool.ledger_db import Transaction, connect
+from spool.ledger_errors import translated
 from spool.ledger_given_up import note
 from spool.ledger_schema import columns, create, foreign
 from spool.ledger_spans import Span, need_lane, put
@@ -35,7 +36,7 @@ def migrate(path: Path) -> None:
     new = path.with_name(path.name + _ENDING)
     _remove(new)
     try:
-        with translated():
+        with translated(path):
             _empty_the_log(path)
             _fill(new, path)
         fd = OS_DISK.open_write(new)

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from keys.errors import ConfigError
-from spool.ledger_db import Access, Transaction, connect, in_words, is_damage
+from spool.ledger_db import Access, Transaction, connect
+from spool.ledger_errors import in_words, is_damage
 
 VERSION = 6
 APPLICATION_ID = 0x41674272
@@ -237,7 +238,7 @@ def examine(path: Path, access: Access = "ro") -> Condition:
             return Condition.DAMAGED
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
             return Condition.UNFINISHED
-        raise in_words(error) from error
+        raise in_words(error, path) from error
 
 
 def _examine(connection: Transaction) -> Condition:

@@ -1,5 +1,6 @@
 """Small real file systems, where the machine lets a test mount one."""
 
+import errno
 import os
 import subprocess
 import tempfile
@@ -25,6 +26,51 @@ def small_tmpfs(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def small_quota(folder: Path, size: int) -> Iterator[Path]:
+    """A folder that may hold ``size`` bytes on a file system with room for more, gone afterwards.
+
+    Skips where btrfs, the one kind whose quotas need no other program, cannot be had.
+    """
+    image, held = folder / "image", folder / "mounted" / "held"
+    held.parent.mkdir(parents=True)
+    with image.open("wb") as file:
+        file.truncate(128 * 1024 * 1024)  # holes; btrfs wants no less
+    made = [["mkfs.btrfs", "-q", str(image)], ["mount", "-o", "loop", str(image), str(held.parent)]]
+    if not all(map(_done, made)):
+        pytest.skip("this machine does not let a test mount a btrfs")
+    try:
+        for words in (
+            ["quota", "enable", str(held.parent)],
+            ["subvolume", "create", str(held)],
+            ["qgroup", "limit", str(size), str(held)],
+        ):
+            assert _done(["btrfs", *words])
+        held.chmod(0o700)
+        yield held
+    finally:
+        subprocess.run(["umount", "-l", str(held.parent)], check=True)
+
+
+def _done(command: list[str]) -> bool:
+    try:
+        return not subprocess.run(command, capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return False
+
+
+def fill_up(folder: Path, name: str = "others") -> None:
+    """Leave no room there, to the last byte, with a file of this name."""
+    with (folder / name).open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
 
 
 def remount(folder: Path, mode: str) -> None:

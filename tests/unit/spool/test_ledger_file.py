@@ -16,9 +16,10 @@ from spool import locks
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import By, Ledger, State
-from spool.ledger_db import translated
+from spool.ledger_errors import translated
 from spool.ledger_file import NAME
 from spool.ledger_schema import APPLICATION_ID, VERSION, Condition, columns, examine
+from tests.support.filesystems import fill_up, remount, small_quota, small_tmpfs
 from tests.support.ledgers import fill, lane, move, totals
 
 REPOSITORY = Path(__file__).parents[3]
@@ -374,9 +375,31 @@ def corrupt(path: Path) -> None:
 def test_what_sqlite_says_becomes_an_error_of_its_own(
     tmp_path: Path, cause: Callable[[Path], None], id_: str
 ) -> None:
-    with pytest.raises(SpoolError) as caught, translated():
-        cause(tmp_path / "a.db")
+    path = tmp_path / "a.db"
+    with pytest.raises(SpoolError) as caught, translated(path):
+        cause(path)
     assert caught.value.id == id_
+    assert {each.name for each in tmp_path.iterdir()} <= {path.name, f"{path.name}-journal"}
+
+
+def test_a_quota_that_is_full_is_a_full_disk_and_no_failing_one(tmp_path: Path) -> None:
+    with small_quota(tmp_path / "quota", 2 * 1024 * 1024) as spool:
+        with reopen(spool) as ledger:
+            fill(ledger, lane(spool), 1, 10)
+        fill_up(spool)
+        with pytest.raises(SpoolError) as caught, reopen(spool) as ledger:
+            fill(ledger, lane(spool), 11, 20)
+        assert caught.value.id == "ledger.full"
+
+
+def test_a_disk_that_became_read_only_is_told_from_one_that_fails(tmp_path: Path) -> None:
+    with small_tmpfs(tmp_path / "small", "4m") as spool:
+        with reopen(spool) as ledger:
+            fill(ledger, lane(spool), 1, 10)
+        remount(spool, "ro")
+        with pytest.raises(SpoolError) as caught, reopen(spool) as ledger:
+            fill(ledger, lane(spool), 11, 20)
+        assert caught.value.id in ("ledger.readonly", "disk.read_only")
 
 
 def test_processes_that_start_together_share_one_ledger(tmp_path: Path) -> None:
