@@ -27,7 +27,7 @@ CALLS = (
     "unlink", "ftruncate", "mkdir", "rmdir",
 )  # fmt: skip
 """What changes a disk, as Python and SQLite ask for it; a ``pwritev`` is one or the other."""
-KINDS = ("EIO", "ENOSPC", "SIGKILL", "short")
+KINDS = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "SIGKILL", "short")
 SHORT = ("pwrite64", "pwritev", "pwritev2")
 """Calls that may take less than they were given; here nothing, which is an honest answer."""
 for _module in pkgutil.walk_packages(bridge.__path__, "bridge."):

@@ -1,9 +1,10 @@
 """Every command that matters meets a failure, a kill or a full disk at each of its system calls.
 
-For append, seal, run (--once), export and import: EIO, ENOSPC, a short write and SIGKILL at every n-th
-write, sync, rename, unlink and their like (by strace), and tmpfs and ext4 with less and less room; for
-daemon (run, with records that come in and leave meanwhile) SIGKILL. After each the same is run again,
-everything is verified, and what was acknowledged is compared with what is held, here and at the beacon.
+For append, seal, run (--once), export and import: EIO, ENOSPC, EDQUOT, EROFS, a short write and SIGKILL
+at every n-th write, sync, rename, unlink and their like (by strace); tmpfs, ext4 and a quota (btrfs)
+with less and less room; for daemon (run, with records that come in and leave meanwhile) SIGKILL. After
+each the same is run again, everything is verified, and what was acknowledged is compared with what is
+held, here and at the beacon.
 Ends with 1 if anything was wrong, and says where.
 """
 
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
         with beacon(folder) as address:
             torture = Torture(World(folder, address), tally, asked.every, begun + asked.seconds)
             left_out = [each for each in names if not torture.calls(each, CASES[each])]
-            for kind in ("tmpfs", "ext4"):
+            for kind in smalldisks.KINDS:
                 with smalldisks.mounted(kind, folder) as place:
                     left_out += [
                         f"{each} on a full {kind}"
