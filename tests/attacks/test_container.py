@@ -2,7 +2,6 @@
 
 import io
 import os
-import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,8 @@ from spool.frames import FrameEncoder
 from tests.golden import bundles as golden
 from tests.golden.build import LINES, SIGNER, block, compact, frame, signed, statement
 from tests.support import crossings
+from tests.support.apart import run_apart
 from tests.support.attacks import Arena, Attack, Command, Home, each, ids
-from tests.support.commands import COMMAND, environment
 from tests.support.crossings import (
     IMPORT_GOOD,
     Held,
@@ -265,21 +264,18 @@ def test_attack_082_a_read_that_fails_in_a_thread_that_copies_segments_is_told_a
 def _import_while_reads_fail(home: Home, path: Path, when: int) -> set[str]:
     """An import each of whose threads reads the bundle ``when`` - 1 times; which of them failed."""
     before = home.state()
-    command = [*COMMAND, "--config", home.config, "import", "--json", path]
     log = home.stick / "strace.log"
-    strace = [
+    strace: list[str | Path] = [
         "strace", "-f", "-o", log, "-P", path, "-e", "trace=pread64",
         "-e", f"inject=pread64:error=EIO:when={when}+",
     ]  # fmt: skip
-    done = subprocess.run(
-        [*map(str, [*strace, *command])], check=False, capture_output=True, env=environment()
-    )
-    assert done.returncode == REFUSED, done
-    assert b'"id":"file.unreadable"' in done.stdout
+    told = run_apart(home, "import", "--json", path, under=strace)
+    assert told.code == REFUSED, told
+    assert ids(told) == ["file.unreadable"]
     held = {name for name, said in home.state().items() if said != before.get(name)}
     assert all(".importing/" not in name for name in held)
-    told = log.read_text().splitlines()
+    traced = log.read_text().splitlines()
     log.unlink()
-    first = told[0].split()[0]
-    failed = {line.split()[0] for line in told if "INJECTED" in line}
+    first = traced[0].split()[0]
+    failed = {line.split()[0] for line in traced if "INJECTED" in line}
     return {"the first thread" if thread == first else "another thread" for thread in failed}

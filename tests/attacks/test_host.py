@@ -1,11 +1,15 @@
 """What other users of the host plant (105 to 119): not followed, not waited for, not read.
 
-What lies in a spool that a daemon serves, full and read-only disks, and kills stand in
-``tests/integration/test_bad_input.py`` and ``tests/crash``.
+What lies in a spool that a daemon serves stands in ``tests/integration/test_bad_input.py``, kills in
+``tests/crash``.
 """
 
+import itertools
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,7 @@ from spool.sender_lock import SenderLock
 from tests.golden.bad import GOOD
 from tests.support import crossings
 from tests.support.attacks import Arena, Attack, Command, Home, each
-from tests.support.crossings import IMPORT_GOOD, chain, golden_bundle
+from tests.support.crossings import IMPORT_GOOD, bundle_of, chain, golden_bundle
 
 pytestmark = pytest.mark.timeout(30)  # a FIFO that is waited for is waited for for ever
 REFUSED, LOCKED = 4, 5
@@ -108,6 +112,63 @@ def test_attack_in_a_spool(nodes: Arena, attack: Attack) -> None:
     assert b"root:" not in told.out
 
 
+@contextmanager
+def swapping(path: Path, *kinds: bytes) -> Iterator[None]:
+    """One file after the other is put in this place, without a pause."""
+    stop = threading.Event()
+
+    def swap() -> None:
+        for data in itertools.cycle(kinds):
+            path.with_name("next").write_bytes(data)
+            path.with_name("next").rename(path)
+            if stop.is_set():
+                return
+
+    path.write_bytes(kinds[0])
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+RACES: dict[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
+    "a-segment": ("came.ndjson.zst", ONE.data, TWO.data, ("inspect", "--records", "--json")),
+    "a-bundle": (
+        "came.agb",
+        bundle_of(ONE),
+        bundle_of(ONE, TWO),
+        ("import", "--dry-run", "--json"),
+    ),
+}
+
+
+@pytest.mark.parametrize("race", list(RACES))
+def test_attack_108_a_file_that_is_swapped_all_the_time_is_read_as_one_or_the_other(
+    relays: Arena, race: str
+) -> None:
+    name, first, second, command = RACES[race]
+    home = relays.fresh()
+    wanted = []
+    for data in (first, second):
+        told = home.run(*command, home.put(name, data))
+        assert told.code == 0, told
+        wanted.append(told.out)
+    assert wanted[0] != wanted[1]
+    before = home.state()
+    seen: list[bytes] = []
+    end = time.monotonic() + 10
+    with swapping(home.stick / name, first, second):
+        while (len(seen) < 50 or len(set(seen)) < 2) and time.monotonic() < end:
+            told = home.run(*command, home.stick / name)
+            assert told.code == 0, told
+            seen.append(told.out)
+    assert set(seen) == set(wanted)
+    assert home.state() == before
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_attack_110_a_segment_of_another_user_is_refused(nodes: Arena) -> None:
     attack = Attack(110, "owner", in_place(of_another), "file.kind", REFUSED, in_place(whole))
@@ -145,7 +206,8 @@ def test_attack_119_other_names_in_a_folder_of_segments_are_passed_over(
     home = nodes.fresh()
     path = Lane(home.spool, "prod-1", "transactions").segment(1)
     path.with_name(name).write_bytes(b"not ours")
+    before = home.state()
     told = home.run("verify", home.spool)
     assert (told.code, b"not ours" in told.out) == (0, False)
     assert b"2 segments are good" in told.out
-    assert path.with_name(name).read_bytes() == b"not ours"
+    assert home.state() == before

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keys.ed25519 import SigningKey
 from tests.support.attacks import Arena, Attack, Command, Home, each, make_home
+from tests.support.faultserver import answer, fault_server, say
 from tests.support.tokens import AUDIENCE, DAY_S, ED, ISSUER, OTHER, Vendor, b64, claims, jwks
 
 REFUSED, CONFIG = 4, 78
+UNREACHABLE, REFUSED_BY_BEACON = 6, 7
 NOW_S = int(time.time())
 KEY_SET = jwks(ED.jwk())
 
@@ -115,15 +117,17 @@ SETS = {
 }
 
 
+def pinned_home(folder: Path) -> Home:
+    """A node that knows the vendor's keys, and has no token yet."""
+    pinned = f"{{jwks_file: jwks.json, issuer: '{ISSUER}', audience: {AUDIENCE}}}"
+    made = make_home(folder, "n", SigningKey(bytes(32)), f"license: {pinned}\n")
+    (folder / "jwks.json").write_bytes(KEY_SET)
+    return made
+
+
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Arena:
-    def home(folder: Path) -> Home:
-        pinned = f"{{jwks_file: jwks.json, issuer: '{ISSUER}', audience: {AUDIENCE}}}"
-        made = make_home(folder, "n", SigningKey(bytes(32)), f"license: {pinned}\n")
-        (folder / "jwks.json").write_bytes(KEY_SET)
-        return made
-
-    return Arena(tmp_path_factory.mktemp("nodes"), home)
+    return Arena(tmp_path_factory.mktemp("nodes"), pinned_home)
 
 
 @each(ATTACKS)
@@ -159,9 +163,7 @@ def test_attack_140_a_token_of_tomorrow_is_kept_and_not_served(nodes: Arena) -> 
         "NOT_YET_VALID",
         False,
     )
-    after = home.state()
-    changed = {name for name in before.keys() | after if before.get(name) != after.get(name)}
-    assert {name for name in changed if not name.startswith("spool/license")} == set()
+    assert home.changed_since(before, ("spool/license",)) == set()
 
 
 def anchors_changed(home: Home, change: Callable[[bytes], bytes | None], *names: str) -> None:
@@ -196,3 +198,55 @@ def test_attack_147_damaged_anchors_are_told_where_no_twin_is_left_and_lengthen_
     assert told.code == 0
     assert told.answer == whole | {"anchors_lost": len(names) > 1}
     assert home.state() == before
+
+
+@pytest.mark.parametrize("older", ["anchors", "anchors.twin"])
+def test_attack_147_of_two_copies_of_another_age_the_younger_counts(
+    nodes: Arena, older: str
+) -> None:
+    home = nodes.fresh()
+    old = ED.sign(None, good(iat=NOW_S - 20 * DAY_S, exp=NOW_S + 10 * DAY_S))
+    assert home.run(*importing(old)(home)).code == 0
+    kept = (home.spool / "license" / older).read_bytes()
+    assert home.run(*TWIN(home)).code == 0
+    whole = home.run("license", "status", "--json").answer
+    anchors_changed(home, lambda _: kept, older)
+    before = home.state()
+    told = home.run("license", "status", "--json")
+    assert (told.code, told.answer) == (0, whole)
+    assert home.state() == before
+
+
+REFUSAL = b'{"error":"license.unknown","message":"x"}'
+PAGE = b"<html>Please log in</html>"
+ANSWERS: dict[str, tuple[bytes, int, str]] = {
+    "a-page": (answer(403, PAGE, content_type="text/html"), UNREACHABLE, "VALID"),
+    "a-page-called-json": (answer(403, PAGE), UNREACHABLE, "VALID"),
+    "a-page-in-success": (answer(200, PAGE, content_type="text/html"), UNREACHABLE, "VALID"),
+    "a-token": (answer(200, b'{"token":"%b"}' % ED.sign(None, good()).encode()), 0, "VALID"),
+    "a-refusal": (answer(403, REFUSAL), REFUSED_BY_BEACON, "DENIED"),
+}
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("name", list(ANSWERS))
+def test_attack_150_a_403_ends_a_token_only_in_the_beacons_own_shape(
+    nodes: Arena, name: str
+) -> None:
+    said, code, state = ANSWERS[name]
+    home = nodes.fresh()
+    assert home.run(*TWIN(home)).code == 0
+    with fault_server([say(said)]) as server:
+        text = home.config.read_text()
+        home.config.write_text(
+            text.replace("http://127.0.0.1:1", server.url).replace("offline", "online")
+        )
+        before = home.state()
+        told = home.run("license", "refresh", "--json")
+    assert told.code == code, told
+    assert server.requests
+    shown = home.run("license", "status", "--json").answer
+    assert shown["state"] == state
+    served = home.run("license", "show", "--token", "--json")
+    assert (served.code == 0) == (state == "VALID"), served
+    assert home.changed_since(before, ("spool/license", "ledger", "spool/sender.lock")) == set()

@@ -37,6 +37,7 @@ def test_attack_152_a_files_name_is_escaped_by_every_command_that_names_it(
     home: Home, mark: str, *, as_json: bool
 ) -> None:
     path = home.put(f"a{MARKS[mark]}b".replace("/", ":"), b"nothing that any command takes")
+    before = home.state()
     for command in COMMANDS:
         told = home.run(*command, path, *(["--json"] if as_json else []))
         assert told.code != 0, command
@@ -45,6 +46,7 @@ def test_attack_152_a_files_name_is_escaped_by_every_command_that_names_it(
         assert f"a{MARKS[mark]}b" not in shown.replace("/", ":")
         if as_json:
             assert ids(told), command
+    assert home.changed_since(before, ("spool/license",)) == set()
 
 
 def test_attack_152_what_a_record_holds_is_escaped_where_it_is_shown(home: Home) -> None:
@@ -58,15 +60,16 @@ def test_attack_152_what_a_record_holds_is_escaped_where_it_is_shown(home: Home)
         assert not [act for act in ACTS if act in told.out.decode()]
 
 
-@pytest.mark.parametrize("mark", list(MARKS))
+@pytest.mark.parametrize("mark", [*MARKS, "twin"])
 def test_attack_152_a_note_with_such_a_mark_is_refused(tmp_path: Path, mark: str) -> None:
     relay = crossings.relay(tmp_path / "relay")
-    said = compact(golden.manifest(note=f"week{MARKS[mark]}48"))
+    said = compact(golden.manifest(note=f"week{MARKS.get(mark, ' ')}48"))
     rest = crossings.members_of("good.agb")[1:]
     sealed = golden.envelope(said, golden.BUNDLE, SIGNER)
     path = relay.put("b.agb", golden.ustar([("manifest.dsse.json", sealed), *rest]))
     told = relay.run("import", path, "--json")
-    assert (told.code, ids(told)) == (4, ["document.field"])
+    wanted = (4, ["document.field"]) if mark in MARKS else (0, [])
+    assert (told.code, ids(told)) == wanted
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

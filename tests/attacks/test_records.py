@@ -1,17 +1,16 @@
 """Content of records (61 to 68), judged once, before anything is signed: by ``append``."""
 
 import base64
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from keys.ed25519 import SigningKey
-from tests.support.attacks import Arena, Attack, Command, Home, each, make_home
+from tests.support.attacks import Arena, Attack, Command, Home, each, ids, make_home
 from tests.support.commands import SECRET
 
-REFUSED = 1
+REFUSED, CONFIG = 1, 78
 BODY = b'[{"severityNumber":17,"body":{"stringValue":"%b"}}]'
 LOG = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":' + BODY + b"}]}]}"
 ESCAPED = "".join(f"\\u{ord(mark):04x}" for mark in SECRET).encode()
@@ -90,34 +89,41 @@ def test_attack(nodes: Arena, attack: Attack) -> None:
 def test_attack_156_log_records_below_a_warning_are_left_out_and_counted(nodes: Arena) -> None:
     home = nodes.fresh()
     low = LOG.replace(b"17", b"9") % b"hello"
+    before = home.state()
     told = home.run(*appending(low, "logs")(home))
     assert (told.code, told.answer["records"], told.answer["filtered"]) == (0, 0, 1)
+    assert {n for n in home.changed_since(before) if n.endswith(".zst")} == set()
+    twin = home.run(*GOOD_LOG(home))
+    assert (twin.code, twin.answer["records"], twin.answer["filtered"]) == (0, 1, 0)
 
 
-def switched(line: str) -> Callable[[Home], Command]:
+def configured(line: str) -> Callable[[Home], Command]:
+    """To check the configuration with this line more."""
+
     def made(home: Home) -> Command:
         with home.config.open("a") as file:
             file.write(line)
-        return ("status", "--json")
+        return ("append", "transactions", home.put("r.ndjson", rows()), "--json")
 
     return made
 
 
-@pytest.mark.parametrize(
-    "line",
+TELEMETRY_OFF = configured("config: {telemetry: {logs: false, metrics: false, traces: false}}\n")
+SWITCHES = [
+    "transactions: {enabled: false}\n", "langgraph: {enabled: false}\n",
+    "billing: {enabled: false}\n", "config: {telemetry: {transactions: false}}\n",
+    "config: {telemetry: {usage: false}}\n", "license: {verification: false}\n",
+]  # fmt: skip
+
+
+@each(
     [
-        "transactions: {enabled: false}\n", "langgraph: {enabled: false}\n",
-        "billing: {enabled: false}\n", "config: {telemetry: {transactions: false}}\n",
-        "config: {telemetry: {usage: false}}\n", "license: {verification: false}\n",
-    ],
-)  # fmt: skip
-def test_attack_158_a_configuration_that_would_switch_billing_off_is_refused(
-    nodes: Arena, line: str
-) -> None:
-    home = nodes.fresh()
-    command = switched(line)(home)
-    told = home.run(*command)
-    assert (told.code, told.answer["error"]["id"]) == (78, "config.billing"), told
+        Attack(158, f"line-{n}", configured(line), "config.billing", CONFIG, TELEMETRY_OFF)
+        for n, line in enumerate(SWITCHES)
+    ]
+)
+def test_attack_that_would_switch_billing_off(nodes: Arena, attack: Attack) -> None:
+    nodes.check(attack)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +133,11 @@ def test_attack_158_an_environment_that_would_switch_billing_off_is_refused(
     nodes: Arena, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = nodes.fresh()
+    before = home.state()
     monkeypatch.setenv(name, "false")
-    told = home.run("status", "--json")
-    assert (told.code, json.loads(told.out)["error"]["id"]) == (78, "config.billing")
+    told = home.run(*GOOD(home))
+    assert (told.code, ids(told)) == (CONFIG, ["config.billing"])
+    assert home.state() == before
+    monkeypatch.delenv(name)
+    monkeypatch.setenv("BEACON_LOGGING_ENABLED", "false")  # its twin, for what may be switched off
+    assert home.run(*GOOD(home)).code == 0

@@ -1,6 +1,5 @@
 """Replay, receipts, recipients (84 to 96): once is enough, for whom it is meant, and never back."""
 
-import subprocess
 import tarfile
 from base64 import b64decode
 from collections.abc import Callable
@@ -12,8 +11,8 @@ import pytest
 from tests.golden import bundles as golden
 from tests.golden.build import CHAIN, SIGNER, STRANGER, compact
 from tests.support import crossings
+from tests.support.apart import begun_apart
 from tests.support.attacks import Arena, Attack, Command, Home, each, ids
-from tests.support.commands import COMMAND, environment
 from tests.support.crossings import (
     IMPORT_GOOD,
     IMPORT_RETURN,
@@ -149,13 +148,13 @@ def test_attack_084_the_same_bundle_twice_changes_nothing(relays: Arena) -> None
 
 def test_attack_084_two_processes_that_import_it_at_once_take_it_once(relays: Arena) -> None:
     home = relays.fresh()
-    path = home.put("came.agb", crossings.golden_bundle("good.agb"))
-    command = [*COMMAND, "--config", str(home.config), "import", "--json", str(path)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) for _ in range(2)]
-    told = [orjson.loads(each.communicate(timeout=60)[0])["items"][0] for each in both]
-    assert [each.returncode for each in both] == [0, 0]
-    assert sum(each["segments"]["new"] for each in told) == 2
-    assert sum(each["segments"]["duplicate"] for each in told) == 2
+    command = IMPORT_GOOD(home)
+    with begun_apart(home, *command) as one, begun_apart(home, *command) as other:
+        both = [one(), other()]
+    assert [each.code for each in both] == [0, 0]
+    told = [each.answer["items"][0]["segments"] for each in both]
+    assert sum(each["new"] for each in told) == 2
+    assert sum(each["duplicate"] for each in told) == 2
     assert records(home) == {"pending": 4}
     assert home.run("verify", home.spool).code == 0
 
@@ -211,14 +210,16 @@ def test_attack_090_an_older_receipt_moves_nothing_and_deletes_nothing(nodes: Ar
         assert (told.code, ids(told)) == (0, [])
         assert told.answer["items"][0]["receipts"]["delivered"] == 0
         assert records(home) == {"delivered": 4}
-        after = home.state()
-        same = [name for name in before if name.endswith(".zst") or name == "ledger"]
-        assert {name: after[name] for name in same if name != "ledger"} == {
-            name: before[name] for name in same if name != "ledger"
-        }
+        assert home.changed_since(before, ("ledger", "spool/license", "spool/sender.lock")) == set()
 
 
 def test_attack_092_a_receipt_for_some_of_the_segments_moves_just_those(nodes: Arena) -> None:
     home = nodes.fresh()
+    before = home.state()
     assert home.run(*hearing(returned(told_of(span(1, ONE.digest))))(home)).code == 0
     assert records(home) == {"delivered": 2, "pending": 2}
+    assert home.changed_since(before, ("ledger", "spool/license", "spool/sender.lock")) == set()
+    # Its twin, for all of them.
+    whole = returned(told_of(span(2, TWO.digest), serial=4), serial=4)
+    assert home.run(*hearing(whole)(home)).code == 0
+    assert records(home) == {"delivered": 4}

@@ -99,6 +99,7 @@ def test_attack_096_a_node_from_last_weeks_backup_uses_no_number_again_and_that_
     site.append("b")
     assert site.carried().code == 0
     before = site.at_the_relay()
+    assert site.returned().code == 0  # the twin: of a node as it is, nothing is foreign
     site.restore(site.node, backup)
     site.append("c")
     assert site.carried().code == 0

@@ -12,6 +12,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,9 @@ from tests.golden.build import HERE as GOLDEN
 from tests.support.commands import SECRET, Told
 
 MEMORY_MAX = 32 * 1024 * 1024
-"""Bytes that a refusal may take beyond what the process had."""
+"""Bytes that a command may take beyond what the process had, whatever it meets."""
 CPU_MAX_S = 5.0
-"""Seconds of processor for a refusal; the slowest takes a tenth."""
+"""Seconds of processor for a command; the slowest takes a tenth."""
 
 Command = Sequence[str | Path]
 
@@ -75,9 +76,14 @@ class Home:
         path = self.keys / TRUST_NAME
         TrustStore.load(path).with_key(role, name, key, key.id, age).save(path)
 
-    def run(self, *arguments: str | Path) -> Told:
-        """Run a command with this configuration."""
-        return run("--config", self.config, *arguments)
+    def run(self, *arguments: str | Path, cpu_max_s: float = CPU_MAX_S) -> Told:
+        """Run a command with this configuration; it keeps to the bounds on memory and time."""
+        with measured() as cost:
+            told = run("--config", self.config, *arguments)
+        took = cost()
+        assert took.memory < MEMORY_MAX, (arguments, took)
+        assert took.cpu_s < cpu_max_s, (arguments, took)
+        return told
 
     def state(self) -> Mapping[str, str]:
         """A digest of every file of spool and keys, and of what the ledger says."""
@@ -96,6 +102,14 @@ class Home:
                 found[name] = f"{kind:o} {hashlib.sha256(held).hexdigest()}"
         found["ledger"] = "\n".join(_said_by(self.spool / "ledger.db"))
         return found
+
+    def changed_since(
+        self, before: Mapping[str, str], but: tuple[str, ...] = ()
+    ) -> AbstractSet[str]:
+        """What differs from an earlier :meth:`state`, but for names that begin with one of ``but``."""
+        after = self.state()
+        names = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+        return {name for name in names if not name.startswith(but or ("\0",))}
 
 
 def _said_by(ledger: Path) -> Iterator[str]:
@@ -232,13 +246,8 @@ class Arena:
         home = self.fresh()
         command = attack.made(home)
         before = home.state()
-        with measured() as cost:
-            told = home.run(*command)
+        told = home.run(*command, cpu_max_s=attack.cpu_max_s)
         assert attack.error in ids(told), told
         assert told.code == attack.code, told
-        after = home.state()
-        changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
-        assert {name for name in changed if not name.startswith(attack.changes or ("\0",))} == set()
-        assert cost().memory < MEMORY_MAX
-        assert cost().cpu_s < attack.cpu_max_s
+        assert home.changed_since(before, attack.changes) == set()
         return told
