@@ -9,6 +9,7 @@ empty goes with them, and every other byte stays.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -63,7 +64,10 @@ class Signal:
         if (plain or self._is_line(data)) and not guard.found_in(data):
             if plain:
                 return Lines([data])
-            outer = value_of(data)
+            # What is wrong in a member that is left out is no matter: then, too, the long way.
+            outer = None
+            with suppress(RecordError):
+                outer = value_of(data)
             if type(outer) is dict and len(outer) == 1:
                 line, unwanted = self._judged(data, outer)
                 if line is data:

@@ -199,6 +199,13 @@ def test_a_secret_in_an_ignored_member_is_not_stored_and_costs_no_record() -> No
     assert LOGS.to_lines(data, GUARD) == Lines([b'{"resourceLogs":[{}]}'])
 
 
+def test_a_bad_number_in_an_ignored_member_costs_no_record_wherever_that_stands() -> None:
+    before = b'{"other":[1e999],"resourceLogs":[{}]}'
+    after = b'{"resourceLogs":[{}],"other":[1e999]}'
+    for data in (before, after):
+        assert LOGS.to_lines(data, GUARD) == Lines([b'{"resourceLogs":[{}]}'])
+
+
 @SIGNALS
 def test_a_large_body_is_split_under_its_own_resources_and_scopes(signal: Signal) -> None:
     records = [b'{"n":%d.0,"pad":"%b"}' % (n, b"x" * 300_000) for n in range(12)]
