@@ -21,7 +21,7 @@ from spool.ledger_errors import translated
 from spool.ledger_migrating import migrate
 from spool.ledger_schema import Condition, create, examine
 from spool.locks import let_go, take
-from spool.rebuiltfile import Rebuilt, Why, is_cut_short, is_missed, write_rebuilt
+from spool.rebuiltfile import Rebuilt, Why, add_rebuilt, is_missed, note_made
 
 NAME = "ledger.db"
 LOCK_NAME = "ledger.lock"
@@ -121,12 +121,14 @@ def _start_anew(path: Path, condition: Condition, clock: Clock, *, had_lock: boo
         now = _free_moment(path, clock.wall_ms())
         if "" in found:  # the word first: cut short after the move, nobody could tell the two apart
             _leave_word(path, now, "damaged", _aside(path, now, "").name)
-        elif is_missed(path.parent, had_lock=had_lock) and not is_cut_short(path.parent):
+        elif is_missed(path.parent, had_lock=had_lock):
             _leave_word(path, now, "missing", "")
         if found:
             _put_aside(path, found, now)
         OS_DISK.close(OS_DISK.create(path))
         OS_DISK.sync_dir(path.parent)
+    # Once the file is there: what is lost from now on is another one.
+    note_made(OS_DISK, path.parent)
     with translated(path):
         connection = connect(path, "rw")
         try:
@@ -141,7 +143,7 @@ def _start_anew(path: Path, condition: Condition, clock: Clock, *, had_lock: boo
 
 
 def _leave_word(path: Path, now: int, why: Why, kept: str) -> None:
-    write_rebuilt(OS_DISK, path.parent, Rebuilt(rfc3339(now), why, kept))
+    add_rebuilt(OS_DISK, path.parent, Rebuilt(rfc3339(now), why, kept))
 
 
 def _free_moment(path: Path, now: int) -> int:

@@ -105,7 +105,7 @@ def _list(session: Session, ledger: Ledger, since: int) -> None:
         "seen": _seen(spool, ledger, since, damaged.__setitem__),
     }
     if session.as_json:
-        _write_json(session, parts, damaged)
+        _write_json(session, parts, damaged, _lost_at(spool, since))
         return
     counts: Counter[str] = Counter()
     for name, rows in parts.items():
@@ -128,11 +128,9 @@ def _list(session: Session, ledger: Ledger, since: int) -> None:
 
 
 def _lost_at(spool: Path, since: int) -> str | None:
-    """When a ledger was made anew of which nothing is left; None if never, or before ``since`` (ms)."""
-    said = read_rebuilt(spool)
-    if said is None or said.kept or said.at < rfc3339(since):
-        return None
-    return said.at
+    """When the last ledger was made anew of which nothing is left; None if not after ``since`` (ms)."""
+    lost = [said.at for said in read_rebuilt(spool) if not said.kept]
+    return lost[-1] if lost and lost[-1] >= rfc3339(since) else None
 
 
 def _finish(session: Session, damaged: Mapping[Path, SpoolError]) -> None:
@@ -168,7 +166,10 @@ def _seen(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Iterator
 
 
 def _write_json(
-    session: Session, parts: Mapping[str, Iterator[Row]], damaged: Mapping[Path, SpoolError]
+    session: Session,
+    parts: Mapping[str, Iterator[Row]],
+    damaged: Mapping[Path, SpoolError],
+    lost_at: str | None,
 ) -> None:
     """The answer a row at a time: years of it do not fit into memory."""
     session.write(f'{{"schema":"bridge.audit/1","beacon":{_dumps(session.config.beacon.url)}')
@@ -188,7 +189,7 @@ def _write_json(
             )
         session.write("]")
     kept = [{"path": str(path), "message": each.message} for path, each in damaged.items()]
-    session.write(f',"damaged":{_dumps(kept)}')
+    session.write(f',"damaged":{_dumps(kept)},"no_rows_before":{_dumps(lost_at)}')
     if error is not None:
         told = {"id": error.id, "message": error.message, "hint": error.hint}
         session.write(f',"error":{_dumps(told)}')

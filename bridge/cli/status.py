@@ -97,6 +97,7 @@ def _exit_code(status: Status) -> int:
 
 def _answer(status: Status) -> Mapping[str, Any]:
     holder, egress = status.holder, status.egress
+    rebuilt = status.rebuilt[-1] if status.rebuilt else None
     running = holder is not None
     return {
         "node": status.node,
@@ -137,9 +138,10 @@ def _answer(status: Status) -> Mapping[str, Any]:
             "free_bytes": status.bytes_free,
         },
         "ledger": {
-            "rebuilt_at": status.rebuilt.at if status.rebuilt else None,
-            "why": status.rebuilt.why if status.rebuilt else None,
-            "kept": (status.rebuilt.kept or None) if status.rebuilt else None,
+            "rebuilt_at": rebuilt.at if rebuilt else None,
+            "why": rebuilt.why if rebuilt else None,
+            "kept": (rebuilt.kept or None) if rebuilt else None,
+            "times": len(status.rebuilt),
         },
         "lanes": [_lane(lane) for lane in status.lanes],
         "problems": [
@@ -234,9 +236,9 @@ def _forecast(status: Status) -> Iterator[str]:
 
 def _rebuilt(status: Status) -> Iterator[str]:
     """What a ledger that was lost means for whoever looks at the numbers above."""
-    said = status.rebuilt
-    if said is None:
+    if not status.rebuilt:
         return
+    *before, said = status.rebuilt
     yield ""
     yield (
         f"The ledger was {said.why} and was made anew at {said.at[:16]}Z: what it alone knew of is "
@@ -247,6 +249,9 @@ def _rebuilt(status: Status) -> Iterator[str]:
         yield f"  The old one is kept as {said.kept}; bridge audit reads what can be read of it."
     else:
         yield "  Nothing is left of the old one; bridge audit has no rows from before."
+    if before:
+        times = ", ".join(f"{each.at[:16]}Z ({each.why})" for each in before[-LISTED:])
+        yield f"  So it was {counted(len(before), 'time', 'times')} before: {times}."
 
 
 def _show(session: Session, status: Status) -> None:

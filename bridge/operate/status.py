@@ -49,8 +49,8 @@ from spool.usage import Usage, held_by
 class Status:
     """How things stood at one moment (``at``, ms since 1970 UTC); sizes in bytes.
 
-    ``intake`` is what the daemon counted last, None if none ever did. ``rebuilt`` tells of a ledger
-    that was lost and made anew, for as long as its audit would have been kept.
+    ``intake`` is what the daemon counted last, None if none ever did. ``rebuilt`` tells of ledgers
+    that were lost and made anew, oldest first, for as long as their audit would have been kept.
     """
 
     node: str
@@ -67,7 +67,7 @@ class Status:
     forecast: Forecast
     problems: Sequence[Problem]
     token: TokenSaid = NO_TOKEN
-    rebuilt: Rebuilt | None = None
+    rebuilt: Sequence[Rebuilt] = ()
 
     @property
     def progresses(self) -> bool:
@@ -200,10 +200,8 @@ def look(  # noqa: PLR0913 - one fact each
     )
 
 
-def _rebuilt(spool: Path, since: int) -> Rebuilt | None:
-    said = read_rebuilt(spool)
-    at = None if said is None else _moment(said.at)
-    return None if at is None or at < since else said
+def _rebuilt(spool: Path, since: int) -> list[Rebuilt]:
+    return [said for said in read_rebuilt(spool) if (_moment(said.at) or 0) >= since]
 
 
 def _moment(since: str) -> int | None:

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.bridges import Node, node_for
+from tests.support.bridges import Node, node_for, told
 
 pytestmark = pytest.mark.enable_socket
 
@@ -14,15 +15,15 @@ def _told(node: Node) -> int:
     return node.log.read_text().count('"event":"ledger.rebuilt"')
 
 
-def _status(node: Node) -> dict[str, str | None]:
-    found: dict[str, str | None] = json.loads(node.bridge("status", "--json").stdout)["ledger"]
+def _status(node: Node) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(node.bridge("status", "--json").stdout)["ledger"]
     return found
 
 
 def test_a_lost_ledger_is_told_of_once_in_the_log_and_stays_in_the_status(tmp_path: Path) -> None:
     with node_for(tmp_path, "http://127.0.0.1:9", more="egress: {mode: offline}\n") as node:
         assert node.bridge("append", "transactions", stdin=b'{"id":"a"}\n').returncode == 0
-        assert _status(node) == {"rebuilt_at": None, "why": None, "kept": None}
+        assert _status(node) == {"rebuilt_at": None, "why": None, "kept": None, "times": 0}
         for path in node.spool.glob("ledger.db*"):
             path.unlink()
         for _ in range(2):
@@ -37,10 +38,12 @@ def test_a_lost_ledger_is_told_of_once_in_the_log_and_stays_in_the_status(tmp_pa
             in node.bridge("status").stdout
         )
         assert "there are no rows from before" in node.bridge("audit").stderr
+        assert told(node, "audit")["no_rows_before"] == said["rebuilt_at"]
         assert "rows from before" not in node.bridge("audit", "--since", "0s").stderr
         (node.spool / "ledger.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
         said = _status(node)
-        assert said["why"] == "damaged"
+        assert (said["why"], said["times"]) == ("damaged", 2)
+        assert "So it was 1 time before: " in node.bridge("status").stdout
         assert said["kept"] is not None
         assert (node.spool / said["kept"]).exists()
         assert said["kept"] in node.bridge("status").stdout
