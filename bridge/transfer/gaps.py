@@ -8,7 +8,8 @@ Nor for what its node gave up, by a loss record that came here. Such a record ha
 a revoked key may count below one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from keys.truststore import TrustStore
 from spool.chain import NEW_CHAIN_STEP
@@ -16,6 +17,7 @@ from spool.discovery import said_by
 from spool.lane import Lane
 from spool.ledger import Ledger, State
 from spool.ranges import Range, join_ranges, without
+from spool.statement import Statement
 
 
 def wanting(ledger: Ledger, lane: Lane, trust: TrustStore) -> list[Range]:
@@ -25,53 +27,93 @@ def wanting(ledger: Ledger, lane: Lane, trust: TrustStore) -> list[Range]:
     return without(wanted, _accounted_for(ledger, lane, trust))
 
 
-def gaps_of(ledger: Ledger, lane: Lane, trust: TrustStore) -> Iterator[Range]:
+@dataclass(slots=True)
+class Arriving:
+    """What an import would enter of a lane, and a dry run does not.
+
+    New segments by what their seals say and the id of the key that signed each, their digests by
+    number, and the numbers that its node sent to the beacon itself, by a key that counts.
+    """
+
+    segments: list[tuple[Statement, str]] = field(default_factory=list)
+    digests: dict[int, str] = field(default_factory=dict)
+    elsewhere: list[Range] = field(default_factory=list)
+
+
+_NOTHING = Arriving()
+
+
+def gaps_of(
+    ledger: Ledger, lane: Lane, trust: TrustStore, arriving: Arriving = _NOTHING
+) -> Iterator[Range]:
     """The numbers of an imported lane that never came, before and between those that did.
 
     Where chains share numbers, one that came of any of them is no gap: the rest are forks. Nor is one
-    that its node sent to the beacon itself, or gave up, and says so.
+    that its node sent to the beacon itself, or gave up, and says so. ``arriving`` counts as if it were
+    entered.
     """
-    came = _accounted_for(ledger, lane, trust)
-    came += [Range(span.first, span.last) for span in ledger.spans(lane)]
+    runs = _runs(ledger, lane, arriving)
+    came = _accounted_for(ledger, lane, trust, arriving)
+    came += [numbers for _, numbers in runs]
     came += [Range(seq, seq) for seq, _ in ledger.forks(lane)]
-    yield from without(_gaps_by_chain(ledger, lane), came)
+    said = {each.seq: each for each, _ in arriving.segments if each.follows is not None}
+    yield from without(_gaps_by_chain(runs, lambda seq: said.get(seq) or said_by(lane, seq)), came)
 
 
-def _accounted_for(ledger: Ledger, lane: Lane, trust: TrustStore) -> list[Range]:
+def _runs(ledger: Ledger, lane: Lane, arriving: Arriving) -> list[tuple[str, Range]]:
+    """The numbers that came, with their chains, ascending."""
+    came = [(span.first, span.last, span.chain) for span in ledger.spans(lane)]
+    came += [(said.seq, said.seq, said.chain) for said, _ in arriving.segments]
+    runs: list[tuple[str, Range]] = []
+    for first, last, chain in sorted(came):
+        if runs and runs[-1][0] == chain and runs[-1][1].last + 1 == first:
+            runs[-1] = chain, Range(runs[-1][1].first, last)
+        else:
+            runs.append((chain, Range(first, last)))
+    return runs
+
+
+def _accounted_for(
+    ledger: Ledger, lane: Lane, trust: TrustStore, arriving: Arriving = _NOTHING
+) -> list[Range]:
     """What went another way or was given up, by the word of keys that count."""
     keys = {key.public.id: key for key in trust.named("node", lane.node)}
     revoked = {name for name, key in keys.items() if key.revoked is not None}
     # Whose word an earlier version did not note may be that of any of them.
     told = ledger.elsewhere(lane, but_by={"", *revoked} if revoked else ())
-    for each in ledger.given_up(lane):
-        key = keys.get(each.key)
-        if key is not None and key.may_speak(f"{lane.node}/{lane.stream}", each.seq):
-            told.append(each.numbers)
-    return told
+    given_up = [(each.seq, each.numbers, each.key) for each in ledger.given_up(lane)]
+    for said, name in arriving.segments:
+        given_up += [(said.seq, lost, name) for lost in said.gave_up if lost.last < said.seq]
+    for seq, numbers, name in given_up:
+        key = keys.get(name)
+        if key is not None and key.may_speak(f"{lane.node}/{lane.stream}", seq):
+            told.append(numbers)
+    return told + arriving.elsewhere
 
 
-def _gaps_by_chain(ledger: Ledger, lane: Lane) -> Iterator[Range]:
+def _gaps_by_chain(
+    runs: Sequence[tuple[str, Range]], said_of: Callable[[int], Statement | None]
+) -> Iterator[Range]:
     """What lacks of each chain by itself.
 
     A chain begins at 1 or a multiple of a million: what lies before that is no gap. How far the chain
     before it went, its first segment says, as long as that is held.
     """
     last: dict[str, int] = {}
-    for span in ledger.spans(lane):
-        if span.chain in last:
-            begin = last[span.chain] + 1
+    for chain, numbers in runs:
+        if chain in last:
+            begin = last[chain] + 1
         else:
-            begin = max(span.first - span.first % NEW_CHAIN_STEP, 1)
-            if span.first == begin:
-                yield from _tail_before(lane, begin, last)
-        if begin < span.first:
-            yield Range(begin, span.first - 1)
-        last[span.chain] = span.last
+            begin = max(numbers.first - numbers.first % NEW_CHAIN_STEP, 1)
+            if numbers.first == begin:
+                yield from _tail_before(said_of(begin), last)
+        if begin < numbers.first:
+            yield Range(begin, numbers.first - 1)
+        last[chain] = numbers.last
 
 
-def _tail_before(lane: Lane, first: int, last: Mapping[str, int]) -> Iterator[Range]:
-    """What never came of the chain that the one beginning at ``first`` follows; ``last`` ones did."""
-    said = said_by(lane, first)
+def _tail_before(said: Statement | None, last: Mapping[str, int]) -> Iterator[Range]:
+    """What never came of the chain that the one begun by ``said`` follows; the ``last`` ones did."""
     if said is not None and said.follows is not None and said.follows.chain in last:
         known = last[said.follows.chain]
         if known < said.follows.seq:

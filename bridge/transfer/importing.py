@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from bridge.transfer.bundle import Bundle
-from bridge.transfer.gaps import gaps_of
+from bridge.transfer.gaps import Arriving, gaps_of
 from bridge.transfer.judging import Judge, Judged, check_stream, side_by_side
 from bridge.transfer.manifest import Manifest, Packed, Sent, unlike
 from bridge.transfer.storing import MediumError, Store, of_the_medium
@@ -26,7 +26,7 @@ from keys.truststore import TrustStore
 from spool.durable import Disk, explained
 from spool.lane import Lane
 from spool.ledger import Arrival, Ledger, Taken
-from spool.ranges import Range, join_ranges, without
+from spool.ranges import Range
 from spool.statement import Statement
 from spool.streams import STREAMS
 
@@ -100,20 +100,22 @@ class Importer:
         outcome = Outcome()
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
         # A dry run notes nothing, and has to say the same.
-        told: defaultdict[tuple[str, str], list[Range]] = defaultdict(list)
+        arriving: defaultdict[tuple[str, str], Arriving] = defaultdict(Arriving)
         try:
             with self._alone(progress):
                 if not dry_run:
                     self._note_elsewhere(said, elsewhere, bundle.signer.id)
                 for sent in elsewhere if dry_run else ():
-                    told[said.sender, sent.stream].append(Range(sent.run.first, sent.run.last))
+                    numbers = Range(sent.run.first, sent.run.last)
+                    arriving[said.sender, sent.stream].elsewhere.append(numbers)
                 for each, good in self._taken(bundle, progress, dry_run=dry_run):
                     if isinstance(good, VerificationError):
                         outcome.refused.append(Refusal(each, good))
                         continue
                     held[each.lane].append(good.judged.said)
                     if dry_run and good.found is Taken.NEW:
-                        told[each.lane] += good.judged.said.gave_up
+                        arriving[each.lane].segments.append((good.judged.said, good.judged.key))
+                        arriving[each.lane].digests[each.seq] = each.digest
                     outcome.new += good.found in (Taken.NEW, Taken.AGAIN)
                     outcome.duplicate += good.found is Taken.DUPLICATE
                     outcome.forks += [each] * (good.found is Taken.FORK)
@@ -123,7 +125,7 @@ class Importer:
             raise explained(error, "import a segment") from error
         if not outcome.refused:
             outcome.problems += unlike(said, held)
-        self._look_at_lanes(said, told, outcome)
+        self._look_at_lanes(said, arriving, outcome)
         return outcome
 
     def _check_for_us(self, said: Manifest) -> None:
@@ -240,21 +242,33 @@ class Importer:
             self._ledger.note_elsewhere(lane, [sent.run], key)
 
     def _look_at_lanes(
-        self, said: Manifest, told: Mapping[tuple[str, str], list[Range]], outcome: Outcome
+        self, said: Manifest, arriving: Mapping[tuple[str, str], Arriving], outcome: Outcome
     ) -> None:
-        """What is still missing, but for what a dry run was ``told`` of."""
+        """What is still missing; after a dry run, as if what is ``arriving`` had been entered."""
         for each in said.lanes:
             lane = Lane(self._spool, each.node, each.stream)
-            excused = join_ranges(told.get((each.node, each.stream), ()))
-            if gaps := without(list(gaps_of(self._ledger, lane, self._trust)), excused):
+            new = arriving.get((each.node, each.stream), Arriving())
+            if gaps := list(gaps_of(self._ledger, lane, self._trust, new)):
                 outcome.gaps[each.node, each.stream] = gaps
             outcome.records += each.records
-            unlinked = set(self._ledger.unlinked(lane))
+            unlinked = {*self._ledger.unlinked(lane), *self._would_be_unlinked(lane, new)}
             outcome.unlinked += [
                 one
                 for one in said.members
                 if one.lane == (each.node, each.stream) and one.seq in unlinked
             ]
+
+    def _would_be_unlinked(self, lane: Lane, new: Arriving) -> Iterator[int]:
+        """The ``new`` numbers that name another predecessor than the one that is here by then."""
+        chains = {said.seq: said.chain for said, _ in new.segments}
+        for said, _ in new.segments:
+            seq = said.seq - 1
+            digest = new.digests.get(seq) or self._ledger.imported_digest(lane, seq)
+            if digest in (None, said.prev):
+                continue
+            chain = chains.get(seq) or self._ledger.spans_among(lane, Range(seq, seq))[0].chain
+            if chain == said.chain:
+                yield said.seq
 
 
 def _some(judged: Iterator[_Judged], progress: Callable[[int], None]) -> list[_Judged]:

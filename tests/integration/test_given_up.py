@@ -108,6 +108,29 @@ def test_an_import_says_as_the_status_does_that_a_revoked_keys_word_does_not_cou
     assert relay.take(whole, dry_run=dry_run).gaps == {LOGS: [Range(1, 1)]}
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [[Range(2, 3), Range(6, 6)], [Range(4, 6)], [Range(5, 5)], [Range(2, 2), Range(5, 6)]],
+    ids=str,
+)
+@pytest.mark.parametrize("first_came", [[Range(2, 2)], [Range(4, 4)], []], ids=str)
+def test_a_dry_run_finds_the_gaps_that_the_import_then_finds(
+    machines: tuple[Machine, Machine],
+    tmp_path: Path,
+    numbers: list[Range],
+    first_came: list[Range],
+) -> None:
+    inside, relay = machines
+    inside.append(9, stream="logs")
+    if first_came:
+        first = inside.export(relay, tmp_path, numbers={"logs": first_came}, name="first.agb")
+        relay.take(first.path)
+    path = inside.export(relay, tmp_path, numbers={"logs": numbers}, name="then.agb").path
+    told = relay.take(path, dry_run=True)
+    outcome = relay.take(path)
+    assert (told.gaps, told.new) == (outcome.gaps, outcome.new)
+
+
 def test_a_fork_gives_up_nothing_and_nobody_gives_up_what_comes_later(
     machines: tuple[Machine, Machine],
 ) -> None:

@@ -313,8 +313,10 @@ def test_a_segment_that_follows_another_one_than_came_vouches_for_nothing_before
     twin.append(4)
     relay.take(inside.export(relay, stick, name="one.agb").path)
     three = {"transactions": [Range(3, 3)]}
-    outcome = relay.take(twin.export(relay, stick, numbers=three, name="three.agb").path)
-    assert [each.seq for each in outcome.unlinked] == [3]
+    of_the_twin = twin.export(relay, stick, numbers=three, name="three.agb").path
+    for dry_run in (True, False):
+        outcome = relay.take(of_the_twin, dry_run=dry_run)
+        assert [each.seq for each in outcome.unlinked] == [3]
     relay.answer("inside")
     path = relay.give_back(inside, stick)
     twin.trusts(relay, "relay")
