@@ -44,6 +44,8 @@ SLOWER = 10
 OPTIONS = (
     "-q",
     "--rootdir=.",
+    "--tb=native",  # nobody reads why a test failed
+    "--assert=plain",
     "--hypothesis-profile=ci",
     "--timeout=0",
     "-p",

@@ -114,8 +114,6 @@ def _header(data: bytes, offset: int) -> tuple[int, int]:
         if len(data) < _HEADER_MAX:
             raise _cut_short(offset) from error
         raise _bad("header", "has a header that zstd does not allow", offset) from error
-    if len(data) < size:
-        raise _cut_short(offset)
     if parameters.dict_id:
         raise _bad("dictionary", "asks for a dictionary", offset)
     if not parameters.has_checksum:

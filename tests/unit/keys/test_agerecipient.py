@@ -1,9 +1,10 @@
 """A recipient of age is taken as age itself writes it, and in no other form."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pyrage import x25519
 
-from keys.agerecipient import check_recipient
+from keys.agerecipient import check_recipient, key_of
 from keys.errors import VerificationError
 
 GOOD = "age1x9dzxegvwzq0fy8huwca0g5jgsg8n8d8a3tk6n3w2lp5cy8rne6sx0k59h"
@@ -23,6 +24,14 @@ def test_what_age_makes_is_taken_as_it_stands() -> None:
     made = [str(x25519.Identity.generate().to_public()) for _ in range(50)]
     assert [check_recipient(text) for text in made] == made
     assert check_recipient(GOOD) == GOOD
+
+
+def test_the_key_is_that_of_the_identity_whose_recipient_it_is() -> None:
+    identity = x25519.Identity.generate()
+    spelled = str(identity).lower().removeprefix("age-secret-key-1")[:-6]
+    bits = "".join(f"{MARKS.index(mark):05b}" for mark in spelled)[:256]
+    secret = X25519PrivateKey.from_private_bytes(int(bits, 2).to_bytes(32, "big"))
+    assert key_of(str(identity.to_public())) == secret.public_key().public_bytes_raw()
 
 
 def test_one_wrong_character_anywhere_is_refused() -> None:

@@ -53,6 +53,14 @@ def test_a_good_envelope_gives_its_payload_and_the_key_that_signed_it() -> None:
     assert envelope.verify(TRUSTED) == KEY.public
 
 
+def test_of_two_signatures_each_is_on_what_the_envelope_holds() -> None:
+    envelope = parse(seal(KIND, b'{"a":2}', [KEY, OTHER]), limit=LIMIT)
+    assert (envelope.payload_type, envelope.payload) == (KIND, b'{"a":2}')
+    for key, signature in zip((KEY.public, OTHER.public), envelope.signatures, strict=True):
+        assert signature.keyid == key.id
+        key.verify(signature.sig, pae(KIND, b'{"a":2}'))
+
+
 def test_the_encoding_that_is_signed_is_that_of_the_specification() -> None:
     assert pae("http://example.com/HelloWorld", b"hello world") == (
         b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"

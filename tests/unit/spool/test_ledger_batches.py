@@ -123,6 +123,15 @@ def test_segments_without_records_go_with_their_batch(ledger: Ledger, here: Lane
     assert rows(ledger, here) == [(1, 9, P), (10, 12, D)]
 
 
+def test_of_the_segment_before_whose_first_line_a_request_ends_nothing_is_answered(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, Bounds(CHAIN, 1, 0, 2, 0), "key")
+    ledger.settle(batch.id, answer(LINES), sums(1, 2))
+    assert rows(ledger, here) == [(1, 1, D), (2, 10, P)]
+    assert ledger.worked_on(here) == []
+
+
 def test_what_no_route_carries_is_delivered_with_a_row_in_the_audit(
     ledger: Ledger, here: Lane
 ) -> None:

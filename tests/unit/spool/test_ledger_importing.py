@@ -85,6 +85,7 @@ def test_a_digest_that_is_known_is_a_duplicate_and_changes_nothing(
     assert take(ledger, declares) == [Taken.DUPLICATE]
     assert ledger.given_up(logs) == []
     assert rows(ledger, logs) == [(1, 1, P)]
+    assert ledger.imported_digest(logs, 2) is None
 
 
 def test_a_second_digest_of_a_number_is_a_fork_in_a_lane_of_its_own(
@@ -133,8 +134,15 @@ def test_a_segment_of_another_chain_follows_no_other(ledger: Ledger, logs: Lane)
     later = Arrival(logs, 3, digest(3), NEXT_CHAIN, digest(2, "x"), NOTHING, totals(1))
     take(ledger, arrival(logs, 2), later)
     assert ledger.unlinked(logs) == []
-    earlier = Arrival(logs, 1, digest(1), NEXT_CHAIN, digest(0), NOTHING, totals(1))
+    earlier = Arrival(logs, 1, digest(1, "x"), NEXT_CHAIN, digest(0), NOTHING, totals(1))
     take(ledger, earlier)
+    assert ledger.unlinked(logs) == []
+
+
+def test_a_segment_of_which_an_earlier_ledger_noted_no_predecessor_is_not_called_unlinked(
+    ledger: Ledger, logs: Lane
+) -> None:
+    take(ledger, replace(arrival(logs, 3), prev=""), arrival(logs, 2))
     assert ledger.unlinked(logs) == []
 
 

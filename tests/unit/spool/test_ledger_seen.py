@@ -11,10 +11,11 @@ import pytest
 
 from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
-from spool.ledger import By, Ledger, State
+from spool.ledger import By, Ledger, Span, State
 from spool.ledger_kept import kept_seen
-from spool.ranges import Range
-from tests.support.ledgers import answer, fill, filled, lane, move, sums, whole
+from spool.ledger_seen import Seen
+from spool.ranges import RANGES_MAX, Range
+from tests.support.ledgers import CHAIN, answer, fill, filled, lane, move, sums, totals, whole
 
 SCHEMAS = Path(__file__).parents[2] / "golden" / "ledgers"
 DROPPED = (State.PENDING, State.LOST)
@@ -66,6 +67,29 @@ def test_what_was_seen_is_not_entered_twice_and_a_look_ahead_enters_nothing(
     assert ledger.seen() == [ahead]
 
 
+@pytest.mark.parametrize("seq", [1, 10])
+def test_a_single_number_at_either_end_of_a_lane_is_seen(
+    ledger: Ledger, tmp_path: Path, seq: int
+) -> None:
+    move(ledger, lane(tmp_path), (seq, seq), DROPPED, By.LOSS)
+    assert see(ledger, tmp_path) == [str(seq)]
+
+
+def test_losses_in_more_places_than_a_text_of_others_may_name_are_seen_at_once(
+    tmp_path: Path,
+) -> None:
+    places = RANGES_MAX + 1
+    ways = [(seq, State.LOST if seq % 2 else State.PENDING) for seq in range(1, 2 * places)]
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        ledger.adopt(
+            lane(tmp_path),
+            [Span(CHAIN, seq, seq, way, totals(seq - 1), totals(1)) for seq, way in ways],
+        )
+        ledger.see({lane(tmp_path): None}, State.LOST, 1, "n")
+        (counts,) = ledger.counts()
+        assert (counts.lost_seen, counts.segments[State.LOST]) == (places, places)
+
+
 def test_only_the_numbers_that_were_named_are_seen(ledger: Ledger, tmp_path: Path) -> None:
     move(ledger, lane(tmp_path), (2, 9), DROPPED, By.LOSS)
     assert see(ledger, tmp_path, Range(1, 3), Range(5, 6)) == ["2-3,5-6"]
@@ -104,7 +128,8 @@ def test_a_lower_count_is_new_until_it_was_seen_and_the_sum_stays(
     wanted = {lane(tmp_path): None}
     assert ledger.see(wanted, State.DELIVERED, 1, "n") == []
     _deliver(ledger, tmp_path, 1, 9)
-    assert [each.partial for each in ledger.see(wanted, State.DELIVERED, 1, "n")] == [1]
+    one = Seen(1, "n1", "logs", "", 0, 0, 1, "n")
+    assert ledger.see(wanted, State.DELIVERED, 1, "n") == [one]
     assert ledger.see(wanted, State.DELIVERED, 1, "n") == []
     _deliver(ledger, tmp_path, 2, 8)
     (counts,) = ledger.counts()

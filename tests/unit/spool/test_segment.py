@@ -52,6 +52,15 @@ def test_a_sealed_segment_reads_as_what_was_appended(path: Path) -> None:
     assert _read(path) == records(2, "a", filler=50_000) + records(2, "b", filler=50_000)
 
 
+def test_a_segment_with_a_second_name_is_not_read_unless_it_need_not_be_ours(
+    path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "second").hardlink_to(path)
+    assert _refusal(path) == "file.kind"
+    with Segment.open(path, own=False) as segment:
+        assert segment.statement.seq == 1
+
+
 def test_every_truncation_is_refused(path: Path) -> None:
     data = path.read_bytes()
     for size in range(len(data)):
