@@ -16,10 +16,13 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.daemon.roomwatch import WALK_EVERY_S
+from bridge.demo.processes import Service
 from bridge.intake.connection import DESCRIPTORS_KEPT, HEAD_MAX, LINGERING_MAX, PIPELINED
 from spool.errors import SpoolError
 from spool.heldlines import held_lines
 from spool.lane import Lane
+from tests.support.apart import ServiceApart
+from tests.support.bridges import node_for
 from tests.support.filesystems import small_tmpfs
 from tests.support.intakes import LICENSE, RunningIntake, intake_with
 
@@ -27,11 +30,12 @@ pytestmark = pytest.mark.enable_socket
 LOG = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":17}]}]}]}'
 HEAD = b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 GOOD = HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(LOG), LOG)
+CLOSING = GOOD.replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n")
 TRANSACTION = b'{"license":"%b","trace_transactions":[{"id":"a"}]}' % LICENSE.encode()
 BILLING = "/v1/beacon/ingest-traces"
 
 
-def connect(intake: RunningIntake) -> socket.socket:
+def connect(intake: RunningIntake | Service) -> socket.socket:
     return socket.create_connection(("127.0.0.1", intake.port), timeout=20)
 
 
@@ -45,52 +49,93 @@ def everything(connection: socket.socket) -> bytes:
     return received
 
 
-@contextmanager
-def descriptors(soft: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 def test_who_comes_when_all_connections_are_taken_is_told_so_and_others_are_served(
     tmp_path: Path,
 ) -> None:
     most = 20
-    gc.collect()  # both ends are in this process, beside what earlier tests left to be collected
     with ExitStack() as held:
-        intake = held.enter_context(intake_with(tmp_path))
-        with descriptors(DESCRIPTORS_KEPT + most):
-            taken = [held.enter_context(connect(intake)) for _ in range(most)]
-            taken[-1].sendall(GOOD)
-            assert taken[-1].recv(65536).startswith(b"HTTP/1.1 200")
-            for sent in (b"", GOOD, GOOD + bytes(100_000)):
-                with connect(intake) as late:
-                    late.sendall(sent)
-                    said = everything(late)
-                assert said.startswith(b"HTTP/1.1 503")
-                assert b"\r\nretry-after: " in said
-                assert b"intake.connections" in said
-            while b"" not in (said_to := _crowd(intake)):
-                # They linger for a second; on a slow machine the first were gone before the last.
-                assert all(b"intake.connections" in said for said in said_to)
-            taken[0].close()
-            deadline = time.monotonic() + 20
-            while not _is_taken(intake):
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+        intake = held.enter_context(_apart(tmp_path))
+        _let_it_have(intake, DESCRIPTORS_KEPT + most)
+        taken = [held.enter_context(connect(intake)) for _ in range(most)]
+        taken[-1].sendall(GOOD)
+        assert taken[-1].recv(65536).startswith(b"HTTP/1.1 200")
+        for sent in (b"", GOOD, GOOD + bytes(100_000)):
+            with connect(intake) as late:
+                late.sendall(sent)
+                said = everything(late)
+            assert said.startswith(b"HTTP/1.1 503")
+            assert b"\r\nretry-after: " in said
+            assert b"intake.connections" in said
+        while b"" not in (said_to := _crowd(intake)):
+            # They linger for a second; on a slow machine the first were gone before the last.
+            assert all(b"intake.connections" in said for said in said_to)
+        taken[0].close()
+        _wait_until_taken(intake)
 
 
-def _crowd(intake: RunningIntake) -> list[bytes]:
+def test_without_a_descriptor_left_who_comes_is_cut_off_and_later_ones_are_served(
+    tmp_path: Path,
+) -> None:
+    with _apart(tmp_path) as intake:
+        most = _let_it_have(intake, _first_free(intake))
+        for _ in range(5):
+            with connect(intake) as late:
+                assert everything(late) == b""
+        _let_it_have(intake, most)
+        _wait_until_taken(intake)
+        _let_it_have(intake, _first_free(intake))
+        with connect(intake) as late:
+            assert everything(late) == b""
+        _let_it_have(intake, most)  # it needs some to stop
+        intake.stop()
+        said = (tmp_path / "daemon-n.log").read_text()
+    assert "Traceback" not in said
+    assert "accept" not in said
+
+
+@contextmanager
+def _apart(folder: Path) -> Iterator[ServiceApart]:
+    """A daemon in a process whose descriptors are its own."""
+    more = "egress: {mode: offline}\n"
+    with node_for(folder, "http://127.0.0.1:9", more=more, service=ServiceApart) as node:
+        node.daemon.start()
+        assert isinstance(node.daemon, ServiceApart)
+        with connect(node.daemon) as connection:
+            connection.sendall(CLOSING)
+            # It is gone when its end is seen, and so is whoever looked whether anybody listens.
+            assert everything(connection).startswith(b"HTTP/1.1 200")
+        yield node.daemon
+
+
+def _let_it_have(intake: ServiceApart, soft: int) -> int:
+    """Let it open no descriptor of this number or above; what it was before."""
+    limits = resource.prlimit(intake.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(intake.process.pid, resource.RLIMIT_NOFILE, (soft, limits[1]))
+    return limits[0]
+
+
+def _first_free(intake: ServiceApart) -> int:
+    """The number that its next descriptor would have."""
+    folder = Path(f"/proc/{intake.process.pid}/fd")
+    used = {int(path.name) for path in folder.iterdir()}
+    return min(set(range(len(used) + 1)) - used)
+
+
+def _wait_until_taken(intake: Service) -> None:
+    deadline = time.monotonic() + 20
+    while not _is_taken(intake):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _crowd(intake: Service) -> list[bytes]:
     """What a few more connections than may linger are told."""
     with ExitStack() as held:
         connections = [held.enter_context(connect(intake)) for _ in range(LINGERING_MAX + 8)]
         return [everything(connection) for connection in connections]
 
 
-def _is_taken(intake: RunningIntake) -> bool:
+def _is_taken(intake: Service) -> bool:
     with connect(intake) as connection, suppress(OSError):
         connection.sendall(GOOD)
         return connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -107,8 +152,7 @@ def test_http_1_0_is_answered_and_closed(tmp_path: Path) -> None:
 def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
     with intake_with(tmp_path) as intake, connect(intake) as connection:
         wrong = GOOD.replace(b"application/json", b"text/plain")
-        closing = GOOD.replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n")
-        connection.sendall(GOOD + wrong + GOOD + closing)
+        connection.sendall(GOOD + wrong + GOOD + CLOSING)
         said = everything(connection)
         assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"415", b"200", b"200"]
         assert len(intake.stored("logs")) == 3
