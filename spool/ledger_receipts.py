@@ -74,7 +74,8 @@ class Receipts(Importing):
         """A relay's word on segments of ours; how many of them it moved.
 
         What may not move by a receipt stays as it is: delivered is final. ``before`` and ``after``
-        are the chain's totals around ``numbers``, which are in one state.
+        are the chain's totals around ``numbers``, which are in one state; ``exceptions`` are records of
+        theirs. Raises :class:`LedgerError` ``ledger.totals`` or ``ledger.exception``.
         """
         with self._database.write() as tx:
             row = need_lane(tx, lane)
@@ -84,9 +85,8 @@ class Receipts(Importing):
             withdraw_all(tx, row, numbers)
             stretch = Stretch(numbers.first, numbers.last, before, after)
             move(tx, row, stretch, (found[0].state, target), By.RECEIPT)
-            for each in exceptions:
-                bounds = Bounds(found[0].chain, each.seq, each.line, each.seq, each.line + 1)
-                write_exceptions(tx, row, bounds, [each])
+            bounds = Bounds(found[0].chain, numbers.first, 0, numbers.last + 1, 0)
+            write_exceptions(tx, row, bounds, exceptions)
         return len(numbers)
 
     def note_receipt(

@@ -112,6 +112,17 @@ def test_the_records_that_the_beacon_refused_are_exceptions_of_their_segments(
     assert ledger.counts()[0].exceptions == 2
 
 
+@pytest.mark.parametrize("seq", [1, 4])
+def test_a_refused_record_of_another_segment_makes_the_whole_word_void(
+    ledger: Ledger, logs: Lane, seq: int
+) -> None:
+    stray = RecordException(seq, LINES - 1, 5, "refused", 400, "no")
+    with pytest.raises(LedgerError) as caught:
+        confirm(ledger, logs, 2, 3, D, stray)
+    assert caught.value.id == "ledger.exception"
+    assert (rows(ledger, logs), ledger.exceptions(logs)) == ([(1, 10, P)], [])
+
+
 def test_sums_that_are_not_the_ledgers_move_nothing(ledger: Ledger, logs: Lane) -> None:
     batch = ledger.open_batch(logs, whole(1, 2), "one")
     with pytest.raises(LedgerError) as caught:
