@@ -16,10 +16,12 @@ TURN_S = 3 * BEAT_S
 CALM_BEAT_S = 4 * BEAT_S
 """Seconds between two beats in a calm."""
 CALM_TURN_S = 4 * CALM_BEAT_S
-"""The turns in a calm."""
-PLACE_S = 0.05
-"""Seconds from one place on a beat to the next: longer than a look takes, and short enough to find the
-processor awake. Threads that wake at once pass the interpreter's lock to and fro instead."""
+"""The turns in a calm of the thread that looks whether the one that looks for all does so."""
+CALM_LOOK_S = 4 * CALM_TURN_S
+"""Seconds between two looks around in a calm, and between two turns of any other thread."""
+PLACE_S = 0.25
+"""Seconds from one place on a beat to the next: longer than a look takes where all is cold. Threads
+that are awake at once hand the interpreter's lock to and fro at each call of the system."""
 
 
 def until_beat(every_s: float, place: int = 0) -> float:
@@ -40,6 +42,10 @@ class Pulse:
     def turn(self, next_in_s: float) -> None:
         """It lives, and turns again within so many seconds."""
         self._due = self._monotonic() + next_in_s
+
+    def hurry(self, seconds: float) -> None:
+        """It turns again within so many seconds, whatever it said before: it is woken now."""
+        self._due = min(self._due, self._monotonic() + seconds)
 
     def is_late(self, seconds: float) -> bool:
         """Whether its turn was due so many seconds ago, and did not come."""

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from spool.beat import CALM_TURN_S, until_beat
+from spool.beat import CALM_LOOK_S, until_beat
 
 MOVED = 4 * 1024 * 1024
 """Bytes of a disk's room that came or went, and may have been the spool's."""
@@ -31,7 +31,7 @@ class Glance:
         """To be called before a look around: what happens during one is seen at the next glance."""
         self._marks = self._now()
         self._free = self._free_bytes()
-        self._due = time.monotonic() + until_beat(CALM_TURN_S)
+        self._due = time.monotonic() + until_beat(CALM_LOOK_S)
 
     def finds_change(self) -> bool:
         """Whether a file is another one, or was changed, or is there or gone."""

@@ -17,7 +17,7 @@ import orjson
 
 from bridge.config.licensekeys import ONLINE_KEY, LicenseKeys
 from bridge.daemon.calm import Calm
-from bridge.daemon.noting import EVERY_S, Noting
+from bridge.daemon.noting import Noting
 from bridge.daemon.tokens import OK, ask, take
 from bridge.egress.client import BeaconClient
 from bridge.egress.event import Event
@@ -119,15 +119,17 @@ class Licensing:
 
         return answer
 
-    def is_due(self) -> bool:
-        """Whether there may be something to do, as far as the last glance knew."""
-        return self._clock.monotonic() >= self._due or self._noting.is_clock_set()
-
     def glance(self) -> None:
         """Have done what is due; to be called on the beat. Never waits."""
         self._due = self._next_due()
-        if self.is_due():
-            self._woken.set()
+        self.glance_if_due()
+
+    def glance_if_due(self) -> None:
+        """The same, as far as the last glance knew when; in a calm no more is needed."""
+        if self._clock.monotonic() >= self._due or self._noting.is_clock_set():
+            self._due = self._next_due()
+            if self._clock.monotonic() >= self._due:
+                self._woken.set()
 
     def _next_due(self) -> float:
         return min((self._noting.due, *map(self._asks_at, self._licenses().nodes())))
@@ -138,7 +140,12 @@ class Licensing:
             return inf
         if plan is None:
             return -inf
-        return inf if self._licenses().to_send(node) is None else plan.due
+        return inf if self._key_to_ask_with(node) is None else plan.due
+
+    def _key_to_ask_with(self, node: str) -> str | None:
+        """None also where the license is an offline one: there is no token to ask for."""
+        key = self._licenses().to_send(node)
+        return key if key is not None and key.startswith(ONLINE_KEY) else None
 
     def look(self) -> None:
         """Ask for the tokens that are due, and note the time if it is time."""
@@ -213,11 +220,8 @@ class Licensing:
         if plan is None:
             start = self._random.uniform(*START_MS) / MS
             plan = self._plans[node] = _Plan(now + start)
-        key = self._licenses().to_send(node)
+        key = self._key_to_ask_with(node)
         if now < plan.due or key is None:
-            return
-        if not key.startswith(ONLINE_KEY):
-            plan.due = now + EVERY_S  # an offline license: there is no token to ask for
             return
         found = self._judgement(node)
         if found.served and found.got_at != plan.got_at:

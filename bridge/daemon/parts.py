@@ -100,10 +100,11 @@ class Parts:
             random=Random(),  # noqa: S311 - jitter, not a secret
             tell=tell,
             held=self._is_held,
-            quiet_s=self._calm.turn_s,
+            quiet_s=self._calm.quiet_s,
             ended=self._calm.stir,
         )
         engine.start()
+        self._calm.wakes(engine.turn_soon)
         held.callback(_stop, engine, client)
         return engine
 

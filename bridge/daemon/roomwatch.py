@@ -136,6 +136,10 @@ class RoomWatch:
             self._calm.stir()
         elif self._calm.reigns:  # the disk was looked at just now, and not for this one
             self._calm.stir()
+        return self.knows_room(kind)
+
+    def knows_room(self, kind: Kind) -> bool:
+        """The same, as the last look or glance found it; nobody looks for that."""
         return self.now().takes(kind)
 
     def _watch(self) -> None:

@@ -225,7 +225,7 @@ class Daemon:
             rounds = Rounds(
                 self.calm,
                 running.glance(self._spool),
-                always=[supervision.feed, running.check],
+                always=[supervision.feed, running.check, licensing.glance_if_due],
                 looks=[
                     self._keep_house,
                     lambda: self._take_up(engine),

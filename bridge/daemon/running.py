@@ -51,6 +51,7 @@ class Running:
         """Whether nobody waits for the next beat: no open file, no failure, and events come."""
         return (
             self.house.is_at_rest
+            and (self.engine is None or self.engine.is_at_rest)
             and not (self.certificate is not None and self.certificate.is_due())
             and self.serving.room.is_readable
             and not self.retaining.is_troubled
@@ -83,7 +84,6 @@ class Running:
 
     def dues(self) -> Iterator[Callable[[], bool]]:
         """What says that a look around is due."""
-        yield self.licensing.is_due
         if self.certificate is not None:
             yield self.certificate.is_due
 

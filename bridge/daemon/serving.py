@@ -166,6 +166,7 @@ def start_intake(  # noqa: PLR0913 - what the intake needs, given once
         room.has_room,
         Random(),  # noqa: S311 - spreads clients
         rules.switched_off,
+        knows_room=room.knows_room,
         verify=rules.verify,
         via=Via(pseudonym_of(signer.public), nobody_asks if client is None else client.passed_by),
     )
@@ -173,5 +174,6 @@ def start_intake(  # noqa: PLR0913 - what the intake needs, given once
         intake, *config.intake.listen, tls, turn_s=calm.turn_s, turned=turned, ended=calm.stir
     )
     server.start()
+    calm.wakes(server.turn_soon)
     held.callback(server.stop)
     return Serving(server, room, rules, rules_for, (config, licenses))

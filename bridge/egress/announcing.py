@@ -44,6 +44,15 @@ class EgressTeller:
         self._since = clock.wall_ms()
         self._busy_at = clock.monotonic()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing else will have to be said by the mere passing of time; any thread may ask."""
+        return self._said != "up"
+
+    def is_due(self) -> bool:
+        """Whether time has passed by which something else may have to be said; any thread may ask."""
+        return not self.is_settled and self._is_quiet()
+
     def say(self) -> None:
         """Write how things stand where that has changed; an event where the state has."""
         with self._guard:
@@ -87,7 +96,9 @@ class EgressTeller:
 
     def _quiet(self) -> str:
         """``up``, or ``idle`` when there has been nothing to send for a while."""
-        now = self._clock.monotonic()
         if not self._lanes.all_idle():
-            self._busy_at = now
-        return "idle" if now - self._busy_at > IDLE_AFTER_S else "up"
+            self._busy_at = self._clock.monotonic()
+        return "idle" if self._is_quiet() else "up"
+
+    def _is_quiet(self) -> bool:
+        return self._clock.monotonic() - self._busy_at > IDLE_AFTER_S

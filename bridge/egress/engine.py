@@ -101,24 +101,43 @@ class Engine:
     def start(self) -> None:
         """Look once, then send in the background until :meth:`stop`."""
         self._look()
-        jobs = [self._watch] + [self._workers.work] * WORKERS
+        jobs = [("egress", self._watch)]
+        jobs += [(f"send-{number}", self._workers.work) for number in range(1, WORKERS + 1)]
         # Such threads hold up no end of the process: a request may wait for a minute.
         self._threads = [
-            threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs
+            threading.Thread(target=self._guarded, args=(job,), name=name, daemon=True)
+            for name, job in jobs
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody waits for its next turn: there is nothing that time alone has it say."""
+        return self._teller.is_settled
 
     def wake(self) -> None:
         """There is news; never waits."""
         self._woken.set()
 
+    def turn_soon(self) -> None:
+        """Turn now, and show within :data:`TURN_S` that it did; never waits."""
+        self._pulse.hurry(TURN_S)
+        self._woken.set()
+
     def glance(self) -> None:
-        """Wake it if there may be news, by a few file times; to be called on the beat. Never waits."""
+        """Wake it if there may be news, by a few file times, or it is to say that there is none.
+
+        To be called on the beat. Never waits.
+        """
         if not self._looking.acquire(blocking=False):
             return
         try:
-            is_news = asked_at(self._spool) != self._asked_at or self._news.changed()
+            is_news = (
+                self._teller.is_due()
+                or asked_at(self._spool) != self._asked_at
+                or self._news.changed()
+            )
         except OSError:
             is_news = True  # the look tells of it
         finally:

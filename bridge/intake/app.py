@@ -52,11 +52,12 @@ class Intake:
     """Takes requests for one node: an ASGI application.
 
     ``writers`` by stream; ``guard`` knows the configured keys; ``has_room`` says what the spool has
-    room for. What comes for the streams in ``switched_off`` is answered as taken, and stored nowhere.
+    room for, ``knows_room`` the same by what is known already: for a probe nobody looks. What comes for
+    the streams in ``switched_off`` is answered as taken, and stored nowhere.
     ``verify`` answers license requests; ``via`` knows which requests are this bridge's own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what taking needs, given once
         self,
         writers: Mapping[str, Writer],
         gate: Gate,
@@ -65,10 +66,12 @@ class Intake:
         random: Random,
         switched_off: Collection[str] = (),
         *,
+        knows_room: HasRoom | None = None,
         verify: Verify = nobody,
         via: Via | None = None,
     ) -> None:
         self._has_room = has_room
+        self._knows_room = knows_room or has_room
         self._random = random
         self._via = via or Via()
         self._budget = Budget()
@@ -161,7 +164,7 @@ class Intake:
 
     def _readiness(self) -> Response:
         try:
-            ready = self._has_room("billing")
+            ready = self._knows_room("billing")
         except OSError as error:
             raise explained(error, "look at the spool") from error
         said, status = (b"ok\n", 200) if ready else (b"no room\n", 503)

@@ -77,6 +77,14 @@ class _Server(uvicorn.Server):
     def stop(self) -> None:
         """End; from any thread."""
         self.should_exit = True
+        self._tell()
+
+    def turn_soon(self) -> None:
+        """Turn now, and show within :data:`TURN_S` that it did; from any thread, never waits."""
+        self.pulse.hurry(TURN_S)
+        self._tell()
+
+    def _tell(self) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._told.set)
@@ -85,6 +93,7 @@ class _Server(uvicorn.Server):
         """As it was, but without a tick: an idle bridge costs next to nothing."""
         self._loop = asyncio.get_running_loop()
         while not self.should_exit:
+            self._told.clear()
             turn_s = self._turn_s()
             self.pulse.turn(turn_s)
             self._turned()
@@ -179,6 +188,10 @@ class IntakeServer:
     def stalled(self, seconds: float) -> bool:
         """Whether its loop should have turned so many seconds ago, and nobody stopped it."""
         return not self._thread.is_alive() or self._server.pulse.is_late(seconds)
+
+    def turn_soon(self) -> None:
+        """Have its loop turn now; from any thread, never waits."""
+        self._server.turn_soon()
 
     def stop(self) -> None:
         """Finish what is in work, within seconds, and stop."""

@@ -16,9 +16,11 @@ from bridge.intake.app import Intake
 from bridge.intake.connection import HEAD_MAX, HEAD_S
 from bridge.intake.gate import Gate
 from bridge.intake.server import IntakeServer
+from spool.beat import CALM_TURN_S, TURN_S
 from spool.secrets import SecretGuard
 from spool.streams import STREAMS
 from spool.writer import Writer
+from tests.support.spools import wait_until
 from tests.support.stored import open_lines
 
 pytestmark = pytest.mark.enable_socket
@@ -53,6 +55,40 @@ class Running:
 def running(tmp_path: Path) -> Iterator[Running]:
     with ExitStack() as held:
         yield Running(tmp_path, held)
+
+
+def test_a_loop_that_sleeps_for_long_turns_when_it_is_told_to_and_is_missed_if_it_does_not(
+    tmp_path: Path,
+) -> None:
+    turns: list[float] = []
+    hung, goes_on = threading.Event(), threading.Event()
+
+    def turned() -> None:
+        turns.append(time.monotonic())
+        if len(turns) == 3:
+            hung.set()
+            goes_on.wait()
+
+    def would_be_late() -> bool:
+        return server.stalled(-TURN_S - 1)
+
+    with ExitStack() as held:
+        writers = {name: held.enter_context(Writer(tmp_path, name, node="n")) for name in STREAMS}
+        gate = Gate(lambda key: key == KEY, open_otlp=True)
+        intake = Intake(writers, gate, SecretGuard([KEY]), lambda _: True, Random(1))
+        server = IntakeServer(intake, "127.0.0.1", 0, turn_s=lambda: CALM_TURN_S, turned=turned)
+        server.start()
+        held.callback(server.stop)
+        held.callback(goes_on.set)
+        wait_until(lambda: len(turns) == 1)
+        server.turn_soon()
+        wait_until(lambda: len(turns) == 2)
+        assert not would_be_late()
+        server.turn_soon()
+        assert hung.wait(20)
+        assert not would_be_late()
+        server.turn_soon()
+        assert would_be_late()
 
 
 def answered(connection: socket.socket) -> tuple[int, bytes]:

@@ -156,14 +156,18 @@ def test_a_jwks_file_that_is_not_in_order_is_a_configuration_error(tmp_path: Pat
 
 @contextmanager
 def _licensing(
-    cache: Cache, url: str | None, tell: Callable[[Event], None] = lambda _: None
+    cache: Cache,
+    url: str | None,
+    tell: Callable[[Event], None] = lambda _: None,
+    *,
+    key: Callable[[], str] = lambda: KEY,
 ) -> Iterator[Licensing]:
     """What the daemon runs, with the clocks of ``cache`` and no thread."""
     client = None if url is None else BeaconClient(url, deadline_s=5.0)
     found = Licensing(
         cache.restarted(),
         NODE,
-        lambda: LicenseKeys({NODE: (LicenseKey(KEY),)}, node=NODE),
+        lambda: LicenseKeys({NODE: (LicenseKey(key()),)}, node=NODE),
         client,
         disk=FastDisk(),
         clock=cache.clock,
@@ -207,6 +211,21 @@ def test_what_is_not_served_any_more_is_asked_for_within_a_minute(
         licensing.look()
         assert len(server.requests) == 1
         assert cache.now().token == fresh
+
+
+def test_for_an_offline_license_nobody_is_woken_until_an_online_one_takes_its_place(
+    tmp_path: Path,
+) -> None:
+    cache = Cache(tmp_path / "spool")
+    keys = ["an_offline_license"]
+    with _licensing(cache, DEAD, key=lambda: keys[-1]) as licensing:
+        licensing.look()
+        cache.clock.pass_ms(50_000)  # by then a token would have been asked for
+        licensing.glance()
+        assert not licensing._woken.is_set()  # noqa: SLF001
+        keys.append(KEY)
+        licensing.glance()
+        assert licensing._woken.is_set()  # noqa: SLF001
 
 
 KEEP = {

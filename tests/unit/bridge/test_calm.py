@@ -10,7 +10,7 @@ from bridge.daemon.calm import AFTER_S, Calm
 from bridge.daemon.glancing import MOVED, Glance
 from bridge.daemon.noting import CALM_EVERY_S, EVERY_S, STAYS_S, STEP_MS, Noting
 from bridge.daemon.rounds import Rounds
-from spool.beat import BEAT_S, CALM_BEAT_S, CALM_TURN_S, TURN_S, Pulse
+from spool.beat import BEAT_S, CALM_BEAT_S, CALM_LOOK_S, CALM_TURN_S, TURN_S, Pulse
 from spool.waking import ask_to_wake
 
 
@@ -49,10 +49,12 @@ def test_it_is_calm_when_nothing_happened_for_a_minute(moments: Moments) -> None
     calm = Calm(monotonic=moments.monotonic)
     moments.passes(AFTER_S - 1)
     calm.settle(at_rest=True)
-    assert (calm.reigns, calm.beat_s, calm.turn_s()) == (False, BEAT_S, TURN_S)
+    assert (calm.reigns, calm.beat_s) == (False, BEAT_S)
+    assert (calm.turn_s(), calm.quiet_s()) == (TURN_S, TURN_S)
     moments.passes(1)
     calm.settle(at_rest=True)
-    assert (calm.reigns, calm.beat_s, calm.turn_s()) == (True, CALM_BEAT_S, CALM_TURN_S)
+    assert (calm.reigns, calm.beat_s) == (True, CALM_BEAT_S)
+    assert (calm.turn_s(), calm.quiet_s()) == (CALM_TURN_S, CALM_LOOK_S)
 
 
 def test_the_first_thing_that_happens_ends_a_calm_and_wakes_once(moments: Moments) -> None:
@@ -64,6 +66,28 @@ def test_the_first_thing_that_happens_ends_a_calm_and_wakes_once(moments: Moment
     moments.passes(AFTER_S - 1)
     calm.settle(at_rest=True)
     assert not calm.reigns
+
+
+def test_whoever_sleeps_for_long_in_a_calm_is_woken_at_its_end_whoever_ends_it(
+    moments: Moments,
+) -> None:
+    calm = calm_of(moments)
+    woken: list[str] = []
+    calm.wakes(lambda: woken.append("loop"))
+    calm.wakes(lambda: woken.append("engine"))
+    ends: list[Callable[[], None]] = [
+        calm.stir, calm.end, lambda: calm.settle(at_rest=False),
+    ]  # fmt: skip
+    for end in ends:
+        for _ in range(2):
+            end()
+            assert not calm.reigns
+        assert woken == ["loop", "engine"]
+        woken.clear()
+        moments.passes(AFTER_S)
+        calm.settle(at_rest=True)
+        assert calm.reigns
+    assert woken == []
 
 
 def test_what_is_not_at_rest_puts_a_calm_off(moments: Moments) -> None:
@@ -85,11 +109,12 @@ def test_what_happens_at_the_moment_when_it_gets_calm_is_not_overlooked(moments:
         return moments.now
 
     calm = Calm(lambda: woken.append("woken"), monotonic)
+    calm.wakes(lambda: woken.append("sleeper"))
     calms.append(calm)
     moments.passes(AFTER_S)
     calm.settle(at_rest=True)
     assert not calm.reigns
-    assert woken == ["woken"]
+    assert set(woken) == {"woken", "sleeper"}
 
 
 @pytest.fixture
@@ -285,3 +310,17 @@ def test_a_pulse_is_late_once_its_turn_should_have_come(moments: Moments) -> Non
     pulse.turn(CALM_TURN_S)
     moments.passes(CALM_TURN_S + 30)
     assert not pulse.is_late(30)
+
+
+def test_who_is_woken_and_does_not_turn_is_late_soon_however_long_it_meant_to_sleep(
+    moments: Moments,
+) -> None:
+    pulse = Pulse(moments.monotonic)
+    pulse.turn(CALM_LOOK_S)
+    pulse.hurry(TURN_S)
+    moments.passes(TURN_S + 31)
+    assert pulse.is_late(30)
+    pulse.turn(1)
+    pulse.hurry(TURN_S)  # it does not put off what is due before
+    moments.passes(32)
+    assert pulse.is_late(30)

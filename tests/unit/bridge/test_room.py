@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.daemon.calm import AFTER_S, Calm
 from bridge.daemon.glancing import MOVED
-from bridge.daemon.roomwatch import RoomWatch
+from bridge.daemon.roomwatch import LOOK_EVERY_S, RoomWatch
 from bridge.intake.room import Room
 from spool.streams import Kind
 from tests.support.spools import wait_until
@@ -128,6 +128,24 @@ def test_whoever_asks_ends_a_calm_also_when_the_disk_was_looked_at_just_now(tmp_
             calm.settle(at_rest=True)
             assert watch.has_room("billing")
             assert not calm.reigns
+    finally:
+        watch.stop()
+
+
+def test_who_only_wants_to_know_ends_no_calm_and_has_nobody_look(tmp_path: Path) -> None:
+    moments = [0.0]
+    calm = Calm(monotonic=lambda: moments[0])
+    watch = RoomWatch(tmp_path, max_size=GIB, min_free=0, calm=calm)
+    watch.start()
+    try:
+        moments[0] += AFTER_S
+        calm.settle(at_rest=True)
+        before = watch.now()
+        for _ in range(3):
+            assert watch.knows_room("billing")
+            time.sleep(LOOK_EVERY_S / 2)
+        assert calm.reigns
+        assert watch.now() is before
     finally:
         watch.stop()
 
