@@ -1,5 +1,6 @@
 """What a process takes that has nothing to do, beside one that does a little on the same beat."""
 
+import re
 import subprocess
 import sys
 import time
@@ -7,10 +8,16 @@ from pathlib import Path
 
 from rows import Row, below_beside
 
-from spool.beat import CALM_TURN_S
+from spool.beat import CALM_BEAT_S, CALM_LOOK_S
 
-IDLE_S = 2 * CALM_TURN_S
-"""Seconds that it is watched: two of its longest periods."""
+IDLE_S = CALM_LOOK_S
+"""Seconds that it is watched: its longest period, so that each of its looks is in it."""
+SETTLED_S = 2 * CALM_BEAT_S
+SETTLED_TURNS = 6
+"""In a calm all threads together go to sleep so often within so many seconds: the main one twice, and
+one that turns now and then. Before it, the main thread alone does eight times."""
+SETTLE_MAX_S = 900.0
+"""Seconds after which it is watched in any case."""
 IDLE_MAX = 0.5
 """Percent of a core."""
 AGAINST = "one that adds up 5,000 squares every four seconds"
@@ -43,6 +50,26 @@ def idling(work: str, pid: int) -> Row:
             small.terminate()
     ours, theirs = ((end - begin) / IDLE_S * 100 for begin, end in zip(before, after, strict=True))
     return below_beside(f"{work}, of a core", AGAINST, ours, theirs, "%", limit=IDLE_MAX)
+
+
+def settle(pid: int) -> None:
+    """Wait until the process ``pid`` sleeps as in a calm."""
+    begun = time.monotonic()
+    before = _slept(pid)
+    while time.monotonic() - begun < SETTLE_MAX_S:
+        time.sleep(SETTLED_S)
+        now = _slept(pid)
+        if now - before <= SETTLED_TURNS:
+            break
+        before = now
+
+
+def _slept(pid: int) -> int:
+    """How often the threads of a process went to sleep."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    texts = ((task / "status").read_text() for task in tasks)
+    found = (re.search(r"^voluntary_ctxt_switches:\s*(\d+)", text, re.MULTILINE) for text in texts)
+    return sum(int(each[1]) for each in found if each is not None)
 
 
 def _ran_s(pid: int) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from draining import forget
-from idling import idling
+from idling import idling, settle
 from records import STREAMS, records
 from rows import Row, at_most, below, beside, interleaved
 from sink import sink
@@ -27,9 +27,6 @@ SEGMENTS = 100_000
 MANY_SEGMENTS = 1_000_000
 FREE_MIN = {SEGMENTS: 2 * 1024**3, MANY_SEGMENTS: 10 * 1024**3}
 """Bytes that must be free: each segment takes a block of the disk."""
-SETTLE_S = 180.0
-"""Seconds after a start until a daemon is idle: it looks once at all that is there, calls egress idle
-after a minute, and is calm when nothing has happened for another one."""
 MEMORY_MAX = 128
 """MiB of a daemon, however large its spool."""
 NODE = "bench"
@@ -59,7 +56,7 @@ def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
     work, rival = f"open a spool of {segments:,} segments", "bare directory scan"
     start = f"start the daemon on {segments:,} segments"
     with _Daemon(node) as daemon:
-        time.sleep(SETTLE_S)
+        settle(daemon.pid)
         idle_row = idling("idle daemon", daemon.pid)
         peak = daemon.peak_mib()
     return [
@@ -111,7 +108,7 @@ def idle(folder: Path, _: int) -> list[Row]:
         record.write_bytes(records(STREAMS[0], 1)[0] + b"\n")
         _bridge("--config", str(node / "bridge.yaml"), "append", STREAMS[0], str(record))
         with _Daemon(node, mode="online") as daemon:
-            time.sleep(SETTLE_S)
+            settle(daemon.pid)
             return [idling("idle daemon that is online", daemon.pid)]
 
 
