@@ -188,8 +188,8 @@ class Engine:
         with self._changed:
             now = self._clock.monotonic()
             begun = min(self._workers.stepping.values(), default=now)
-            alive = all(thread.is_alive() for thread in self._threads)
-            return not alive or self._pulse.is_late(late_s) or now - begun > step_s
+            broken = self.broken is not None  # what ends a thread before a stop
+            return broken or self._pulse.is_late(late_s) or now - begun > step_s
 
     def drain(self) -> Stuck | None:
         """Send until nothing is left or nothing moves; None, or why something is left.
