@@ -109,3 +109,27 @@ def test_a_number_with_two_contents_is_a_fork_and_with_one_it_is_the_same_again(
     with pytest.raises(VerificationError) as caught:
         links.check(said, "f" * 64)
     assert caught.value.id == "chain.fork"
+
+
+def begun(seq: int, follows: int) -> Known:
+    """The first segment of another chain, which goes on after the number ``follows`` of the first."""
+    before = known(1)
+    where = {"chain": before.said.chain, "seq": follows, "digest": before.digest, "why": "moved"}
+    return known(seq, chain=OTHER, prev="0" * 64, follows=where)
+
+
+def test_what_the_chain_before_lacks_is_a_gap_though_bad_seals_lie_beyond_its_end() -> None:
+    links = followed(known(1), 10, begun(NEW_CHAIN_STEP, 3))
+    assert links.gaps == [Range(2, 3)]
+
+
+def test_the_oldest_one_is_told_by_what_it_says_of_before() -> None:
+    assert Links().check(known(1).said, "1" * 64) is None
+    whole = Links().check(known(4, before={"records": 7, "raw_size": 70}).said, "4" * 64)
+    assert whole is not None
+    assert "7 records" in whole
+    chain = Links().check(begun(NEW_CHAIN_STEP, 3).said, "5" * 64)
+    assert chain is not None
+    assert f"{known(1).said.chain[:8]}/3" in chain
+    # There is an older one, whatever it was: this one is not called the oldest.
+    assert followed(2).check(known(4).said, "4" * 64) is None
