@@ -13,10 +13,11 @@ _writing = threading.Lock()
 """Sending and retention are two threads of one process: neither may put an older file over a newer."""
 
 
-def note_delivered(ledger: Ledger, lane: Lane, disk: Disk) -> None:
+def note_delivered(ledger: Ledger, lane: Lane, disk: Disk) -> int:
     """Write what was delivered of ``lane``, with its exceptions, where its file says something else.
 
-    For the one process that holds the spool's sender lock. Raises :class:`OSError` or
+    How many segments it has no place for; they stay. For the one process that holds the spool's sender
+    lock. Raises :class:`OSError` or
     :class:`SpoolError`.
     """
     with _writing:
@@ -24,6 +25,7 @@ def note_delivered(ledger: Ledger, lane: Lane, disk: Disk) -> None:
         is_something = bool(found.chains or found.in_doubt or found.partial)
         if _there(lane) != encode(found) and (is_something or lane.delivered.exists()):
             write_frontier(disk, lane, found)
+        return found.unnamed
 
 
 def _there(lane: Lane) -> bytes:

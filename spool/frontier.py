@@ -41,7 +41,7 @@ TEXT_MAX = 200
 """Characters kept of an answer; it is shortened, the whole of it stands in the ledger."""
 GIVEN_UP_MAX = 100_000
 """Records that a person gave up, and it lists. The segments of more are not named: they are never
-deleted, and sent again if the ledger is lost."""
+deleted, which a daemon's log tells, and sent again if the ledger is lost."""
 _REFUSED_BYTES = 6 * TEXT_MAX + 160
 _GIVEN_UP_BYTES = ITEM_LENGTH_MAX + 64
 FRONTIER_MAX = (
@@ -62,12 +62,14 @@ class Frontier:
     """What was delivered of a lane; ``exceptions`` are records within it that went another way.
 
     ``in_doubt`` and ``partial`` are the lane's sums, see :class:`~spool.ledger_counts.LaneCounts`.
+    ``unnamed`` segments were delivered, and stand in no file: too many of their records were given up.
     """
 
     chains: Sequence[ChainRanges] = ()
     exceptions: Sequence[RecordException] = ()
     in_doubt: int = 0
     partial: int = 0
+    unnamed: int = 0
 
 
 def encode(frontier: Frontier) -> bytes:
@@ -112,7 +114,11 @@ def given_up(exceptions: Iterable[RecordException]) -> Iterator[tuple[int, list[
     )
     for seq, group in groupby(found, lambda row: row[0]):
         rows = list(group)
-        yield seq, [Range(line + 1, line + 1) for _, line, _ in rows], min(at for *_, at in rows)
+        runs: list[tuple[int, int]] = []  # of very many lines most lie side by side
+        for _, line, _ in rows:
+            first = runs.pop()[0] if runs and runs[-1][1] == line else line + 1
+            runs.append((first, line + 1))
+        yield seq, [Range(*run) for run in runs], min(at for *_, at in rows)
 
 
 def parse(data: bytes) -> Frontier:

@@ -20,7 +20,7 @@ _EXCEPTIONS = """
 
 def frontier(tx: Transaction, lane: int) -> Frontier:
     """Of a lane; segments with more exceptions than the file has room for are left out."""
-    listed, left_out = _fitting(tx, lane)
+    listed, left_out, unnamed = _fitting(tx, lane)
     chains: dict[str, list[Range]] = {}
     for span in spans(tx, lane, 1, SEQ_MAX):
         if span.state is State.DELIVERED:
@@ -30,7 +30,7 @@ def frontier(tx: Transaction, lane: int) -> Frontier:
         "SELECT in_doubt, partial FROM lane WHERE id = ?", (lane,)
     ).fetchone()
     named = [ChainRanges(chain, tuple(ranges)) for chain, ranges in chains.items() if ranges]
-    return Frontier(named, listed, in_doubt, partial)
+    return Frontier(named, listed, in_doubt, partial, unnamed)
 
 
 def take_over(tx: Transaction, lane: int, found: Frontier) -> None:
@@ -51,11 +51,15 @@ def take_over(tx: Transaction, lane: int, found: Frontier) -> None:
     )
 
 
-def _fitting(tx: Transaction, lane: int) -> tuple[list[RecordException], list[int]]:
-    """The exceptions that there is room for, and the segments of the others, ascending."""
+def _fitting(tx: Transaction, lane: int) -> tuple[list[RecordException], list[int], int]:
+    """The exceptions that there is room for, and the segments of the others, ascending.
+
+    And how many of those are left out for what was given up: no person is asked about them any more.
+    """
     room = {True: GIVEN_UP_MAX, False: REFUSED_MAX}
     listed: list[RecordException] = []
     left_out: set[int] = set()
+    unnamed: set[int] = set()
     for row in tx.execute(_EXCEPTIONS, (lane,)):
         each = RecordException(*row)
         is_given_up = each.verdict == DISCARDED
@@ -64,7 +68,9 @@ def _fitting(tx: Transaction, lane: int) -> tuple[list[RecordException], list[in
             listed.append(each)
         else:
             left_out.add(each.seq)
-    return [each for each in listed if each.seq not in left_out], sorted(left_out)
+            if is_given_up:
+                unnamed.add(each.seq)
+    return [each for each in listed if each.seq not in left_out], sorted(left_out), len(unnamed)
 
 
 def _without(whole: Range, numbers: Sequence[int]) -> Iterator[Range]:

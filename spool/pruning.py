@@ -53,6 +53,8 @@ class Pruner:
         self._ledger = ledger
         self._sealer_of = sealer_of
         self._disk = disk
+        self.unnamed: dict[Lane, int] = {}
+        """How many segments of a lane were delivered and stay for ever: its frontier has no place."""
 
     def declare(self, lanes: Sequence[Lane]) -> None:
         """Declare what was given up, and was not declared before a crash.
@@ -147,7 +149,7 @@ class Pruner:
     def _note_delivered(self, lanes: Sequence[Lane]) -> None:
         """What a receipt confirmed is in no frontier yet, and goes only once it is."""
         for lane in lanes:
-            note_delivered(self._ledger, lane, self._disk)
+            self.unnamed[lane] = note_delivered(self._ledger, lane, self._disk)
 
     def _older(self, lane: Lane, before: int, copies: int | None) -> Iterator[tuple[int, State]]:
         """Numbers that may go, and their states, up to the first that is not so old.

@@ -25,6 +25,7 @@ def give_back(
     """
     from bridge.daemon.returntoken import token_for_return
     from bridge.transfer.abandoned import clear_abandoned
+    from bridge.transfer.receipt import REFUSED_MAX
     from bridge.transfer.returning import receipt_for, write_return
     from spool.clock import SYSTEM_CLOCK, rfc3339
     from spool.durable import explained
@@ -86,6 +87,10 @@ def give_back(
         if left_out:
             are = counted(left_out, "segment is", "segments are")
             session.say(f"{are} left out for want of room: receipts before may tell of them.")
+            session.say(
+                f"  None tells of a segment with more than {REFUSED_MAX:,} refused records: of that "
+                "tell its node what bridge audit says here."
+            )
         if token is None:
             session.say("No license token goes with it.")
         elif ends_at is not None and ends_at < back_at:

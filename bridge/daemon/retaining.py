@@ -13,6 +13,7 @@ from pathlib import Path
 from bridge.config.model import ONE_WAY, Config
 from bridge.daemon.ballasting import give_up, is_for_room
 from bridge.daemon.calm import Calm
+from bridge.daemon.letgo import BY_AGE, FOR_ROOM, SWITCHED_OFF, stays, went
 from bridge.egress.event import Event
 from bridge.intake.room import Room
 from keys.ed25519 import SigningKey
@@ -24,17 +25,14 @@ from spool.clock import Clock
 from spool.discovery import news_mark
 from spool.durable import Disk, explained
 from spool.lane import Lane, lanes
-from spool.ledger import Ledger, State
-from spool.pruning import Pruned, Pruner
-from spool.ranges import format_ranges
+from spool.ledger import Ledger
+from spool.pruning import Pruner
 from spool.retention import to_free
 from spool.sealing import Sealer
 from spool.streams import STREAMS, Kind
 
 AGE_EVERY_S = 3600.0
 """Seconds between two looks at ages: they are counted in days."""
-_RANGES_SHOWN = 20
-_BY_AGE = "by age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +99,7 @@ class Retaining:
         self._pruner = Pruner(ledger, sealer_of, disk)
         self._ballast = Ballast(disk, spool, rules.ballast)
         self._age_at = 0.0
+        self._said_unnamed: dict[Lane, int] = {}
         self._said = ""
         self._said_stuck = False
         self._dropped: object = None
@@ -172,7 +171,7 @@ class Retaining:
             if lane.stream in off:
                 for pruned in self._pruner.drop_waiting(lane):
                     self._freed(pruned.size)
-                    self._say(pruned, "because their stream is switched off")
+                    self._tell(went(pruned, SWITCHED_OFF))
 
     def _waiting(self) -> object:
         """What is another one when more may wait in a stream that is switched off."""
@@ -193,20 +192,20 @@ class Retaining:
             if self._ballast.take(room.free - room.min_free):
                 self._tell(Event("spool.ballast", "The spool's ballast is in its place."))
             return
-        went = 0
+        freed = 0
         forks = self._ledger.fork_lanes(self._spool)
         for pruned in self._pruner.make_room(self._lanes(), wanted, forks):
-            went += pruned.size
+            freed += pruned.size
             self._freed(pruned.size)
-            self._say(pruned, "for want of room")
-        if went < wanted:
+            self._tell(went(pruned, FOR_ROOM))
+        if freed < wanted:
             self._have_sealed()
-        if went < wanted and not self._said_stuck:
+        if freed < wanted and not self._said_stuck:
             self._said_stuck = True
             message = (
                 "The spool is nearly full, and nothing more may be deleted; producers will wait."
             )
-            self._tell(Event("spool.filling", message, {"missing_bytes": wanted - went}))
+            self._tell(Event("spool.filling", message, {"missing_bytes": wanted - freed}))
 
     def _have_sealed(self) -> None:
         """What lies in open files may give way once it is sealed, and waits for minutes otherwise."""
@@ -231,34 +230,23 @@ class Retaining:
             self._pruner.forks_by_age(forks, before),
         ):
             self._freed(pruned.size)
-            self._say(pruned, _BY_AGE)
+            self._tell(went(pruned, BY_AGE))
+        self._say_unnamed()
         while self._ledger.forget_audit(look.at - self._rules.audit) and not self._stop.is_set():
             pass
+
+    def _say_unnamed(self) -> None:
+        """Once for each time that it becomes more: it stays for ever, however old."""
+        for lane, count in self._pruner.unnamed.items():
+            if count > self._said_unnamed.get(lane, 0):
+                self._tell(stays(lane, count))
+            self._said_unnamed[lane] = count
 
     def _is_age_due(self) -> bool:
         return not self._age_at or self._clock.monotonic() >= self._age_at
 
     def _lanes(self) -> list[Lane]:
         return list(lanes(self._spool))
-
-    def _say(self, pruned: Pruned, why: str) -> None:
-        kept_elsewhere = pruned.state is State.EXPORTED and why == _BY_AGE
-        dropped = pruned.state not in (State.DELIVERED, State.LOST) and not kept_elsewhere
-        fields: dict[str, object] = {
-            "node": pruned.lane.node,
-            "stream": pruned.lane.stream,
-            "segments": format_ranges(pruned.numbers[:_RANGES_SHOWN]),
-            "bytes": pruned.size,
-        }
-        if dropped:
-            message = f"Records that were not delivered were dropped {why}; the loss is declared."
-            self._tell(Event("spool.dropped", message, fields))
-        elif kept_elsewhere:
-            message = "Segments that nobody confirmed, in enough bundles, were deleted by age."
-            self._tell(Event("spool.pruned", message, fields))
-        else:
-            message = f"Segments that were delivered or declared lost were deleted {why}."
-            self._tell(Event("spool.pruned", message, fields))
 
     def _failed(self, problem: BridgeError) -> None:
         if problem.message != self._said:

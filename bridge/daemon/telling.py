@@ -11,6 +11,7 @@ _LEVELS = {
     "record.refused": logging.ERROR,
     "spool.dropped": logging.ERROR,
     "spool.filling": logging.ERROR,
+    "spool.kept": logging.WARNING,
     "spool.retention": logging.ERROR,
     "admin.listen": logging.WARNING,
     "admin.failed": logging.ERROR,

@@ -212,6 +212,7 @@ def test_a_receipt_that_leaves_a_segment_out_for_want_of_room_says_so(
     done = relay.bridge("export", "--for", "inside", "--to", str(stick))
     assert done.returncode == 0, done
     assert "1 segment is left out for want of room" in done.stdout
+    assert "None tells of a segment with more than 20,000 refused records" in done.stdout
     said = told(relay, "export", "--for", "inside", "--to", str(stick))
     assert said["left_out"] == 1
     (item,) = told(inside, "import", said["bundles"][0]["path"])["items"]

@@ -1,7 +1,8 @@
 """Room is made in the order that was promised: declared before deleted, billing never, once only."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from spool.ageclock import STEP_MAX_MS, read_look
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover, said_by, totals_before
 from spool.durable import Disk
-from spool.frontier import read_frontier, write_frontier
+from spool.frontier import GIVEN_UP_MAX, read_frontier, write_frontier
 from spool.head import read_head
 from spool.lane import Lane, lanes
 from spool.ledger import Bounds, By, Ledger, State
@@ -114,6 +115,27 @@ def kept(spool: Path) -> Iterator[Kept]:
         found.discover()
         found.clock.wall = SYSTEM_CLOCK.wall_ms()
         yield found
+
+
+def test_a_segment_that_stays_for_ever_as_too_much_of_its_lane_was_given_up_is_told_of(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "logs", 4, 1)
+    with kept(tmp_path) as spool:
+        lane = Lane(tmp_path, NODE, "logs")
+        spool.deliver(lane, 3)
+        spool.days(29)
+        given_up = [(lines, 1) for lines in range(GIVEN_UP_MAX)] + [(0, 2)]
+        with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+            connection.executemany(
+                "INSERT INTO exception (lane, seq, line, at, verdict, status, text)"
+                " SELECT id, ?2, ?1, 0, 'discarded', 0, 'x' FROM lane WHERE stream = 'logs'",
+                given_up,
+            )
+        spool.days(2)
+        assert list(lane.sealed_numbers()) == [2, 4]
+        found = [event for event in spool.events if event.name == "spool.kept"]
+        assert found[0].fields == {"node": NODE, "stream": "logs", "segments": 1}
 
 
 def losses(lane: Lane) -> list[Statement]:
