@@ -16,6 +16,7 @@ from typing import Any
 
 import httpcore
 
+from bridge.egress.early import Early
 from bridge.egress.itself import Itself
 from bridge.egress.tlswithin import TlsWithin
 from bridge.egress.unsent import give_up_unsent
@@ -49,7 +50,7 @@ class Deadline(threading.local):
         The deadline is for the network alone: how long it takes afterwards until others let this
         thread work again, as on a slow disk, is added to it.
         """
-        back = 0.0
+        back = time.monotonic()
         try:
             with self.waiting():
                 try:
@@ -80,9 +81,12 @@ class _Stream(httpcore.NetworkStream):
         self._streams = streams
         self._itself = itself
         self._socket: socket.socket = stream.get_extra_info("socket")
+        self._early = Early(self._socket)
         streams.add(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if early := self._early.take(max_bytes):
+            return early
         try:
             left = self._deadline.left(timeout, httpcore.ReadTimeout)
             with self._deadline.away():
@@ -99,7 +103,10 @@ class _Stream(httpcore.NetworkStream):
                 sent, wanted = send_now(self._socket, rest)
                 if wanted:
                     with self._deadline.away():
-                        wait_for(self._socket, wanted, left)
+                        wait_for(self._socket, wanted | self._early.wanted, left)
+                    if self._early.refuses():
+                        # After a failed write the library reads the answer.
+                        raise httpcore.WriteError("refused before it was sent whole")
             except OSError as error:
                 raise httpcore.WriteError(str(error)) from error
             rest = rest[sent:]

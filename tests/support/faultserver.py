@@ -2,7 +2,8 @@
 
 A script is a row of steps, run after a whole request was read. Requests take the scripts in turn; the
 last one stays for all that follow. ``at_once`` steps run when a connection is accepted, before anything
-is read of it. Everything that was received is in ``requests``.
+is read of it; ``before_reading`` ones after that, when TLS is there. Everything that was received is in
+``requests``.
 """
 
 import socket
@@ -117,6 +118,7 @@ class FaultServer:
     at_once: Sequence[Step]
     tls: ssl.SSLContext | None
     listener: socket.socket
+    before_reading: Sequence[Step] = ()
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     threads: list[threading.Thread] = field(default_factory=list)
@@ -162,6 +164,8 @@ class FaultServer:
                 step(Conversation(sock, self._stopping))
             if self.tls is not None:
                 sock = self.tls.wrap_socket(raw, server_side=True)
+            for step in self.before_reading:
+                step(Conversation(sock, self._stopping))
             while (request := self._read(sock, connection)) is not None:
                 with self._lock:
                     self.requests.append(request)
@@ -208,6 +212,7 @@ class FaultServer:
 def fault_server(
     *scripts: Sequence[Step],
     at_once: Sequence[Step] = (),
+    before_reading: Sequence[Step] = (),
     tls: ssl.SSLContext | None = None,
     receive_buffer: int | None = None,
 ) -> Iterator[FaultServer]:
@@ -217,7 +222,7 @@ def fault_server(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     listener.bind((HOST, 0))
     listener.listen()
-    server = FaultServer(scripts or ((),), at_once, tls, listener)
+    server = FaultServer(scripts or ((),), at_once, tls, listener, before_reading)
     accepting = threading.Thread(target=server.serve)
     accepting.start()
     try:

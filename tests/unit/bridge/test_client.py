@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import trustme
 
 from bridge.egress.answers import ANSWER_MAX, Answer, Failure
 from bridge.egress.client import BeaconClient
+from bridge.egress.connecting import Deadline
 from bridge.egress.routes import ROUTES
 from bridge.egress.verdict import Kind, judge
 from tests.support.connectproxy import connect_proxy
@@ -349,6 +350,18 @@ def test_waiting_for_other_threads_is_not_counted_into_the_deadline() -> None:
     ):
         assert client.post(PATH, {}, BODY, waiting=waiting) == TAKEN
     assert len(held_up) > 1
+
+
+def test_who_is_not_let_wait_at_all_has_no_later_deadline() -> None:
+    class NotLetIn(nullcontext[None]):
+        def __enter__(self) -> None:
+            raise InterruptedError
+
+    deadline = Deadline()
+    deadline.end, deadline.waiting = time.monotonic() + DEADLINE_S, NotLetIn
+    with pytest.raises(InterruptedError), deadline.away():
+        pass
+    assert deadline.end < time.monotonic() + DEADLINE_S + LATE_S
 
 
 def test_requests_of_other_threads_do_not_lengthen_a_deadline() -> None:

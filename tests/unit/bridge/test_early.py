@@ -1,0 +1,94 @@
+"""An answer that comes while its request is being sent: a refusal ends that, nothing else does."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.egress.answers import Answer
+from bridge.egress.client import BeaconClient
+from tests.support.faultserver import Step, answer, drip, fault_server, say, wait
+from tests.support.spools import wait_until
+from tests.unit.bridge.test_client import BODY, GOOD, PATH, TAKEN, authority, client_of
+
+pytestmark = pytest.mark.enable_socket
+
+LARGE = bytes(64 << 20)
+"""More than the kernels on both sides hold."""
+DEADLINE_S = 5.0
+
+
+def _post(client: BeaconClient, body: bytes = LARGE) -> int:
+    reply = client.post(PATH, {}, body)
+    assert isinstance(reply, Answer), reply
+    return reply.status
+
+
+@pytest.mark.parametrize("status", [301, 401, 413, 429, 503])
+def test_a_refusal_is_heard_though_nobody_reads_on_or_closes(status: int) -> None:
+    with (
+        fault_server(before_reading=[say(answer(status)), wait(60)]) as server,
+        client_of(server.url, deadline_s=DEADLINE_S) as client,
+    ):
+        assert _post(client) == status
+
+
+def test_so_it_is_through_tls_where_something_comes_that_is_no_answer(tmp_path: Path) -> None:
+    ca_file, context = authority(tmp_path)
+    context.num_tickets = 2
+    with (
+        fault_server(before_reading=[say(answer(413)), wait(60)], tls=context) as server,
+        client_of(server.url, ca_file=ca_file, deadline_s=DEADLINE_S) as client,
+    ):
+        assert _post(client) == 413
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [say(b"HTTP/1.1 100 Continue\r\n\r\n"), say(answer(413))],
+        [wait(0.3), say(answer(413))],
+        [drip(answer(413), 0.001)],
+    ],
+    ids=["after an interim one", "late", "in pieces"],
+)
+def test_a_refusal_is_heard_however_it_comes(steps: list[Step]) -> None:
+    with (
+        fault_server(before_reading=[*steps, wait(60)]) as server,
+        client_of(server.url, deadline_s=DEADLINE_S) as client,
+    ):
+        assert _post(client) == 413
+
+
+@pytest.mark.parametrize(
+    "early",
+    [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 1"],
+    ids=["continue", "processing", "cut"],
+)
+def test_an_answer_that_is_not_final_ends_no_sending(early: bytes) -> None:
+    rest = b"00 Continue\r\n\r\n" if early.endswith(b" 1") else b""
+    with (
+        fault_server([say(rest + GOOD)], before_reading=[say(early), wait(0.3)]) as server,
+        client_of(server.url) as client,
+    ):
+        assert client.post(PATH, {}, LARGE) == TAKEN
+    assert [len(request.body) for request in server.requests] == [len(LARGE)]
+
+
+def test_a_success_that_is_said_before_all_was_read_ends_no_sending() -> None:
+    with (
+        fault_server([wait(0)], before_reading=[say(GOOD), wait(0.3)]) as server,
+        client_of(server.url) as client,
+    ):
+        assert client.post(PATH, {}, LARGE) == TAKEN
+        wait_until(lambda: bool(server.requests))
+    assert [len(request.body) for request in server.requests] == [len(LARGE)]
+
+
+def test_after_an_early_refusal_the_next_request_has_a_connection_of_its_own() -> None:
+    with (
+        fault_server([say(GOOD)], before_reading=[say(answer(413)), wait(0.3)]) as server,
+        client_of(server.url, deadline_s=DEADLINE_S) as client,
+    ):
+        assert _post(client) == 413
+        assert _post(client, BODY) == 413
+        assert server.connections == 2
