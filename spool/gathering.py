@@ -7,31 +7,38 @@ between other work.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+_Call = TypeVar("_Call")
 
 Waiter = tuple["asyncio.Future[int]", int]
 """What a coroutine awaits, and the number of lines that it is told of when they are durable."""
+Made = Sequence[bytes] | Exception
+"""The lines of one call, or why it has none."""
 Make = Callable[[], Sequence[bytes]]
 """Gives the lines of one call, once; what it raises is told to the call's own coroutine."""
 
 
-class Gathering:
+class Gathering(Generic[_Call]):
     """For one loop, used in its thread alone.
 
-    ``hand_over`` takes the lines of several calls, in their order, with their waiters, and raises if it
-    cannot.
+    ``make`` gives what becomes of each of several calls, in their order. ``hand_over`` takes the lines
+    of several calls, in their order, with their waiters, and raises if it cannot.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        make: Callable[[Sequence[_Call]], Sequence[Made]],
         hand_over: Callable[[asyncio.AbstractEventLoop, list[bytes], list[Waiter]], None],
     ) -> None:
         self.loop = loop
+        self._make = make
         self._hand_over = hand_over
-        self._calls: list[tuple[Make, asyncio.Future[int]]] = []
+        self._calls: list[tuple[_Call, asyncio.Future[int]]] = []
 
-    def add(self, make: Make) -> "asyncio.Future[int]":
-        """What to await until the lines of ``make`` are durable, or refused; how many there are.
+    def add(self, call: _Call) -> "asyncio.Future[int]":
+        """What to await until the lines of ``call`` are durable, or refused; how many there are.
 
         A call that is cancelled within the turn was never made.
         """
@@ -39,30 +46,44 @@ class Gathering:
         if not self._calls:
             loop.call_soon(self._turn_ends)
         future: asyncio.Future[int] = loop.create_future()
-        self._calls.append((make, future))
+        self._calls.append((call, future))
         return future
 
     def _turn_ends(self) -> None:
-        calls, self._calls = self._calls, []
+        calls = [each for each in self._calls if not each[1].done()]
+        self._calls = []
+        try:
+            self._hand_over_made(calls)
+        except Exception as error:  # noqa: BLE001 - told to each of the callers
+            for _, future in calls:
+                if not future.done():
+                    future.set_exception(error)
+
+    def _hand_over_made(self, calls: Sequence[tuple[_Call, "asyncio.Future[int]"]]) -> None:
         lines: list[bytes] = []
         waiters: list[Waiter] = []
-        for make, future in calls:
-            if future.done():
+        made = self._make([call for call, _ in calls])
+        for (_, future), found in zip(calls, made, strict=True):
+            if isinstance(found, Exception):
+                future.set_exception(found)
                 continue
-            try:
-                made = make()
-            except Exception as error:  # noqa: BLE001 - the caller's own; the others go on
-                future.set_exception(error)
-                continue
-            if made:
-                lines += made
-                waiters.append((future, len(made)))
+            count = len(found)
+            if count:
+                lines += found
+                waiters.append((future, count))
             else:
                 future.set_result(0)
-        if not lines:
-            return
-        try:
+        if lines:
             self._hand_over(self.loop, lines, waiters)
-        except Exception as error:  # noqa: BLE001 - told to each of the callers
-            for future, _ in waiters:
-                future.set_exception(error)
+
+
+def made_by(calls: Sequence[Make]) -> list[Made]:
+    """What each of ``calls`` gives or raises."""
+    return list(map(_made_by, calls))
+
+
+def _made_by(make: Make) -> Made:
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - the caller's own; the others go on
+        return error

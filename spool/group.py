@@ -72,6 +72,8 @@ def units_of(lines: Sequence[bytes], encoder: FrameEncoder) -> list[Unit]:
 
 def frames_of(units: Sequence[Unit], encoder: FrameEncoder) -> list[Framed]:
     """The units as compressed frames, in order; small ones that follow each other share a frame."""
+    if len(units) == 1 and isinstance(only := units[0], bytes):
+        return [framed(only, encoder)]
     frames: list[Framed] = []
     group: list[bytes] = []
     held = 0
@@ -100,7 +102,7 @@ def parts_of(
 
     Nearly every group is one part; a larger one would make a segment that no reader takes.
     """
-    if sum(len(frame.data) for frame in frames) <= stored_max:
+    if len(frames) == 1 or sum(len(frame.data) for frame in frames) <= stored_max:
         yield frames, records
         return
     decoder = FrameDecoder()
@@ -163,8 +165,9 @@ class Group:
 
     def wait(self) -> None:
         """Wait until it is durable; raises what kept it from it."""
-        with suppress(RuntimeError), self._unsettled:  # settled twice, after an interrupt
-            pass
+        if not self.settled:
+            with suppress(RuntimeError), self._unsettled:  # settled twice, after an interrupt
+                pass
         if isinstance(self._told, BaseException):
             raise self._told
 

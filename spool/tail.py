@@ -67,10 +67,10 @@ class Tail:
         self._lay_zeros(wanted)
         self._disk.write(self.fd, pieces, self.size)
         self._disk.sync(self.fd)
+        self._unhashed += pieces
+        self._unhashed_size += wanted
+        self.size += wanted
         for frame in frames:
-            self._unhashed.append(frame.data)
-            self._unhashed_size += len(frame.data)
-            self.size += len(frame.data)
             self.raw_size += frame.raw_size
         self._last_size = wanted
         if self._unhashed_size >= HASHED_AT_ONCE:

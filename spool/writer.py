@@ -11,7 +11,6 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +24,7 @@ from spool.currentfile import CurrentFile
 from spool.durable import OS_DISK, Disk, explained
 from spool.errors import SpoolError
 from spool.frames import MIB, FrameEncoder
-from spool.gathering import Gathering, Make, Waiter
+from spool.gathering import Gathering, Made, Make, Waiter, made_by
 from spool.group import (
     LARGE,
     Ticket,
@@ -34,7 +33,7 @@ from spool.group import (
     pieces_of,
     units_of,
 )
-from spool.judging import as_bytes, judged
+from spool.judging import as_bytes, judged, judged_apart
 from spool.judgingbeside import BESIDE, judged_beside
 from spool.keeper import Keeper
 from spool.lane import Lane, check_node
@@ -90,7 +89,8 @@ class Writer:
 
     def _begin(self) -> None:
         """What each process needs of its own: locks, threads, a file."""
-        self._gathering: Gathering | None = None
+        self._to_judge: Gathering[Sequence[bytes]] | None = None
+        self._to_make: Gathering[Make] | None = None
         self._closing = threading.Lock()
         self._finished = False
         self._compressor = Compressor()
@@ -116,9 +116,13 @@ class Writer:
 
     async def append_async(self, records: Iterable[bytes]) -> int:
         """:meth:`append` for coroutines; the loop goes on while the disk syncs."""
-        some = records if type(records) is list else list(records)
+        some = as_bytes(records)
         if sum(map(len, some)) < LARGE:
-            return await self.submit_made_async(partial(self.judge, some))
+            loop = asyncio.get_running_loop()
+            gathering = self._to_judge
+            if gathering is None or gathering.loop is not loop:
+                gathering = self._to_judge = Gathering(loop, self._judge_apart, self._hand_over)
+            return await gathering.add(some)
         return await asyncio.get_running_loop().run_in_executor(None, self.append, some)
 
     def submit(self, records: Iterable[bytes], *, inline: bool = False) -> Ticket:
@@ -169,10 +173,13 @@ class Writer:
         returned; the rest as :meth:`submit_lines_async`.
         """
         loop = asyncio.get_running_loop()
-        gathering = self._gathering
+        gathering = self._to_make
         if gathering is None or gathering.loop is not loop:
-            gathering = self._gathering = Gathering(loop, self._hand_over)
+            gathering = self._to_make = Gathering(loop, made_by, self._hand_over)
         return gathering.add(make)
+
+    def _judge_apart(self, calls: Sequence[Sequence[bytes]]) -> list[Made]:
+        return judged_apart(self.stream, calls, self._guard)
 
     def _hand_over(
         self, loop: asyncio.AbstractEventLoop, lines: list[bytes], waiters: list[Waiter]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from spool.errors import RecordError
-from spool.gathering import Gathering, Waiter
+from spool.gathering import Gathering, Made, Make, Waiter, made_by
 
 Handed = list[tuple[list[bytes], list[Waiter]]]
 
@@ -20,9 +20,11 @@ def made_of(*records: bytes) -> Callable[[], Sequence[bytes]]:
     return make
 
 
-def _gathering(handed: Handed) -> Gathering:
+def _gathering(
+    handed: Handed, make: Callable[[Sequence[Make]], list[Made]] = made_by
+) -> Gathering[Make]:
     loop = asyncio.get_running_loop()
-    return Gathering(loop, lambda _, lines, waiters: handed.append((lines, waiters)))
+    return Gathering(loop, make, lambda _, lines, waiters: handed.append((lines, waiters)))
 
 
 def test_calls_of_one_turn_are_handed_over_once_and_in_order() -> None:
@@ -80,10 +82,29 @@ def test_what_cannot_be_handed_over_fails_every_call() -> None:
         raise RuntimeError("closed")
 
     async def run() -> None:
-        gathering = Gathering(asyncio.get_running_loop(), refuse)
+        gathering = Gathering(asyncio.get_running_loop(), made_by, refuse)
         calls = [gathering.add(made_of(b"1")), gathering.add(made_of(b"2"))]
         for call in calls:
             with pytest.raises(RuntimeError, match="closed"):
                 await call
+
+    asyncio.run(run())
+
+
+def test_what_cannot_be_made_fails_every_call() -> None:
+    def broken(_calls: Sequence[Make]) -> list[Made]:
+        raise RuntimeError("broken")
+
+    async def run() -> None:
+        handed: Handed = []
+        gathering: Gathering[Make] = Gathering(
+            asyncio.get_running_loop(),
+            broken,
+            lambda _, lines, waiters: handed.append((lines, waiters)),
+        )
+        for call in [gathering.add(made_of(b"1")), gathering.add(made_of(b"2"))]:
+            with pytest.raises(RuntimeError, match="broken"):
+                await call
+        assert handed == []
 
     asyncio.run(run())

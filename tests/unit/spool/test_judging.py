@@ -1,8 +1,14 @@
 """What becomes of a group of records is told with all that was left out of it."""
 
-from spool.judging import AT_ONCE, judged_until
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from spool.errors import RecordError
+from spool.judging import AT_ONCE, judged, judged_apart, judged_until
 from spool.secrets import NO_SECRETS, SecretGuard
-from spool.streams import STREAMS
+from spool.streams import STREAMS, Stream
 
 LOG = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%b]}]}]}'
 LOW, HIGH = b'{"severityNumber":9}', b'{"severityNumber":17}'
@@ -40,3 +46,69 @@ def test_a_secret_is_found_in_whichever_of_many_records_it_stands() -> None:
             assert found.refused is not None
             assert (found.refused.at, found.refused.error.id) == (at, "record.secret")
             assert len(found.lines) == at
+
+
+SECRET = "lcl_EXAMPLE_NOT_A_KEY"
+TRANSACTIONS = (
+    *(b'{"id":"%d","a":"b"}' % n for n in range(8)),
+    b'{"id":"1", "a":"b"}',
+    b'{"id":"1",\n"a":"b"}',
+    b'{"id":"1","a":"%b"}' % SECRET.encode(),
+    b'{"id":""}',
+    b"{",
+)
+LOGS = (*(log(HIGH) for _ in range(8)), log(LOW), log(LOW, HIGH), log(HIGH) + b"\n", b"[]", b"{}")
+REPORTS = (
+    b'{"from_timestamp":1,"to_timestamp":2,"measures":{}}',
+    b'{"from_timestamp":1,"to_timestamp":2}',
+)
+
+
+def _each(row: Stream, calls: Sequence[Sequence[bytes]], guard: SecretGuard) -> list[object]:
+    found: list[object] = []
+    for call in calls:
+        try:
+            found.append(list(judged(row, call, guard)))
+        except RecordError as error:
+            found.append((error.id, str(error)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stream", "records"),
+    [("transactions", TRANSACTIONS), ("logs", LOGS), ("snapshots", REPORTS)],
+)
+@pytest.mark.parametrize("odd", [0, 1, 20, 100], ids="odd {}%".format)
+def test_calls_judged_together_become_what_each_becomes_by_itself(
+    stream: str, records: Sequence[bytes], odd: int
+) -> None:
+    row, random = STREAMS[stream], Random(odd)
+    for guard in (NO_SECRETS, SecretGuard([SECRET])):
+        for count in (1, 3, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE):
+            calls = [
+                random.choices(
+                    records if random.randrange(100) < odd else records[:1],
+                    k=random.choice((0, 1, 1, 1, 1, 2, 5)),
+                )
+                for _ in range(count)
+            ]
+            found = [
+                (each.id, str(each)) if isinstance(each, RecordError) else list(each)
+                for each in judged_apart(row, calls, guard)
+                if not isinstance(each, Exception) or isinstance(each, RecordError)
+            ]
+            assert found == _each(row, calls, guard)
+
+
+def test_a_secret_that_two_calls_make_between_them_is_none() -> None:
+    guard = SecretGuard(["12345678{"])
+    row = STREAMS["transactions"]
+    calls = [[b'{"id":"1","n":12345678'], [b'{"id":"2"}']]
+    broken, good = judged_apart(row, calls, guard)
+    assert isinstance(broken, RecordError)
+    assert good == [b'{"id":"2"}']
+
+
+def test_calls_too_large_to_be_judged_together_are_judged_one_by_one() -> None:
+    calls = [[b'{"id":"%d","a":"%b"}' % (n, b"x" * 60_000)] for n in range(AT_ONCE)]
+    assert judged_apart(STREAMS["transactions"], [*calls, [b"{"]], NO_SECRETS)[:-1] == calls
