@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -29,13 +30,17 @@ _NO_NONCE = bytes(12)
 
 _TAG = 16
 """Bytes by which a chunk grows."""
+SEALED_CHUNK = CHUNK + _TAG
 
 Random = Callable[[int], bytes]
 """So many bytes that nobody can guess."""
 
 
 class AgeWriter:
-    """Makes one file: :attr:`start`, then what :meth:`seal` makes of the pieces in order."""
+    """Makes one file: :attr:`start`, then what :meth:`seal` makes of the pieces in order.
+
+    It keeps the file's key, so it can tell of what comes back whether that is what it made.
+    """
 
     def __init__(self, recipients: Sequence[str], random: Random = os.urandom) -> None:
         """For each of ``recipients``; raises :class:`VerificationError` ``recipient.form``."""
@@ -49,7 +54,8 @@ class AgeWriter:
         nonce = random(_NONCE)
         self.start: Final = header + b" " + _base64(mac.finalize()) + b"\n" + nonce
         self._cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
-        self._chunks = 0
+        self.chunks = 0
+        """How many were made."""
 
     def seal(self, piece: memoryview, into: memoryview, *, last: bool = False) -> int:
         """Encrypt ``piece``: whole chunks, unless it is the ``last`` one, which there must be.
@@ -57,22 +63,38 @@ class AgeWriter:
         The bytes that it takes of ``into``, at most :func:`sealed_size`. Raises :class:`ValueError`
         where nothing is to be the last one of something: nobody would open such a file.
         """
-        if not piece and self._chunks:
+        if not piece and self.chunks:
             raise ValueError("an empty chunk after others")
         used = 0
         ends = range(CHUNK, max(len(piece), 1) + CHUNK, CHUNK)
         for end in ends:
-            nonce = self._chunks.to_bytes(_COUNTER) + bytes([last and end == ends[-1]])
+            nonce = _nonce(self.chunks, last=last and end == ends[-1])
             chunk = piece[end - CHUNK : end]
             room = into[used : used + len(chunk) + _TAG]
             used += self._cipher.encrypt_into(nonce, chunk, None, room)
-            self._chunks += 1
+            self.chunks += 1
         return used
+
+    def opens(self, number: int, sealed: memoryview, into: memoryview) -> bool:
+        """Whether ``sealed`` is chunk ``number``, from 0 on, as it was made; ``into`` gets its content.
+
+        To be asked when all of them are made. Without the file's key nobody makes another that passes.
+        """
+        nonce = _nonce(number, last=number == self.chunks - 1)
+        try:
+            self._cipher.decrypt_into(nonce, sealed, None, into[: len(sealed) - _TAG])
+        except (InvalidTag, ValueError):
+            return False
+        return True
 
 
 def sealed_size(size: int) -> int:
     """Bytes at most that ``size`` bytes take when they are encrypted."""
     return size + (size // CHUNK + 1) * _TAG
+
+
+def _nonce(number: int, *, last: bool) -> bytes:
+    return number.to_bytes(_COUNTER) + bytes([last])
 
 
 def _stanza(recipient: bytes, file_key: bytes, secret: bytes) -> bytes:

@@ -1,8 +1,7 @@
-"""The container of a bundle on its way through age: read, judged, encrypted, hashed, written.
+"""The container of a bundle on its way through age: read, judged, encrypted, written.
 
-Nobody here can open what was encrypted to somebody else, so each segment is judged by its seal before
-it goes in, and what comes out is hashed on its way to the disk. That, and writing, is the work of a
-second thread.
+Whoever opens it elsewhere cannot say what went wrong here, so each segment is judged by its seal before
+it goes in. To encrypt and to write is the work of a second thread.
 """
 
 import hashlib
@@ -19,48 +18,45 @@ from bridge.transfer.sources import PIECE, DamagedSourceError, Source, Stored, l
 
 def encipher(
     fd: int, sources: Sequence[Source], recipients: Sequence[str], progress: Callable[[int], None]
-) -> str:
-    """Write the container of ``sources`` to ``fd``, encrypted; the SHA-256 of what was written.
+) -> AgeWriter:
+    """Write the container of ``sources`` to ``fd``, encrypted; by whom, who knows it again.
 
     ``progress`` is told of bytes that go in. Raises :class:`DamagedSourceError`,
     :class:`VerificationError` ``recipient.form``, :class:`OSError`, or what ``progress`` raises.
     """
     writer = AgeWriter(recipients)
-    digest = hashlib.sha256()
     settling = Settling(fd)
+    sealed = memoryview(bytearray(sealed_size(PIECE)))
 
     def put(data: bytes | memoryview) -> None:
         pour(fd, data)
         settling.wrote(len(data))
-        digest.update(data)
 
-    # One is filled while those before it are written.
-    rooms = cycle(rooms_of(sealed_size(PIECE)))
+    def seal(piece: memoryview, last: bool = False) -> None:  # noqa: FBT001, FBT002 - called by a thread
+        put(sealed[: writer.seal(piece, sealed, last=last)])
+
     with Beside() as beside:
-
-        def seal(piece: memoryview, *, last: bool = False) -> None:
-            sealed = next(rooms)
-            beside.do(put, sealed[: writer.seal(piece, sealed, last=last)])
-
         beside.do(put, writer.start)
-        room = _Room(seal)
+        room = _Room(lambda piece: beside.do(seal, piece))
         for part in layout(sources):
             for count in _filled(room, part):
                 progress(count)
-        seal(room.taken(), last=True)
+        beside.do(seal, room.taken(), True)  # noqa: FBT003
         beside.finish()
-    return digest.hexdigest()
+    return writer
 
 
 class _Room:
-    """A piece that is being filled, and filled anew; one that is full is sealed when more comes.
+    """The piece that is being filled; one that is full is sealed when more comes, and the next begun.
 
     Not before: it may be the last one, and age takes no empty one after it.
     """
 
     def __init__(self, seal: Callable[[memoryview], None]) -> None:
         self._seal = seal
-        self._view = memoryview(bytearray(PIECE))
+        # One is filled while those before it are sealed.
+        self._views = cycle(rooms_of(PIECE))
+        self._view = next(self._views)
         self._used = 0
 
     def free(self, most: int) -> memoryview:
@@ -74,8 +70,9 @@ class _Room:
         self._used += count
 
     def taken(self) -> memoryview:
-        """What was put there, until more is."""
+        """What was put there; it stays until as many pieces follow as there are rooms."""
         held, self._used = self._view[: self._used], 0
+        self._view = next(self._views)
         return held
 
 

@@ -75,7 +75,7 @@ def chosen(lane: Lane, numbers: Sequence[Range]) -> Iterator[Chosen]:
         # Numbers may come from outside: what is held is gone through, not what is named.
         for seq in held[bisect_left(held, each.first) : bisect_right(held, each.last)]:
             try:
-                with Segment.open(lane.segment(seq)) as segment:
+                with Segment.open(lane.segment_place(seq)) as segment:
                     segment.check_place(lane.node, lane.stream, seq)
                     said, digest, size = segment.statement, segment.digest, segment.stored_size
             except FileNotFoundError:
@@ -170,7 +170,9 @@ class Exporter:
         for member, data in self._rotations:
             yield Source(member.name, member.size, data)
         for each in part:
-            stored = Stored(each.lane.segment(each.packed.seq), each.said.size, each.said.sha256)
+            stored = Stored(
+                each.lane.segment_place(each.packed.seq), each.said.size, each.said.sha256
+            )
             yield Source(each.packed.name, each.packed.size, stored)
 
     def _manifest(

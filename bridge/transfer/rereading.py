@@ -1,7 +1,7 @@
 """Reading a container back from its medium: is every byte of it what it should be?
 
-Segments are judged by what their seals say of them, all that is between them is compared. What was
-encrypted cannot be opened here: it is compared with the digest of what was written.
+Segments are judged by what their seals say of them, all that is between them is compared. Of what was
+encrypted each chunk is opened, at its place, with the key that it was made with.
 """
 
 import errno
@@ -12,30 +12,32 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
+from bridge.transfer.agewriting import CHUNK, SEALED_CHUNK, AgeWriter
 from bridge.transfer.beside import Beside, rooms_of
-from bridge.transfer.sources import PIECE, Source, Stored, check_source, layout, read_seal
+from bridge.transfer.sources import Source, Stored, check_source, layout, read_seal
 from spool.errors import SpoolError
 
+_AT_ONCE = 4 << 20
+"""Bytes that are read at once: between two reads a disk has nothing to do."""
 Take = Callable[[memoryview], None]
 """Gets the pieces of a file in order."""
 
 
-def reread(path: Path, take: Take | None, progress: Callable[[int], None]) -> tuple[str, bool]:
+def reread(path: Path, take: Take, progress: Callable[[int], None]) -> tuple[str, bool]:
     """The SHA-256 of what the medium has at ``path``, and whether no cache stood between.
 
-    Its pieces are given to ``take``, if there is one. The page cache is told to forget the file, and
+    Its pieces are given to ``take``. The page cache is told to forget the file, and
     passed by where the file system allows it. Raises what ``take`` raises, or :class:`OSError`.
     """
     fd, direct = _open_past_the_cache(path)
     digest = hashlib.sha256()
-    rooms = cycle(rooms_of(PIECE))
+    rooms = cycle(rooms_of(_AT_ONCE))
     try:
         with Beside() as hashing, Beside() as judging:
             while count := os.readv(fd, [room := next(rooms)]):
                 piece = room[:count]
                 hashing.do(digest.update, piece)
-                if take is not None:
-                    judging.do(take, piece)
+                judging.do(take, piece)
                 progress(count)
             hashing.finish()
             judging.finish()
@@ -126,6 +128,49 @@ class Comparison:
                 raise changed(self._name)
 
         return _Part(stored.sealed, digest.update, end)
+
+
+class Opening:
+    """Takes what was encrypted piece by piece; is it what ``writer`` made?"""
+
+    def __init__(self, name: str, writer: AgeWriter) -> None:
+        self._name = name
+        self._writer = writer
+        self._start = memoryview(writer.start)
+        self._opened = 0
+        self._held = bytearray()
+        self._room = memoryview(bytearray(CHUNK))
+
+    def take(self, piece: memoryview) -> None:
+        """The next piece. Raises :class:`SpoolError` ``medium.changed``."""
+        start, piece = piece[: len(self._start)], piece[len(self._start) :]
+        if start != self._start[: len(start)]:
+            raise changed(self._name)
+        self._start = self._start[len(start) :]
+        if self._held:
+            wanted = SEALED_CHUNK - len(self._held)
+            self._held += piece[:wanted]
+            piece = piece[wanted:]
+            if len(self._held) < SEALED_CHUNK:
+                return
+            self._open(memoryview(self._held))
+            self._held = bytearray()
+        whole = len(piece) - len(piece) % SEALED_CHUNK
+        for at in range(0, whole, SEALED_CHUNK):
+            self._open(piece[at : at + SEALED_CHUNK])
+        self._held += piece[whole:]
+
+    def finish(self) -> None:
+        """Nothing, if that was all of it; raises as :meth:`take` does."""
+        if self._held:
+            self._open(memoryview(self._held))
+        if self._start or self._opened != self._writer.chunks:
+            raise changed(self._name)
+
+    def _open(self, sealed: memoryview) -> None:
+        if not self._writer.opens(self._opened, sealed, self._room):
+            raise changed(self._name)
+        self._opened += 1
 
 
 def changed(name: str) -> SpoolError:

@@ -22,7 +22,7 @@ PIECE = 1 << 20
 class Stored:
     """A segment's file; ``sealed`` bytes stand before its seal, and have this SHA-256."""
 
-    path: Path
+    path: str | Path
     sealed: int
     sha256: str
 

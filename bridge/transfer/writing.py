@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bridge.transfer.enciphering import encipher
 from bridge.transfer.pouring import pour
-from bridge.transfer.rereading import Comparison, changed, reread
+from bridge.transfer.rereading import Comparison, Opening, reread
 from bridge.transfer.settling import Settling
 from bridge.transfer.sources import DamagedSourceError, Source, Stored, layout, open_source
 from spool.errors import SpoolError
@@ -58,20 +58,16 @@ def write(
         )
     fd = _begin(part)
     try:
-        written = None
+        judge: Comparison | Opening
         if recipients:
-            written = encipher(fd, sources, recipients, progress)
+            judge = Opening(path.name, encipher(fd, sources, recipients, progress))
         else:
             _plain(fd, sources, progress)
+            judge = Comparison(path.name, sources)
         os.fsync(fd)
         size = os.fstat(fd).st_size
-        comparison = Comparison(path.name, sources)
-        take = comparison.take if written is None else None
-        found, past_the_cache = reread(part, take, progress)
-        if written is None:
-            comparison.finish()
-        elif found != written:
-            raise changed(path.name)
+        found, past_the_cache = reread(part, judge.take, progress)
+        judge.finish()
         part.rename(path)
         try:
             _sync_folder(path.parent)
