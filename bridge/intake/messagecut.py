@@ -49,10 +49,13 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
         if entries > ELEMENTS_MAX:
             raise too_many()
         start = at
-        # A tag and a small size, a byte each, need no function: there may be millions of them.
+        # A tag of one byte and a size of one or two need no function: there may be millions of them.
         if data[at] == wanted and at + 1 < end and data[at + 1] < _MORE:
             inner = at + 2
             at = inner + data[at + 1]
+        elif data[at] == wanted and at + 2 < end and data[at + 2] < _MORE:
+            inner = at + 3
+            at = inner + (data[at + 1] ^ _MORE | data[at + 2] << 7)
         else:
             tag, at = varint(data, at, end)
             if tag != wanted:

@@ -84,8 +84,40 @@ def test_a_run_has_no_more_bytes_than_asked_and_a_larger_entry_stands_alone() ->
     assert found.runs == [(0, None, 8), (8, None, 16), (16, 18, 20), (20, 22, 31), (31, 33, 35)]
 
 
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 255, 256, 16_383, 16_384, 70_000])
+@pytest.mark.parametrize("longer", [0, 1, 3])
+def test_a_size_is_read_however_many_bytes_spell_it(size: int, longer: int) -> None:
+    spelled = bytearray()
+    left = size
+    while left >= 0x80:
+        spelled.append(left & 0x7F | 0x80)
+        left >>= 7
+    spelled.append(left)
+    for _ in range(longer):
+        spelled[-1] |= 0x80
+        spelled.append(0)
+    entry = b"\x0a" + spelled + bytes(size)
+    found = cut(entry * 2 + UNKNOWN, 0, 2 * len(entry) + len(UNKNOWN), 1, len(entry))
+    begin, end = len(entry) - size, len(entry)
+    assert found.runs == [(0, begin, end), (end, begin + end, 2 * end)]
+    assert found.rest == UNKNOWN
+    for short in range(1, min(len(entry), 5)):
+        with pytest.raises(DecodeError):
+            cut(entry, 0, len(entry) - short, 1, len(entry))
+
+
 @pytest.mark.parametrize(
-    "data", [b"\x0a", b"\x0a\x05abc", b"\x0a" + b"\xff" * 11, b"\x0f", b"\x14", b"\x13\x0a\x00"]
+    "data",
+    [
+        b"\x0a",
+        b"\x0a\x05abc",
+        b"\x0a\x80",
+        b"\x0a\x80\x01",
+        b"\x0a" + b"\xff" * 11,
+        b"\x0f",
+        b"\x14",
+        b"\x13\x0a\x00",
+    ],
 )
 def test_what_cannot_be_cut_is_refused(data: bytes) -> None:
     with pytest.raises(DecodeError):
