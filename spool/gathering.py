@@ -35,7 +35,8 @@ class Gathering(Generic[_Call]):
         self.loop = loop
         self._make = make
         self._hand_over = hand_over
-        self._calls: list[tuple[_Call, asyncio.Future[int]]] = []
+        self._calls: list[_Call] = []
+        self._futures: list[asyncio.Future[int]] = []
 
     def add(self, call: _Call) -> "asyncio.Future[int]":
         """What to await until the lines of ``call`` are durable, or refused; how many there are.
@@ -46,31 +47,34 @@ class Gathering(Generic[_Call]):
         if not self._calls:
             loop.call_soon(self._turn_ends)
         future: asyncio.Future[int] = loop.create_future()
-        self._calls.append((call, future))
+        self._calls.append(call)
+        self._futures.append(future)
         return future
 
     def _turn_ends(self) -> None:
-        calls = [each for each in self._calls if not each[1].done()]
-        self._calls = []
+        calls, futures = self._calls, self._futures
+        self._calls, self._futures = [], []
+        left = [at for at, future in enumerate(futures) if not future.done()]
+        if len(left) < len(futures):
+            calls, futures = [calls[at] for at in left], [futures[at] for at in left]
         try:
-            self._hand_over_made(calls)
+            self._hand_over_made(calls, futures)
         except Exception as error:  # noqa: BLE001 - told to each of the callers
-            for _, future in calls:
+            for future in futures:
                 if not future.done():
                     future.set_exception(error)
 
-    def _hand_over_made(self, calls: Sequence[tuple[_Call, "asyncio.Future[int]"]]) -> None:
+    def _hand_over_made(
+        self, calls: Sequence[_Call], futures: Sequence["asyncio.Future[int]"]
+    ) -> None:
         lines: list[bytes] = []
         waiters: list[Waiter] = []
-        made = self._make([call for call, _ in calls])
-        for (_, future), found in zip(calls, made, strict=True):
-            if isinstance(found, Exception):
-                future.set_exception(found)
-                continue
-            count = len(found)
-            if count:
-                lines += found
-                waiters.append((future, count))
+        for future, made in zip(futures, self._make(calls), strict=True):
+            if isinstance(made, Exception):
+                future.set_exception(made)
+            elif made:
+                lines += made
+                waiters.append((future, len(made)))
             else:
                 future.set_result(0)
         if lines:
@@ -79,11 +83,10 @@ class Gathering(Generic[_Call]):
 
 def made_by(calls: Sequence[Make]) -> list[Made]:
     """What each of ``calls`` gives or raises."""
-    return list(map(_made_by, calls))
-
-
-def _made_by(make: Make) -> Made:
-    try:
-        return make()
-    except Exception as error:  # noqa: BLE001 - the caller's own; the others go on
-        return error
+    made: list[Made] = []
+    for make in calls:
+        try:
+            made.append(make())
+        except Exception as error:  # noqa: BLE001 - the caller's own; the others go on
+            made.append(error)
+    return made
