@@ -199,6 +199,36 @@ def test_an_answer_that_takes_nothing_loses_nothing_and_the_same_goes_again(
     assert len(server.requests) == 2
 
 
+OTHER_SHAPES = {
+    "snapshots": [answer(200, b"{}"), answer(200, PORTAL, content_type="text/html"), answer(302)],
+    "langgraph": [answer(200, PORTAL, content_type="text/html"), answer(200, PORTAL), answer(302)],
+    "logs": [answer(204), answer(200, b"[]"), answer(200, b'{"partialSuccess":[]}')],
+    "metrics": [answer(200, PORTAL, content_type="text/html"), answer(200, b""), answer(302)],
+    "traces": [answer(200, PORTAL), answer(200, b'{"partialSuccess":{"rejectedSpans":"x"}}')],
+}
+"""What is no success of the other routes, though one of them would take some of it for one."""
+SUCCESSES = {"snapshots": answer(204), "langgraph": answer(200, b"{}")}
+
+
+@pytest.mark.parametrize("stream", list(OTHER_SHAPES))
+def test_what_is_no_success_of_its_route_is_not_the_beacon_and_delivers_nothing(
+    tmp_path: Path, stream: str
+) -> None:
+    lane = fill(tmp_path, stream, 1, 1)
+    wrong = [[say(each)] for each in OTHER_SHAPES[stream]]
+    right = [say(SUCCESSES.get(stream, answer(200, b"{}")))]
+    with fault_server(*wrong, right) as server, sending(lane, server.url) as out:
+        for _ in wrong:
+            step = out.sender.step()
+            assert step.trip is not None
+            assert step.trip[0] == EVERYTHING
+            assert step.trip[1].startswith(NOT_BEACON)
+            assert out.records() == {State.PENDING: 1}
+        assert out.sender.step().reached
+        assert out.records() == {State.DELIVERED: 1}
+    assert len({request.body for request in server.requests}) == 1
+
+
 def test_a_connection_that_is_cut_before_all_was_sent_is_in_doubt_and_repeated(
     tmp_path: Path,
 ) -> None:
