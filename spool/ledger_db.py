@@ -49,8 +49,13 @@ def connect(path: Path, access: Access) -> sqlite3.Connection:
         isolation_level=None,  # transactions begin where we say so
         check_same_thread=False,
     )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    except BaseException:
+        # It would stay open until somebody collects what is left of the error.
+        connection.close()
+        raise
     return connection
 
 
@@ -80,7 +85,11 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         with translated(self._path):
             self._writer = connect(path, access)
-            self._writer.execute("PRAGMA synchronous = FULL")
+            try:
+                self._writer.execute("PRAGMA synchronous = FULL")
+            except BaseException:
+                self._writer.close()
+                raise
 
     def close(self) -> None:
         """Close all connections; nobody may be using them."""

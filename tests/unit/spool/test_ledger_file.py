@@ -1,5 +1,6 @@
 """The ledger's file: made, shared, left alone, put aside."""
 
+import gc
 import os
 import signal
 import sqlite3
@@ -16,6 +17,7 @@ from spool import locks
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import By, Ledger, State
+from spool.ledger_db import Database
 from spool.ledger_errors import translated
 from spool.ledger_file import NAME
 from spool.ledger_schema import APPLICATION_ID, VERSION, Condition, columns, examine
@@ -380,6 +382,22 @@ def test_what_sqlite_says_becomes_an_error_of_its_own(
         cause(path)
     assert caught.value.id == id_
     assert {each.name for each in tmp_path.iterdir()} <= {path.name, f"{path.name}-journal"}
+
+
+def test_a_damaged_ledger_leaves_no_descriptor_to_be_collected(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"x" * 5000)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a folder of the kernel
+        for _ in range(5):
+            assert examine(path) is Condition.DAMAGED
+            with pytest.raises(SpoolError, match="damaged"):
+                Database(path)
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
+    finally:
+        gc.enable()
 
 
 def test_a_quota_that_is_full_is_a_full_disk_and_no_failing_one(tmp_path: Path) -> None:
