@@ -258,11 +258,14 @@ def test_a_disk_that_is_full_is_answered_503_and_takes_again_when_it_has_room(
             status, _ = intake.send(BILLING, big % (LICENSE.encode(), noise))
             assert status == 503
             filling.unlink()
-            deadline = time.monotonic() + 20
+            deadline, sent = time.monotonic() + 20, 2
             while intake.send(BILLING, TRANSACTION)[0] != 200:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
+                sent += 1
             # The first may be sealed by now.
             lane = Lane(intake.spool, "n", "transactions")
             held = b"".join(held_lines(lane, lambda path, why: pytest.fail(f"{path}: {why}")))
-            assert held.splitlines() == [b'{"id":"a"}'] * 2
+            # Two were acknowledged; what was refused may have been written, and not synced.
+            assert set(held.splitlines()) == {b'{"id":"a"}'}
+            assert 2 <= len(held.splitlines()) <= sent
