@@ -16,10 +16,11 @@ from keys.errors import ConfigError, shown
 from spool.clock import Clock, rfc3339
 from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
+from spool.ledger_condition import Condition, examine
 from spool.ledger_db import Database, connect
 from spool.ledger_errors import translated
 from spool.ledger_migrating import migrate
-from spool.ledger_schema import Condition, create, examine
+from spool.ledger_schema import create
 from spool.locks import let_go, take
 from spool.rebuiltfile import Rebuilt, Why, add_rebuilt, is_missed, note_made
 

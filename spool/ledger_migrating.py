@@ -13,10 +13,11 @@ from keys.errors import VerificationError
 from spool.durable import OS_DISK
 from spool.errors import SpoolError
 from spool.lane import Lane
+from spool.ledger_condition import foreign
 from spool.ledger_db import Transaction, connect
 from spool.ledger_errors import translated
 from spool.ledger_given_up import note
-from spool.ledger_schema import columns, create, foreign
+from spool.ledger_schema import columns, create
 from spool.ledger_spans import Span, need_lane, put
 from spool.segment import Segment
 from spool.statement import Statement

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from spool.durable import explained
 from spool.errors import SpoolError
+from spool.ledger_condition import Condition, examine
 from spool.ledger_db import Access, Database, is_readable
 from spool.ledger_file import LOCK_NAME, NAME, PAUSE_S, WAIT_S, check_kinds
-from spool.ledger_schema import Condition, examine
 from spool.locks import let_go, take_as_it_is
 
 _WORDS = {

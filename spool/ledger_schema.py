@@ -1,4 +1,4 @@
-"""The tables of the ledger, and whether a file is one of ours.
+"""The tables of the ledger.
 
 The version of the tables is SQLite's ``user_version``. Version 1 grew while nobody else had it: its
 files lack some of the tables and columns, or none; :mod:`spool.ledger_migrating` takes all of them.
@@ -6,13 +6,9 @@ files lack some of the tables and columns, or none; :mod:`spool.ledger_migrating
 
 import sqlite3
 from contextlib import closing
-from enum import Enum, auto
 from functools import cache
-from pathlib import Path
 
-from keys.errors import ConfigError
-from spool.ledger_db import Access, Transaction, connect
-from spool.ledger_errors import in_words, is_damage
+from spool.ledger_db import Transaction
 
 VERSION = 6
 APPLICATION_ID = 0x41674272
@@ -20,7 +16,7 @@ APPLICATION_ID = 0x41674272
 
 # The last column of a table without rowids is none of its key's: the check of SQLite 3.40 reads rows as
 # far as the last one, and calls NULL what the file has after it, which is all that is in no key.
-_TABLES = {
+TABLES = {
     # fork: empty, or the name of a segment whose number another one has, which is a lane of its own
     # in_doubt, partial: records; sums of what the audit says, which is pruned
     # partial_seen: so many of partial a person has seen
@@ -192,75 +188,18 @@ _TABLES = {
         text TEXT NOT NULL)""",
 }
 
-_FIRST = {"lane", "span", "batch", "answered", "exception", "audit"}
+FIRST = {"lane", "span", "batch", "answered", "exception", "audit"}
 """The tables that every version has."""
 
 
 def create(tx: Transaction) -> None:
     """Make the tables; all or none, as the transaction goes."""
-    for name, columns in _TABLES.items():
+    for name, columns in TABLES.items():
         tx.execute(f"CREATE TABLE {name} {columns}")
     tx.execute("CREATE INDEX batch_order ON batch (lane, first_seq, first_line)")
     tx.execute("CREATE INDEX imported_odd ON imported (lane, seq) WHERE fork = 1 OR unlinked = 1")
     tx.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     tx.execute(f"PRAGMA user_version = {VERSION}")
-
-
-class Condition(Enum):
-    """What a ledger file is."""
-
-    GOOD = auto()
-    OLDER = auto()
-    """Of an earlier version, and to be migrated."""
-    MISSING = auto()
-    EMPTY = auto()
-    """A crash came between making the file and making the tables."""
-    UNFINISHED = auto()
-    """A crash came in a change of the file itself, which SQLite undoes when it may write."""
-    DAMAGED = auto()
-    """SQLite itself says so."""
-
-
-def examine(path: Path, access: Access = "ro") -> Condition:
-    """What the file at ``path`` is, without writing to it; ``access`` is none for writing.
-
-    Raises :class:`ConfigError` ``ledger.newer`` or ``ledger.foreign``, and
-    :class:`~spool.errors.SpoolError` where the disk, not the file, is at fault.
-    """
-    try:
-        connection = connect(path, access)
-        try:
-            return _examine(connection)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        if is_damage(error):
-            return Condition.DAMAGED
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
-            return Condition.UNFINISHED
-        raise in_words(error, path) from error
-
-
-def _examine(connection: Transaction) -> Condition:
-    version = _number(connection, "user_version")
-    application = _number(connection, "application_id")
-    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    tables = {name for (name,) in connection.execute(query)}
-    if not tables and version == application == 0:
-        return Condition.EMPTY
-    if application != APPLICATION_ID:
-        raise foreign("is not a ledger")
-    if version > VERSION:
-        raise ConfigError(
-            "ledger.newer",
-            f"The ledger has version {version}; this program knows versions up to {VERSION}.",
-            "Use the program that wrote it, or a newer one; nothing was changed.",
-        )
-    if 1 <= version < VERSION and _FIRST <= tables <= set(_TABLES):
-        return Condition.OLDER if _sound(connection, tables) else Condition.DAMAGED
-    if version < VERSION or columns(connection) != _expected():
-        raise foreign("lacks tables of a ledger, or has others")
-    return Condition.GOOD if _sound(connection, tables) else Condition.DAMAGED
 
 
 def columns(connection: Transaction, schema: str = "main") -> dict[str, list[str]]:
@@ -279,31 +218,8 @@ def columns(connection: Transaction, schema: str = "main") -> dict[str, list[str
 
 
 @cache
-def _expected() -> dict[str, list[str]]:
+def expected() -> dict[str, list[str]]:
+    """The tables of this version and their columns."""
     with closing(sqlite3.connect(":memory:")) as connection:
         create(connection)
         return columns(connection)
-
-
-def foreign(what: str) -> ConfigError:
-    """The error for a file that is no ledger, or was changed by somebody else."""
-    return ConfigError(
-        "ledger.foreign",
-        f"The file ledger.db {what}.",
-        "Find out who changed it; move it away, and the ledger is rebuilt from the segments.",
-    )
-
-
-def _sound(connection: Transaction, tables: set[str]) -> bool:
-    # The audit grows for years; of it only the end is read, which is where rows are added.
-    connection.execute("SELECT * FROM audit ORDER BY id DESC LIMIT 1").fetchall()
-    return all(
-        connection.execute(f"PRAGMA quick_check('{name}')").fetchall() == [("ok",)]
-        for name in tables
-        if name != "audit"
-    )
-
-
-def _number(connection: Transaction, pragma: str) -> int:
-    (value,) = connection.execute(f"PRAGMA {pragma}").fetchone()
-    return int(value)

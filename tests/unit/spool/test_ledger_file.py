@@ -17,10 +17,11 @@ from spool import locks
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import By, Ledger, State
+from spool.ledger_condition import Condition, examine
 from spool.ledger_db import Database
 from spool.ledger_errors import translated
 from spool.ledger_file import NAME
-from spool.ledger_schema import APPLICATION_ID, VERSION, Condition, columns, examine
+from spool.ledger_schema import APPLICATION_ID, VERSION, columns
 from tests.support.filesystems import fill_up, remount, small_quota, small_tmpfs
 from tests.support.ledgers import fill, lane, move, totals
 
