@@ -1,6 +1,7 @@
 """A billing lane of another node that stands still is told of at the relay, until something comes."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,11 @@ class Pair:
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Pair:
-    return Pair(tmp_path)
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    made = Pair(tmp_path)
+    yield made
+    made.node.ledger.close()
+    made.relay.ledger.close()
 
 
 def test_a_billing_lane_two_heartbeats_behind_its_nodes_other_lanes_is_overdue(pair: Pair) -> None:
