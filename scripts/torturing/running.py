@@ -21,6 +21,7 @@ from typing import Any
 
 import bridge
 from bridge.cli.main import run as run_command
+from bridge.cli.standardfiles import make_sure_of_standard_files
 
 CALLS = (
     "write", "pwrite64", "pwritev", "pwritev2", "copy_file_range", "fsync", "fdatasync", "rename",
@@ -90,6 +91,7 @@ def run(
             os.close(go)
             _connect(stdin or Path(os.devnull), out, err)
             os.read(waits, 1)
+            make_sure_of_standard_files()
             code = run_command([str(each) for each in arguments])
             sys.stdout.flush()
             os._exit(code)

@@ -24,7 +24,8 @@ _MEASURED = (
     "-c",
     """
 import os, re, resource, sys
-from bridge.cli.main import run
+from bridge.cli.main import make_sure_of_standard_files, run
+make_sure_of_standard_files()
 code = run(sys.argv[1:])
 peak = re.search("VmHWM:\\s+([0-9]+)", open("/proc/self/status").read())[1]
 open(os.environ["TOOK"], "w").write(f"{peak} {resource.getrusage(resource.RUSAGE_SELF).ru_utime}")
