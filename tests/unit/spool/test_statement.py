@@ -29,8 +29,24 @@ def test_a_bad_field_is_said_to_be_one_of_a_statement() -> None:
     assert "statement" in found.message
 
 
+RECOVERED: Mapping[str, object] = {"seq": 2, "prev": "1" * 64, "of": 1, "reason": "recovered"}
+
+
+@pytest.mark.parametrize("rest", [{}, RECOVERED], ids=["usual", "recovered"])
+def test_the_policy_that_a_statement_names_is_read(rest: Mapping[str, object]) -> None:
+    assert said(LINES, policy="ab" * 32, **rest).policy == "ab" * 32
+
+
+@pytest.mark.parametrize("rest", [{}, RECOVERED], ids=["usual", "recovered"])
+@pytest.mark.parametrize("name", ["first_at", "last_at"])
+def test_a_time_that_is_none_is_named(name: str, rest: Mapping[str, object]) -> None:
+    found = problem(LINES, **{name: "2026-02-30T09:00:00.000Z"}, **rest)
+    assert found.id == "statement.sense"
+    assert f"its {name} is" in found.message
+
+
 def test_the_least_that_each_number_may_be_is_taken() -> None:
-    again = said(seq=2, prev="1" * 64, of=1, reason="recovered")
+    again = said(LINES, **RECOVERED)
     assert again.of == 1
     start = {"chain": "ab" * 16, "seq": 0, "digest": "0" * 64, "why": "moved"}
     anew = said(seq=1_000_000, follows=start)
