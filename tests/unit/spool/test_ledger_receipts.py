@@ -92,6 +92,8 @@ def test_what_a_request_carried_is_not_sent_by_it_any_more(ledger: Ledger, logs:
     assert [batch.id for batch in ledger.open_batches(logs)] == [other.id]
     (row,) = ledger.audit()
     assert (row.key, row.answer.verdict) == (one.key, "withdrawn")
+    (counts,) = ledger.counts()
+    assert (counts.in_doubt, counts.partial) == (SENT.records, 0)
 
 
 def test_a_word_that_moves_nothing_leaves_the_requests(ledger: Ledger, logs: Lane) -> None:
