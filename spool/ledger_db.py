@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from spool.errors import SpoolError
-from spool.ledger_errors import BUSY_TIMEOUT_S, code_of, translated
+from spool.ledger_errors import BUSY_TIMEOUT_S, code_of, extended_code_of, translated
 
 CACHE_KIB = 256
 """Memory for pages of each connection, an eighth of the usual: there are several, and all of them would
@@ -36,7 +36,11 @@ def is_readable(path: Path) -> bool:
         with closing(connect(path, "ro")) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.Error as error:
-        return code_of(error) != sqlite3.SQLITE_CANTOPEN  # of others whoever reads it hears
+        # The disk is read-only, or the folder closed to this user. Of others whoever reads it hears.
+        return not (
+            code_of(error) == sqlite3.SQLITE_CANTOPEN
+            or extended_code_of(error) == sqlite3.SQLITE_READONLY_DIRECTORY
+        )
     return True
 
 

@@ -25,10 +25,15 @@ _TRIED = bytes(32 * 1024)
 """What is written on trial: as much as SQLite lays ahead of its log's index at once."""
 
 
+def extended_code_of(error: sqlite3.Error) -> int:
+    """SQLite's result code with all that it says."""
+    # Errors that Python's own module raises carry no code of SQLite.
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR))
+
+
 def code_of(error: sqlite3.Error) -> int:
     """SQLite's primary result code, whatever it extends it by."""
-    # Errors that Python's own module raises carry no code of SQLite.
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & _PRIMARY
+    return extended_code_of(error) & _PRIMARY
 
 
 def is_damage(error: sqlite3.Error) -> bool:

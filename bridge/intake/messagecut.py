@@ -16,6 +16,8 @@ _MORE = 0x80
 """The bit of a varint's byte that says that another follows."""
 _VARINT_BYTES = 10
 """Bytes of the longest varint that protobuf has."""
+_HEAD_BYTES = 5
+"""Bytes of the longest tag or size that its parser takes; of an entry cut open it sees neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,13 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
             inner = at + 3
             at = inner + (data[at + 1] ^ _MORE | data[at + 2] << 7)
         else:
-            tag, at = varint(data, at, end)
+            tag, at = varint(data, at, end, _HEAD_BYTES)
             if tag != wanted:
                 checkpoint()
                 at = after(data, tag, at, end)
                 rest.append(data[start:at])
                 continue
-            size, inner = varint(data, at, end)
+            size, inner = varint(data, at, end, _HEAD_BYTES)
             at = inner + size
         if at > end:
             raise DecodeError
@@ -80,10 +82,10 @@ def cut(data: bytes, begin: int, end: int, number: int, most: int) -> Cut:
     return Cut(runs, b"".join(rest))
 
 
-def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """The number that begins at ``at``, and where it ends."""
+def varint(data: bytes, at: int, end: int, most: int = _VARINT_BYTES) -> tuple[int, int]:
+    """The number that begins at ``at``, in at most so many bytes, and where it ends."""
     value = shift = 0
-    for place in range(at, min(end, at + _VARINT_BYTES)):
+    for place in range(at, min(end, at + most)):
         byte = data[place]
         value |= (byte & 0x7F) << shift
         if byte < _MORE:

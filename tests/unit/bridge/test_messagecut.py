@@ -84,19 +84,23 @@ def test_a_run_has_no_more_bytes_than_asked_and_a_larger_entry_stands_alone() ->
     assert found.runs == [(0, None, 8), (8, None, 16), (16, 18, 20), (20, 22, 31), (31, 33, 35)]
 
 
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 255, 256, 16_383, 16_384, 70_000])
-@pytest.mark.parametrize("longer", [0, 1, 3])
-def test_a_size_is_read_however_many_bytes_spell_it(size: int, longer: int) -> None:
+def _varint(number: int, longer: int) -> bytes:
+    """``number`` in as many bytes more than it needs."""
     spelled = bytearray()
-    left = size
-    while left >= 0x80:
-        spelled.append(left & 0x7F | 0x80)
-        left >>= 7
-    spelled.append(left)
+    while number >= 0x80:
+        spelled.append(number & 0x7F | 0x80)
+        number >>= 7
+    spelled.append(number)
     for _ in range(longer):
         spelled[-1] |= 0x80
         spelled.append(0)
-    entry = b"\x0a" + spelled + bytes(size)
+    return bytes(spelled)
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 255, 256, 16_383, 16_384, 70_000])
+@pytest.mark.parametrize("longer", [0, 1, 2])
+def test_a_size_is_read_however_many_bytes_spell_it(size: int, longer: int) -> None:
+    entry = b"\x0a" + _varint(size, longer) + bytes(size)
     found = cut(entry * 2 + UNKNOWN, 0, 2 * len(entry) + len(UNKNOWN), 1, len(entry))
     begin, end = len(entry) - size, len(entry)
     assert found.runs == [(0, begin, end), (end, begin + end, 2 * end)]
@@ -142,6 +146,26 @@ def test_what_no_line_can_hold_is_refused_before_it_is_parsed(
     with pytest.raises(RecordError) as caught:
         to_json("logs", request.SerializeToString())
     assert caught.value.id == "record.too_large"
+
+
+@pytest.mark.parametrize("records", [1, 400], ids=["whole", "cut"])
+def test_a_tag_and_a_size_have_five_bytes_at_most_whether_a_body_is_cut_or_not(
+    records: int,
+) -> None:
+    resource = ExportLogsServiceRequest().resource_logs.add()
+    for _ in range(records):
+        resource.scope_logs.add().log_records.add(severity_text="severe")
+    content = resource.SerializeToString()
+    assert (len(content) > PIECE) == (records > 1)
+    size = len(_varint(len(content), 0))
+    to_json("logs", _varint(0x0A, 4) + _varint(len(content), 5 - size) + content)
+    for head in (
+        _varint(0x0A, 5) + _varint(len(content), 0),
+        _varint(0x0A, 0) + _varint(len(content), 6 - size),
+    ):
+        with pytest.raises(RecordError) as caught:
+            to_json("logs", head + content)
+        assert caught.value.id == "record.protobuf"
 
 
 def test_broken_bytes_in_a_late_piece_are_refused() -> None:

@@ -1,7 +1,10 @@
 """The ledger where the spool may not be written: read as it is, or refused by name."""
 
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import Ledger, State
-from spool.ledger_file import NAME
+from spool.ledger_file import LOCK_NAME, NAME
 from spool.ledger_kept import kept_audit
 from tests.support.filesystems import read_only
 from tests.support.ledgers import fill, filled, lane, rows
@@ -80,6 +83,20 @@ def test_half_of_its_log_is_not_taken_for_all_of_it(spool: Path, part: str) -> N
     error = refused(copy)
     assert error.id == "ledger.needs_writing"
     assert "whose other half is missing" in error.message
+
+
+def test_one_in_a_folder_that_lets_this_user_only_read_is_read_and_left_as_it_is(
+    spool: Path,
+) -> None:
+    with filled(spool):
+        pass
+    spool.chmod(0o500)
+    # To the superuser no folder is closed, unless the kernel takes that right away.
+    before = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    words = [*before, sys.executable, "-m", "tests.support.readledger", str(spool)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1-10 pending\n", "")
+    assert sorted(path.name for path in spool.iterdir()) == [NAME, LOCK_NAME]
 
 
 def test_one_that_somebody_begins_to_write_while_it_is_read_at_rest_is_not_trusted(
