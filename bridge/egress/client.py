@@ -62,9 +62,12 @@ class _Content(httpx.SyncByteStream):
 
     def __init__(self, body: Body) -> None:
         self._body = body
+        self.is_sent = False
+        """Whether the connection took all of it."""
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+        yield from self._body
+        self.is_sent = True  # the library asks for more once it has sent a piece
 
 
 class BeaconClient:
@@ -154,6 +157,7 @@ class BeaconClient:
         self._deadline.end, self._deadline.unsent = time.monotonic() + bound, 0
         self._deadline.waiting = waiting
         timeout = httpx.Timeout(bound, connect=min(CONNECT_S, bound))
+        content = _Content(body)
         request = httpx.Request(
             "POST",
             _parsed(self.url + path),
@@ -163,18 +167,24 @@ class BeaconClient:
                 *self._trace(),
                 ("Content-Length", str(body.size)),
             ],
-            stream=_Content(body),
+            stream=content,
             extensions={"timeout": timeout.as_dict()},
         )
         try:
             response = self._transport.handle_request(request)
             try:
-                return _read(response)
+                found = _read(response)
             finally:
                 if not response.is_success or _has_more(response):
                     # Who refuses what it has not read may take the rest of it for a request.
                     response.extensions["network_stream"].close()
                 response.close()
+            if response.is_success and not content.is_sent:
+                # The library reads an answer also where the connection broke before all was sent.
+                return Failure(
+                    "a success was said before the request was sent whole", outcome_unknown=True
+                )
+            return found
         except httpx.ProxyError as error:
             return _from_proxy(error)
         except _SENT_NOTHING as error:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.egress.answers import Answer
+from bridge.egress.answers import Answer, Failure
 from bridge.egress.client import BeaconClient
-from tests.support.faultserver import Step, answer, drip, fault_server, say, wait
+from tests.support.faultserver import Step, answer, close, drip, fault_server, reset, say, wait
 from tests.support.spools import wait_until
 from tests.unit.bridge.test_client import BODY, GOOD, PATH, TAKEN, authority, client_of
 
@@ -82,6 +82,17 @@ def test_a_success_that_is_said_before_all_was_read_ends_no_sending() -> None:
         assert client.post(PATH, {}, LARGE) == TAKEN
         wait_until(lambda: bool(server.requests))
     assert [len(request.body) for request in server.requests] == [len(LARGE)]
+
+
+@pytest.mark.parametrize("end", [close, reset], ids=["closed", "broken off"])
+def test_a_success_that_is_said_before_all_was_sent_is_none(end: Step) -> None:
+    with (
+        fault_server([say(GOOD)], before_reading=[say(GOOD), wait(0.3), end]) as server,
+        client_of(server.url, deadline_s=DEADLINE_S) as client,
+    ):
+        reply = client.post(PATH, {}, LARGE)
+    assert isinstance(reply, Failure), reply
+    assert reply.outcome_unknown
 
 
 def test_after_an_early_refusal_the_next_request_has_a_connection_of_its_own() -> None:
