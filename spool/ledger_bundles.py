@@ -111,6 +111,20 @@ class Bundling(Retaining):
         with self._database.read() as tx:
             return read_bundles(tx)
 
+    def last_bundle_in(self, folder: str) -> int | None:
+        """When the newest bundle was made that was written into ``folder``; ms since 1970 UTC.
+
+        Ledgers of before have the folder as the path.
+        """
+        with self._database.read() as tx:
+            (at,) = tx.execute(
+                # Of the path, all that follows the last slash is cut off.
+                "SELECT MAX(at) FROM bundle WHERE written = 1"
+                " AND (path = :folder OR rtrim(path, replace(path, '/', '')) = :folder || '/')",
+                {"folder": folder},
+            ).fetchone()
+        return None if at is None else int(at)
+
     def packed(self, serial: int) -> Packed:
         """The numbers in a bundle, by node and stream."""
         with self._database.read() as tx:

@@ -22,10 +22,11 @@ from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import Clock
-from spool.discovery import said_by
+from spool.discovery import news_mark, said_by
 from spool.egressfile import FLOWING, read_egress_state
 from spool.lane import Lane
 from spool.ledger import Ledger, State, Written
+from spool.openfile import open_files
 from spool.streams import STREAMS
 
 _NOTE = "packed by the daemon"
@@ -52,6 +53,10 @@ class Outbox:
         self._clock = clock
         self._tell = tell
         self._moved = moved
+        self._lanes = [Lane(config.spool.path, config.node, name) for name in STREAMS]
+        self._news_before: object = None
+        self._nothing_in: object = None
+        """The news in which nothing was found to pack."""
         self._folder = CourierFolder("outbox", config.spool.path, clock, tell)
 
     def look(self) -> bool:
@@ -82,7 +87,7 @@ class Outbox:
 
     def _is_due(self, folder: Path) -> bool:
         at, transfer = self._clock.wall_ms(), self._config.transfer
-        last = max((each.at for each in self._in(folder)), default=None)
+        last = self._ledger.last_bundle_in(str(folder))
         # A clock that was set back is no reason to wait for the time that it had.
         if last is not None and last <= at < last + transfer.every:
             return False
@@ -111,12 +116,18 @@ class Outbox:
         ]
 
     def _pack(self, folder: Path) -> None:
+        news = self._news()
+        if news is not None and news == self._nothing_in:
+            return
+        # Times are coarse: what came in the moment of the news is found at the next look.
+        is_still, self._news_before = news == self._news_before, news
         config = self._config
         trust = TrustStore.load(config.keys.path / TRUST_NAME)
         peer = peer_for(trust, None, (), plain=False)
         seal_all(config, self._signer)
         packer = Packer(config, self._signer, self._ledger, self._clock)
         found = packer.waiting(Wanted(frozenset({State.PENDING})))
+        self._nothing_in = news if is_still and not found else None
         if not found:
             return
         folder.mkdir(exist_ok=True)
@@ -127,22 +138,24 @@ class Outbox:
             message = "A segment is missing or damaged; the loss is declared."
             self._tell(Event("spool.gap", message, {"segment": name}))
 
+    def _news(self) -> object:
+        """What is another one whenever something came to be packed; None while a file is open."""
+        if any(map(open_files, self._lanes)):
+            return None
+        return self._ledger.mark(), [news_mark(lane) for lane in self._lanes]
+
     def _take_back(self, folder: Path) -> bool:
         """Make pending what lies in the folder still; the files go after the ledger knows."""
         taken = False
-        lanes = [Lane(self._config.spool.path, self._config.node, name) for name in STREAMS]
-        for written in self._in(folder):
-            names = [
-                path
-                for path in folder.glob(f"*-{written.serial:06d}.agb*")
-                if path.suffix != ".txt"
-            ]
+        lie = [path for path in folder.glob("*.agb*") if path.suffix != ".txt"]
+        for written in self._in(folder) if lie else ():
+            names = [path for path in lie if path.match(f"*-{written.serial:06d}.agb*")]
             if not names:
                 continue
             wanted = Wanted(
                 frozenset({State.EXPORTED}), segments=self._ledger.packed(written.serial)
             )
-            for choice in choose(self._ledger, lanes, wanted, self._signer.own_keys):
+            for choice in choose(self._ledger, self._lanes, wanted, self._signer.own_keys):
                 send_again(self._ledger, choice)
                 taken = True
             for path in names:

@@ -179,12 +179,6 @@ class BeaconClient:
                     # Who refuses what it has not read may take the rest of it for a request.
                     response.extensions["network_stream"].close()
                 response.close()
-            if response.is_success and not content.is_sent:
-                # The library reads an answer also where the connection broke before all was sent.
-                return Failure(
-                    "a success was said before the request was sent whole", outcome_unknown=True
-                )
-            return found
         except httpx.ProxyError as error:
             return _from_proxy(error)
         except _SENT_NOTHING as error:
@@ -196,6 +190,12 @@ class BeaconClient:
         except httpx.HTTPError as error:
             too_slow = self._deadline.unsent > 0
             return Failure(_why(error), outcome_unknown=True, too_slow=too_slow)
+        else:
+            if response.is_success and not content.is_sent:
+                # The library reads an answer also where the connection broke before all was sent.
+                why = "a success was said before the request was sent whole"
+                return Failure(why, outcome_unknown=True)
+            return found
         finally:
             body.let_go()
 

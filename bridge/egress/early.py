@@ -2,8 +2,9 @@
 
 Who refuses what it has not read may neither read on nor close: a request that waits until the other
 side takes more would wait until its deadline, and then know of no answer. What comes meanwhile is kept
-for whoever reads. A success ends no sending: some begin to say it while they still read. Within the TLS
-of a proxy nothing can be seen of it: there such an answer is heard at the deadline alone.
+for whoever reads. A success ends no sending: some begin to say it while they still read; and it counts
+only once all was sent. Within the TLS of a proxy nothing can be seen of it: there such an answer is
+heard at the deadline alone.
 """
 
 import re

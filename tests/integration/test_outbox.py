@@ -11,6 +11,7 @@ from bridge.daemon.courier import Courier, StoppedWork
 from bridge.daemon.courierfolder import PAUSE_S
 from bridge.daemon.outbox import Outbox
 from bridge.egress.event import Event
+from bridge.egress.selection import Wanted, choose, send_again
 from keys.ed25519 import SigningKey
 from keys.keyfile import create_pair
 from keys.truststore import TRUST_NAME, TrustStore
@@ -194,6 +195,39 @@ def test_without_anybody_to_pack_for_it_says_so_once_and_goes_on_when_there_is(
     site.look(hours=PAUSE_S / 3600)
     assert site.records() == {State.EXPORTED: 1}
     assert read_trouble(site.spool, "outbox") is None
+
+
+def test_where_nothing_came_since_nothing_waited_nobody_looks_what_waits(tmp_path: Path) -> None:
+    site = Site(tmp_path, OFFLINE)
+    site.append(1)
+    site.look()
+    for _ in range(3):
+        site.look(hours=25)
+    # Whoever looks what waits asks first for whom it is.
+    (tmp_path / "keys" / TRUST_NAME).unlink()
+    site.look(hours=25)
+    assert [event.name for event in site.events] == ["transfer.packed"]
+    site.append(2)
+    site.look()
+    assert site.events[-1].fields == {"error": "export.for"}
+    site.trust(RELAY)
+    site.look(hours=1)
+    assert site.records() == {State.EXPORTED: 2}
+
+
+def test_what_another_process_has_sent_again_is_packed_after_silence(tmp_path: Path) -> None:
+    site = Site(tmp_path, OFFLINE)
+    site.append(1)
+    site.look()
+    for _ in range(3):
+        site.look(hours=25)
+    with Ledger.open(site.spool, clock=site.clock) as ledger:
+        (choice,) = choose(
+            ledger, [site.lane], Wanted(frozenset({State.EXPORTED})), site.key.own_keys
+        )
+        send_again(ledger, choice)
+    site.look()
+    assert "inside-to-relay-1-000002.agb" in site.held()
 
 
 def test_a_stop_in_the_midst_of_a_bundle_leaves_nothing_of_it(tmp_path: Path) -> None:
