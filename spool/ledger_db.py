@@ -132,18 +132,25 @@ class Database:
     def read(self) -> Iterator[Transaction]:
         """One consistent view; whoever writes meanwhile does not wait, nor does the reader."""
         with translated(self._path):
-            with self._pool_lock:
-                connection = self._readers.pop() if self._readers else None
-            if connection is None:
-                connection = connect(self._path, self._access)
-                connection.execute("PRAGMA query_only = ON")
             try:
-                with _transaction(connection, "BEGIN"):
-                    yield connection
-                self._check_rest()
+                connection = self._reader()
+                try:
+                    with _transaction(connection, "BEGIN"):
+                        yield connection
+                finally:
+                    with self._pool_lock:
+                        self._readers.append(connection)
             finally:
-                with self._pool_lock:
-                    self._readers.append(connection)
+                # Also where it failed: half of a change looks like damage.
+                self._check_rest()
+
+    def _reader(self) -> sqlite3.Connection:
+        with self._pool_lock:
+            if self._readers:
+                return self._readers.pop()
+        connection = connect(self._path, self._access)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
     def _check_rest(self) -> None:
         """Nothing, unless somebody wrote to a file that was read as one that nobody writes to."""

@@ -94,7 +94,11 @@ def check_carried(path: Path) -> str:
 
     Often it is a medium's, which is there now and then.
     """
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except PermissionError as error:
+        raise _closed(path) from error
+    if not is_there:
         raise NotLookedAtError(f"{path} is not there now: not mounted, or a wrong path")
     if not path.is_dir():
         raise _no_folder(path)
@@ -110,11 +114,15 @@ def _no_folder(path: Path) -> ConfigError:
 
 def _check_open(folder: Path) -> None:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise SpoolError(
-            "folder.closed",
-            f"This user may not write in {shown(str(folder))}.",
-            "Run as the user that owns it, or mount its disk for writing.",
-        )
+        raise _closed(folder)
+
+
+def _closed(folder: Path) -> SpoolError:
+    return SpoolError(
+        "folder.closed",
+        f"This user may not write in {shown(str(folder))}.",
+        "Run as the user that owns it, or mount its disk for writing.",
+    )
 
 
 def check_disk(spool: Path, *, used: int, max_size: int, min_free: int) -> str:

@@ -17,6 +17,7 @@ from keys.ed25519 import SigningKey
 from tests.support.beacon import running_beacon
 from tests.support.commands import COMMAND, Told, bridge, environment, make_node
 from tests.support.faultserver import answer, fault_server, say
+from tests.support.filesystems import as_any_user
 
 pytestmark = pytest.mark.enable_socket
 
@@ -276,3 +277,17 @@ def test_couriers_folders_are_looked_at_if_they_are_there(tmp_path: Path) -> Non
     told, found = checks(config)
     assert told.code == 78
     assert problem(found, "transfer.inbox") == "folder.kind"
+
+
+def test_a_couriers_folder_within_a_closed_one_is_named_as_closed_to_this_user(
+    tmp_path: Path,
+) -> None:
+    closed = tmp_path / "closed"
+    (closed / "in").mkdir(parents=True)
+    closed.chmod(0)
+    config = node(tmp_path, f"egress: {{mode: offline}}\ntransfer: {{inbox: {closed / 'in'}}}\n")
+    words = [*as_any_user(), *COMMAND, "--config", str(config), "doctor", "--json"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    closed.chmod(0o700)
+    found = {check["id"]: check for check in json.loads(done.stdout)["checks"]}
+    assert problem(found, "transfer.inbox") == "folder.closed"

@@ -16,7 +16,7 @@ from spool.errors import SpoolError
 from spool.ledger import Ledger, State
 from spool.ledger_file import LOCK_NAME, NAME
 from spool.ledger_kept import kept_audit
-from tests.support.filesystems import read_only
+from tests.support.filesystems import as_any_user, read_only
 from tests.support.ledgers import fill, filled, lane, rows
 
 ALL = [(1, 10, State.PENDING)]
@@ -91,9 +91,7 @@ def test_one_in_a_folder_that_lets_this_user_only_read_is_read_and_left_as_it_is
     with filled(spool):
         pass
     spool.chmod(0o500)
-    # To the superuser no folder is closed, unless the kernel takes that right away.
-    before = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-    words = [*before, sys.executable, "-m", "tests.support.readledger", str(spool)]
+    words = [*as_any_user(), sys.executable, "-m", "tests.support.readledger", str(spool)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("1-10 pending\n", "")
     assert sorted(path.name for path in spool.iterdir()) == [NAME, LOCK_NAME]
@@ -107,6 +105,16 @@ def test_one_that_somebody_begins_to_write_while_it_is_read_at_rest_is_not_trust
     with looked_at(spool) as ledger:
         with Ledger.open(spool, clock=SYSTEM_CLOCK) as writing:
             fill(writing, lane(spool), 11, 11)
+        with pytest.raises(SpoolError) as raised:
+            rows(ledger, lane(spool))
+    assert raised.value.id == "ledger.changed"
+
+
+def test_a_change_that_makes_a_read_fail_is_no_damage(spool: Path) -> None:
+    with filled(spool):
+        pass
+    with looked_at(spool) as ledger:
+        os.truncate(spool / NAME, 8192)  # as by whoever makes it smaller
         with pytest.raises(SpoolError) as raised:
             rows(ledger, lane(spool))
     assert raised.value.id == "ledger.changed"
