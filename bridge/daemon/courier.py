@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from bridge.daemon.calm import Calm
 from spool.beat import until_beat
 
+STOP_S = 2.0
+"""Seconds that a piece of work gets when the daemon stops: a medium that hangs must not hold it up."""
+
 
 class StoppedWork(Exception):  # noqa: N818 - no error: it was asked for
     """The daemon stops, and a bundle is not finished."""
@@ -37,10 +40,10 @@ class Courier:
             self._thread.start()
 
     def stop(self) -> None:
-        """End, with what is under way undone."""
+        """End, with what is under way undone; what does not end by then, ends with the process."""
         self._stop.set()
         if self._looks:
-            self._thread.join()
+            self._thread.join(STOP_S)
 
     def moved(self, _: int) -> None:
         """Called for each piece of work. Raises :class:`StoppedWork` when it is to end."""

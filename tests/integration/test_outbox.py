@@ -1,5 +1,6 @@
 """The drop directory: filled by schedule, taken back when egress returns, repeated for a diode."""
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -258,6 +259,20 @@ def test_the_courier_says_what_ended_it() -> None:
     wait_until(lambda: courier.broken is not None)
     courier.stop()
     assert isinstance(courier.broken, ZeroDivisionError)
+
+
+def test_a_medium_that_hangs_holds_up_no_stop() -> None:
+    courier, began, back = Courier(lambda: None), threading.Event(), threading.Event()
+
+    def hangs() -> bool:
+        began.set()
+        return back.wait(60)
+
+    courier.start(hangs)
+    assert began.wait(20)
+    courier.stop()
+    assert not back.is_set()
+    back.set()
 
 
 def test_what_rotted_or_vanished_is_declared_lost_and_the_rest_is_packed(tmp_path: Path) -> None:
