@@ -10,7 +10,10 @@ ANSWER_MAX = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer; ``body`` is cut at :data:`ANSWER_MAX`, and ``cut`` says so."""
+    """A whole answer; ``body`` is cut at :data:`ANSWER_MAX`, and ``cut`` says so.
+
+    A refusal counts from its status on: what follows of it may have been cut anywhere.
+    """
 
     status: int
     content_type: str

@@ -28,6 +28,8 @@ from bridge.egress.itself import Itself
 
 CONNECT_S = 10.0
 """Seconds for a connection, within the deadline: a firewall that drops is told apart early."""
+TEXT_S = 5.0
+"""Seconds for the text of a refusal: what it is has been said by its status."""
 _SENT_NOTHING = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -173,6 +175,8 @@ class BeaconClient:
         try:
             response = self._transport.handle_request(request)
             try:
+                if not response.is_success:
+                    self._deadline.end = min(self._deadline.end, time.monotonic() + TEXT_S)
                 found = _read(response)
             finally:
                 if not response.is_success or _has_more(response):
@@ -212,20 +216,27 @@ def _parsed(url: str) -> httpx.URL:
 
 
 def _read(response: httpx.Response) -> Answer:
+    """All of it; a refusal also where its text does not end. Raises :class:`httpx.HTTPError`."""
     pieces: list[bytes] = []
-    size = 0
-    for piece in response.iter_raw():
-        pieces.append(piece)
-        size += len(piece)
-        if size > ANSWER_MAX:
-            break
+    size, has_ended = 0, True
+    try:
+        for piece in response.iter_raw():
+            pieces.append(piece)
+            size += len(piece)
+            if size > ANSWER_MAX:
+                break
+    except httpx.HTTPError:
+        if response.is_success:
+            raise
+        has_ended = False
+    coding = response.headers.get("content-encoding", "identity")
     return Answer(
         status=response.status_code,
         content_type=response.headers.get("content-type", ""),
         body=b"".join(pieces)[:ANSWER_MAX],
         retry_after=response.headers.get("retry-after"),
         # "identity" is no coding, though some server may name it.
-        cut=size > ANSWER_MAX or response.headers.get("content-encoding", "identity") != "identity",
+        cut=size > ANSWER_MAX or not has_ended or coding != "identity",
     )
 
 

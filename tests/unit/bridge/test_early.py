@@ -60,6 +60,31 @@ def test_a_refusal_is_heard_however_it_comes(steps: list[Step]) -> None:
 
 
 @pytest.mark.parametrize(
+    "steps",
+    [
+        [say(b"HTTP/1.1 401 Word\r\n\r\nno"), wait(60)],
+        [say(b"HTTP/1.0 401 Word\r\n\r\n"), wait(60)],
+        [say(answer(401, b"nobody")[:-3]), wait(60)],
+        [say(answer(401, b"nobody")[:-3]), close],
+        [say(answer(401, b"nobody")[:-3]), wait(0.3), reset],
+    ],
+    ids=["no length", "HTTP/1.0", "its end does not come", "closed", "broken off"],
+)
+@pytest.mark.parametrize("body", [LARGE, BODY], ids=["large", "small"])
+def test_a_refusal_counts_from_its_status_on_whatever_becomes_of_its_text(
+    steps: list[Step], body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.egress.client.TEXT_S", 0.2)
+    with (
+        fault_server(before_reading=steps) as server,
+        client_of(server.url, deadline_s=60) as client,
+    ):
+        reply = client.post(PATH, {}, body)
+    assert isinstance(reply, Answer), reply
+    assert (reply.status, reply.cut) == (401, True)
+
+
+@pytest.mark.parametrize(
     "early",
     [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 1"],
     ids=["continue", "processing", "cut"],
