@@ -13,6 +13,9 @@ from spool.streams import Stream
 AT_ONCE = 128
 """Records that are looked through together, which costs a fifth of a look through each; they are to
 be near the processor still when they are judged."""
+_VAIN_MAX = 4
+"""Looks in vain for plain calls after one that was not, until the rest is judged one by one: whoever
+writes spaces, say, does so in all."""
 _LF, _CR = b"\n\r"
 _BYTES_ALONE = frozenset({bytes})
 
@@ -86,7 +89,7 @@ def _few_apart(
     if plain == len(records):
         return calls
     found: list[Sequence[bytes] | Exception] = []
-    end = 0
+    end = vain = 0
     for call in calls:
         end += len(call)
         if end <= plain:
@@ -96,7 +99,10 @@ def _few_apart(
             found.append(judged(row, call, guard))
         except Exception as error:  # noqa: BLE001 - the call's own
             found.append(error)
-        plain = row.plain_until(records, end) if quick else 0
+        if quick:
+            plain = row.plain_until(records, end)
+            vain += plain == end
+            quick = vain < _VAIN_MAX
     return found
 
 
