@@ -46,11 +46,14 @@ class EgressTeller:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing else will have to be said by the mere passing of time; any thread may ask."""
+        """Whether time alone will not have it say ``idle``; any thread may ask.
+
+        That a window opened or closed may be said late: whoever has something to send looks then.
+        """
         return self._said != "up"
 
     def is_due(self) -> bool:
-        """Whether time has passed by which something else may have to be said; any thread may ask."""
+        """Whether it may have to say ``idle`` now; any thread may ask."""
         return not self.is_settled and self._is_quiet()
 
     def say(self) -> None:
