@@ -200,8 +200,8 @@ def replace_batch(
 ) -> list[Batch]:
     """Put smaller batches (bounds, key, what they carry) in the place of one; doubt is handed down.
 
-    Raises :class:`LedgerError` ``ledger.no_batch``, ``ledger.bounds`` unless the parts are exactly
-    the whole, in order.
+    How its last attempt went was said before. Raises :class:`LedgerError` ``ledger.no_batch``, or
+    ``ledger.bounds`` unless the parts are exactly the whole, in order.
     """
     lane, whole = need_batch(tx, batch)
     for bounds, *_ in parts:
@@ -213,8 +213,7 @@ def replace_batch(
             "This is a fault of the program; report it with this message.",
         )
     remove(tx, batch)
-    doubts = whole.doubts + whole.under_way
-    made = replace(whole, id=0, attempts=0, under_way=False, doubts=doubts)
+    made = replace(whole, attempts=0)
     return [
         _insert(tx, lane, replace(made, bounds=bounds, key=key, sent=sent))
         for bounds, key, sent in parts

@@ -1,6 +1,7 @@
 """What becomes of a group of records is told with all that was left out of it."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -57,7 +58,17 @@ TRANSACTIONS = (
     b'{"id":""}',
     b"{",
 )
-LOGS = (*(log(HIGH) for _ in range(8)), log(LOW), log(LOW, HIGH), log(HIGH) + b"\n", b"[]", b"{}")
+LOGS = (
+    *(log(HIGH) for _ in range(8)),
+    log(LOW),
+    log(LOW, HIGH),
+    log(HIGH) + b"\n",
+    log(b'{"severityNumber":\n17}'),
+    log(b'{"severityNumber":\r17}'),
+    log(b'{"severityNumber":17,"body":{"stringValue":"%b"}}' % SECRET.encode()),
+    b"[]",
+    b"{}",
+)
 REPORTS = (
     b'{"from_timestamp":1,"to_timestamp":2,"measures":{}}',
     b'{"from_timestamp":1,"to_timestamp":2}',
@@ -98,6 +109,38 @@ def test_calls_judged_together_become_what_each_becomes_by_itself(
                 if not isinstance(each, Exception) or isinstance(each, RecordError)
             ]
             assert found == _each(row, calls, guard)
+
+
+@pytest.mark.parametrize(
+    ("stream", "records"),
+    [("transactions", TRANSACTIONS), ("logs", LOGS), ("snapshots", REPORTS)],
+)
+def test_an_odd_record_is_judged_alike_at_each_place_beside_good_ones(
+    stream: str, records: Sequence[bytes]
+) -> None:
+    # Beside a single one the others are judged quickly; where several kinds come together, seldom.
+    row, good = STREAMS[stream], records[0]
+    for guard in (NO_SECRETS, SecretGuard([SECRET])):
+        for odd in dict.fromkeys(records):
+            for places in combinations(range(6), 2):
+                some = [odd if at in places else good for at in range(6)]
+                calls = [[], some[:1], some[1:3], some[3:4], [], some[4:5], some[5:]]
+                found = [
+                    (each.id, str(each)) if isinstance(each, RecordError) else each
+                    for each in judged_apart(row, calls, guard)
+                ]
+                assert found == _each(row, calls, guard)
+
+
+def test_a_record_of_too_many_values_is_refused_beside_calls_that_are_not() -> None:
+    body = b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[%b]}]}]}'
+    good, many = body % b"{}", body % b",".join([b"{}"] * 300_000)
+    first, refused, last = judged_apart(
+        STREAMS["metrics"], [[good], [many], [good]], SecretGuard([SECRET])
+    )
+    assert (first, last) == ([good], [good])
+    assert isinstance(refused, RecordError)
+    assert refused.id == "record.too_large"
 
 
 def test_a_secret_that_two_calls_make_between_them_is_none() -> None:

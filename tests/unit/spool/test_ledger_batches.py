@@ -11,6 +11,7 @@ from spool.lane import Lane
 from spool.ledger import (
     Answer,
     Attempt,
+    Batch,
     Bounds,
     By,
     Ledger,
@@ -21,7 +22,7 @@ from spool.ledger import (
 )
 from spool.ledger_audit import WITHDRAWN
 from spool.ranges import Range
-from spool.totals import NOTHING
+from spool.totals import NOTHING, Totals
 from tests.support.ledgers import (
     CHAIN,
     LINES,
@@ -304,6 +305,70 @@ def test_the_parts_of_a_batch_in_doubt_are_in_doubt(ledger: Ledger, here: Lane) 
     into = [(whole(1, 1), "b", SENT), (whole(2, 2), "c", SENT)]
     parts = ledger.split(batch.id, answer(20, 400), into)
     assert [part.in_doubt for part in parts] == [True, True]
+
+
+def test_a_part_begins_anew_but_for_the_last_attempt_and_the_doubts_of_its_whole(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 2), "a")
+    for at in (3, 4):
+        ledger.attempt(batch.id, Attempt(at, TO, totals(2)))
+        ledger.doubt(batch.id)
+    ledger.attempt(batch.id, Attempt(5, TO, totals(2)))
+    into = [(whole(1, 1), "b", Totals(1, 2)), (whole(2, 2), "c", Totals(3, 4))]
+    parts = ledger.split(batch.id, answer(20, 413), into)
+    assert ledger.open_batches(here) == parts
+    assert parts == [
+        Batch(part.id, bounds, key, 0, 5, under_way=False, doubts=2, to=TO, sent=sent)
+        for part, (bounds, key, sent) in zip(parts, into, strict=True)
+    ]
+
+
+def test_batches_may_meet_within_a_segment_and_are_read_in_the_order_of_their_lines(
+    ledger: Ledger, here: Lane
+) -> None:
+    ends = [((3, 4), (3, 6)), ((3, 6), (4, 2)), ((2, 0), (3, 4)), ((1, 0), (1, LINES))]
+    made = [
+        ledger.open_batch(here, Bounds(CHAIN, *start, *end), str(start), Attempt(1, TO, SENT))
+        for start, end in ends
+    ]
+    assert ledger.open_batches(here) == [made[3], made[2], made[0], made[1]]
+    assert ledger.unbatched(here) == [
+        (CHAIN, (1, LINES), (2, 0)),
+        (CHAIN, (4, 2), (11, 0)),
+    ]
+    other = lane(here.spool, "traces")
+    fill(ledger, other, 1, 10)
+    assert ledger.open_batches(other) == []
+    assert ledger.open_batch(other, whole(1, 4), "o").bounds == whole(1, 4)
+
+
+@pytest.mark.parametrize("answered", [Bounds(CHAIN, 5, 2, 5, 4), Bounds(CHAIN, 5, 0, 5, 1)])
+def test_a_batch_may_meet_answered_lines_and_not_hold_them(
+    ledger: Ledger, here: Lane, answered: Bounds
+) -> None:
+    batch = ledger.open_batch(here, answered, "a")
+    ledger.settle(batch.id, answer(answered.end_line - answered.first_line), sums(5, 5))
+    for bounds in (whole(4, 5), whole(5, 6), Bounds(CHAIN, 4, 0, 5, answered.end_line)):
+        with pytest.raises(LedgerError) as caught:
+            ledger.open_batch(here, bounds, "b")
+        assert caught.value.id == "ledger.batch_overlap"
+    ledger.open_batch(here, Bounds(CHAIN, *answered.end, 6, LINES), "c")
+    if answered.first_line:
+        ledger.open_batch(here, Bounds(CHAIN, 4, 0, *answered.start), "d")
+
+
+def test_another_attempt_is_noted_with_all_that_it_is(ledger: Ledger, here: Lane) -> None:
+    batch = ledger.open_batch(here, whole(1, 1), "a", Attempt(1, TO, SENT))
+    other = Attempt(7, "https://other.test", Totals(5, 6))
+    again = ledger.attempt(batch.id, other)
+    assert again == replace(
+        batch, attempts=2, attempted_at=7, under_way=True, doubts=1, to=other.to, sent=other.sent
+    )
+    ledger.unsent(batch.id)
+    assert ledger.open_batches(here) == [replace(again, under_way=False)]
+    ledger.doubt(batch.id)
+    assert ledger.open_batches(here) == [replace(again, under_way=False, doubts=2)]
 
 
 def exported(ledger: Ledger, here: Lane, first: int, last: int) -> None:

@@ -17,6 +17,7 @@ from spool.ledger import (
     SegmentSums,
     State,
 )
+from spool.ledger_audit import DISCARDED, TEXT_MAX
 from tests.support.ledgers import CHAIN, answer, fill, lane, sums, totals, whole
 
 REFUSED = answer(1, 400)
@@ -123,3 +124,61 @@ def test_a_discarded_exception_stays_when_its_neighbour_goes_out_again(
     batch = ledger.open_batch(logs, Bounds(CHAIN, 2, 5, 2, 6), "again")
     ledger.settle(batch.id, answer(1), sums(2, 2))
     assert _held(ledger) == {State.DELIVERED: 29, State.LOST: 1}
+
+
+def test_the_other_exceptions_of_a_segment_stay_as_they_were(ledger: Ledger, logs: Lane) -> None:
+    fill(ledger, logs, 1, 3)
+    batch = ledger.open_batch(logs, whole(1, 3), "k")
+    said = [
+        RecordException(seq, line, 1_000 * seq + line, f"v{line}", 400 + line, f"no {line}")
+        for seq, line in [(1, 4), (2, 1), (2, 4), (2, 7)]
+    ]
+    ledger.settle(batch.id, answer(30), sums(1, 3), said)
+    ledger.give_back(logs, [_lines(2, 4)], by=By.REPLAY)
+    assert ledger.exceptions(logs) == [said[0], said[1], said[3]]
+
+
+def test_the_lines_between_those_that_are_given_back_keep_their_answers(
+    ledger: Ledger, logs: Lane
+) -> None:
+    fill(ledger, logs, 1, 1)
+    for number, (first, end) in enumerate([(0, 3), (5, 8)]):
+        batch = ledger.open_batch(logs, Bounds(CHAIN, 1, first, 1, end), f"k{number}")
+        refused = [_refused(1, line) for line in range(first, end)]
+        ledger.settle(batch.id, answer(3), sums(1, 1), refused)
+    for lines, free in [
+        ((1,), [(1, 2), (3, 5), (8, None)]),
+        ((5, 7), [(1, 2), (3, 6), (7, None)]),
+        ((0, 2, 6), [(0, None)]),
+    ]:
+        ledger.give_back(logs, [_lines(1, *lines)], by=By.GIVE_BACK)
+        assert ledger.unbatched(logs) == [
+            (CHAIN, (1, first), (2, 0) if end is None else (1, end)) for first, end in free
+        ]
+
+
+def test_what_is_no_exception_is_neither_given_back_nor_discarded_by_its_id(
+    ledger: Ledger, logs: Lane
+) -> None:
+    _delivered_but(ledger, logs, (2, 4), (2, 5))
+    ledger.discard(logs, 2, [4], "no use")
+    for line in (4, 6):
+        with pytest.raises(LedgerError) as caught:
+            ledger.give_back(logs, [_lines(2, 5, line)], by=By.REPLAY)
+        assert caught.value.id == "ledger.exception"
+        assert f"Line {line} of segment 2 " in caught.value.message
+        with pytest.raises(LedgerError) as caught:
+            ledger.discard(logs, 2, [5, line], "no use")
+        assert caught.value.id == "ledger.exception"
+        assert f"Line {line} of segment 2 " in caught.value.message
+    assert _held(ledger) == {State.DELIVERED: 28, State.QUARANTINED: 1, State.LOST: 1}
+
+
+def test_of_a_reason_to_discard_as_much_is_kept_as_of_an_answer(ledger: Ledger, logs: Lane) -> None:
+    _delivered_but(ledger, logs, (2, 4), (2, 5), (3, 4))
+    ledger.discard(logs, 2, [4], "é" * (TEXT_MAX + 1))
+    assert [(item.seq, item.line, item.verdict, item.text) for item in ledger.exceptions(logs)] == [
+        (2, 4, DISCARDED, "é" * TEXT_MAX),
+        (2, 5, "bisect", "no"),
+        (3, 4, "bisect", "no"),
+    ]
