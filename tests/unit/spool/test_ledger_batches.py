@@ -151,6 +151,7 @@ def test_what_no_route_carries_is_delivered_with_a_row_in_the_audit(
         Bounds(CHAIN, 3, 5, 4, 2),
         Bounds(CHAIN, 3, 0, 3, 1),
         Bounds(CHAIN, 1, 0, 9, LINES),
+        Bounds(CHAIN, 1, 0, 2, 1),
     ],
 )
 def test_no_line_is_in_two_batches(ledger: Ledger, here: Lane, bounds: Bounds) -> None:
@@ -177,6 +178,30 @@ def test_what_is_in_no_batch_is_known_line_by_line(ledger: Ledger, here: Lane) -
         (CHAIN, (4, 6), (7, 0)),
         (CHAIN, (9, 0), (11, 0)),
     ]
+
+
+def test_what_is_in_no_batch_is_known_on_both_sides_of_what_is_not_pending(
+    ledger: Ledger, here: Lane
+) -> None:
+    fill(ledger, here, 11, 200)
+    move(ledger, here, (5, 6), (P, E), By.EXPORT)
+    for first, last in [(2, 3), (8, 8), (150, 160)]:
+        ledger.open_batch(here, whole(first, last), str(first))
+    assert ledger.unbatched(here) == [
+        (CHAIN, (1, 0), (2, 0)),
+        (CHAIN, (3, LINES), (5, 0)),
+        (CHAIN, (7, 0), (8, 0)),
+        (CHAIN, (8, LINES), (150, 0)),
+        (CHAIN, (160, LINES), (201, 0)),
+    ]
+
+
+def test_nothing_is_left_of_segments_that_a_batch_takes_up_to_the_next_ones_first_line(
+    ledger: Ledger, here: Lane
+) -> None:
+    ledger.open_batch(here, Bounds(CHAIN, 1, 0, 3, 0), "a")
+    move(ledger, here, (3, 10), (P, L), By.LOSS)
+    assert ledger.unbatched(here) == []
 
 
 @pytest.mark.parametrize("bounds", [whole(9, 11), whole(11, 11), Bounds("e" * 32, 1, 0, 1, 1)])

@@ -146,11 +146,12 @@ def test_the_lines_between_those_that_are_given_back_keep_their_answers(
         batch = ledger.open_batch(logs, Bounds(CHAIN, 1, first, 1, end), f"k{number}")
         refused = [_refused(1, line) for line in range(first, end)]
         ledger.settle(batch.id, answer(3), sums(1, 1), refused)
-    for lines, free in [
+    steps: list[tuple[tuple[int, ...], list[tuple[int, int | None]]]] = [
         ((1,), [(1, 2), (3, 5), (8, None)]),
         ((5, 7), [(1, 2), (3, 6), (7, None)]),
         ((0, 2, 6), [(0, None)]),
-    ]:
+    ]
+    for lines, free in steps:
         ledger.give_back(logs, [_lines(1, *lines)], by=By.GIVE_BACK)
         assert ledger.unbatched(logs) == [
             (CHAIN, (1, first), (2, 0) if end is None else (1, end)) for first, end in free
