@@ -183,3 +183,13 @@ def test_of_a_reason_to_discard_as_much_is_kept_as_of_an_answer(ledger: Ledger, 
         (2, 5, "bisect", "no"),
         (3, 4, "bisect", "no"),
     ]
+
+
+def test_refused_lines_that_go_out_again_are_new_to_a_beacon_that_counts_them(
+    ledger: Ledger, logs: Lane
+) -> None:
+    _delivered_but(ledger, logs, (2, 4))
+    ledger.give_back(logs, [_lines(2, 4)], by=By.REPLAY)
+    batch = ledger.open_batch(logs, Bounds(CHAIN, 2, 4, 2, 5), "again")
+    ledger.settle(batch.id, answer(1, accepted=0), sums(2, 2))
+    assert ledger.counts()[0].partial == 1
