@@ -1,13 +1,16 @@
 """What is given up is on the books until its loss is declared; old answers end, the newest never."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spool.lane import Lane
-from spool.ledger import Attempt, Bounds, By, Ledger, LedgerError, State
+from spool.ledger import Attempt, Bounds, By, Ledger, LedgerError, RecordException, State
+from spool.ledger_batching import AUDIT_PAGE
 from spool.ledger_retaining import Undeclared
 from spool.ranges import Range
 from spool.totals import NOTHING
@@ -17,6 +20,7 @@ from tests.support.ledgers import (
     SENT,
     TO,
     answer,
+    fill,
     filled,
     lane,
     move,
@@ -153,3 +157,80 @@ def test_an_attempt_without_an_answer_is_activity_too(ledger: Ledger, here: Lane
     batch = ledger.open_batch(here, whole(2, 2), "key")
     ledger.attempt(batch.id, Attempt(150, TO, SENT))
     assert ledger.activity(0).attempted_at == 150
+
+
+def test_an_answer_that_settles_nothing_is_in_the_audit_by_its_key_and_its_doubt(
+    ledger: Ledger, here: Lane
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 2), "k", Attempt(1, TO, SENT))
+    ledger.answered(batch.id, answer(20, 429), doubt=True)
+    ledger.attempt(batch.id, Attempt(2, TO, SENT))
+    into = [(whole(1, 1), "b", SENT), (whole(2, 2), "c", SENT)]
+    ledger.split(batch.id, answer(20, 413), into)
+    assert [
+        (row.node, row.stream, row.bounds, row.key, row.in_doubt, row.answer)
+        for row in ledger.audit()
+    ] == [
+        ("n1", "logs", whole(1, 2), "k", False, answer(20, 429)),
+        ("n1", "logs", whole(1, 2), "k", True, answer(20, 413)),
+    ]
+
+
+@pytest.mark.parametrize("rows", [AUDIT_PAGE - 1, AUDIT_PAGE, 2 * AUDIT_PAGE + 1])
+def test_the_audit_is_read_whole_and_in_order_however_long_it_is(
+    ledger: Ledger, here: Lane, rows: int
+) -> None:
+    batch = ledger.open_batch(here, whole(1, 1), "k", Attempt(1, TO, SENT))
+    ledger.answered(batch.id, answer(10, 503), doubt=False)
+    with closing(sqlite3.connect(here.spool / "ledger.db", isolation_level=None)) as copier:
+        copier.row_factory = sqlite3.Row
+        known = dict(copier.execute("SELECT * FROM audit").fetchone())
+        del known["id"]
+        names, marks = ", ".join(known), ", ".join("?" * len(known))
+        copier.execute("BEGIN")
+        copier.executemany(
+            f"INSERT INTO audit ({names}) VALUES ({marks})",  # noqa: S608 - the table's own names
+            [tuple((known | {"at": 2_000 + n}).values()) for n in range(1, rows)],
+        )
+        copier.execute("COMMIT")
+    assert [row.answer.at for row in ledger.audit()] == [
+        1_000,
+        *range(2_001, 2_000 + rows),
+    ]
+    assert len({row.id for row in ledger.audit(since=2_000)}) == rows - 1
+
+
+def test_refused_in_a_row_is_what_is_an_exception_still_since_anything_was_taken(
+    ledger: Ledger, here: Lane
+) -> None:
+    there, other = Lane(here.spool, "n2", "logs"), lane(here.spool, "traces")
+    fill(ledger, there, 1, 10)
+    fill(ledger, other, 1, 10)
+
+    def answered(of: Lane, first: int, end: int, verdict: str, *, refused: bool = True) -> None:
+        bounds = Bounds(CHAIN, 1, first, 1, end)
+        batch = ledger.open_batch(of, bounds, f"{of.node} {of.stream} {first}")
+        said = replace(answer(end - first, 400), verdict=verdict)
+        lines = [RecordException(1, n, 1, verdict, 400, "") for n in range(first, end) if refused]
+        ledger.settle(batch.id, said, sums(1, 1), lines)
+
+    def in_row(most: int = 9) -> list[tuple[str, int, int]]:
+        return ledger.refused_in_row("logs", ["bisect", "split"], "delivered", most)
+
+    assert in_row() == []
+    answered(here, 0, 1, "bisect")
+    assert in_row() == [("n1", 1, 0)]
+    answered(here, 1, 2, "delivered", refused=False)
+    assert in_row() == []
+    answered(here, 2, 3, "bisect")
+    answered(there, 2, 3, "split")
+    answered(other, 3, 4, "bisect")  # of another stream
+    answered(here, 4, 6, "bisect")  # two at once
+    answered(here, 6, 7, "odd")
+    answered(there, 7, 8, "bisect", refused=False)  # no exception
+    answered(here, 8, 9, "bisect")
+    answered(other, 9, 10, "delivered", refused=False)
+    assert in_row() == [("n1", 1, 8), ("n2", 1, 2), ("n1", 1, 2)]
+    assert in_row(2) == [("n1", 1, 8), ("n2", 1, 2)]
+    ledger.discard(here, 1, [8], "no use")
+    assert in_row() == [("n2", 1, 2), ("n1", 1, 2)]
