@@ -39,7 +39,7 @@ class EgressTeller:
         self._disk = disk
         self._clock = clock
         self._tell = tell
-        self._said = ""
+        self._said = self._written = ""
         self._said_all: object = None
         self._since = clock.wall_ms()
         self._busy_at = clock.monotonic()
@@ -50,7 +50,7 @@ class EgressTeller:
 
         That a window opened or closed may be said late: whoever has something to send looks then.
         """
-        return self._said != "up"
+        return "up" not in (self._said, self._written)
 
     def is_due(self) -> bool:
         """Whether it may have to say ``idle`` now; any thread may ask."""
@@ -91,6 +91,7 @@ class EgressTeller:
             )
         except OSError as error:
             self._tell(Event("egress.state", str(error)))
+        self._written = state
         # That it is up has to be told where it was not: before its first request nobody knows.
         if state != before and not {before, state} <= {"", *FLOWING}:
             name = f"egress.{state}" if closed is None else "egress.window"
