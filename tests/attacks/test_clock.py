@@ -14,6 +14,7 @@ from tests.attacks.test_license import good, importing, pinned_home
 from tests.support.apart import run_apart
 from tests.support.attacks import Home
 from tests.support.commands import Told
+from tests.support.faketime import preloaded
 from tests.support.tokens import DAY_S, ED
 
 pytestmark = pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not here")
@@ -25,12 +26,7 @@ ANOTHER_BOOT = "5d2bcb9d-0000-4000-8000-000000000000\n"
 
 @pytest.fixture(scope="module")
 def library() -> str:
-    """What faketime has processes load."""
-    said = subprocess.run(
-        ["faketime", "-f", "+0", "sh", "-c", 'echo "$LD_PRELOAD"'],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return said.stdout.strip()
+    return preloaded()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ Debian's faketime turns the wall clock of a process and nothing else: the boot's
 
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 
 from bridge.license.entry import entry_path
 from tests.support.bridges import Node
+from tests.support.faketime import preloaded
 from tests.support.licensenodes import ask, beacon_and_node, cut_off, token_status
 
 pytestmark = [
@@ -29,12 +29,7 @@ GRACE = 14 * DAY
 
 @pytest.fixture(scope="module")
 def library() -> str:
-    """What faketime has processes load."""
-    said = subprocess.run(
-        ["faketime", "-f", "+0", "sh", "-c", 'echo "$LD_PRELOAD"'],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return said.stdout.strip()
+    return preloaded()
 
 
 @contextmanager
