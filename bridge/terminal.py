@@ -1,4 +1,4 @@
-"""Untrusted text made safe to show, and counts with the right words.
+"""Untrusted text made safe to show, counts with the right words, and sizes as people read them.
 
 Terminals obey escape sequences, C1 controls and bidirectional marks wherever the text comes from; so
 whatever we did not write ourselves passes :func:`safe` before it is printed, also into a pipe.
@@ -15,6 +15,8 @@ _INVISIBLE = re.compile(
 )
 """Letters and marks of other categories that show nothing: whole messages hide in them."""
 
+_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
 
 def safe(text: str) -> str:
     """``text`` on one line, with every control and invisible mark written as an escape."""
@@ -26,6 +28,16 @@ def safe(text: str) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """``number`` with the words that belong to it: ``1 record is``, ``2,000 records are``."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def sized(number: int) -> str:
+    """``number`` bytes as people read them, never more than there are: ``74.03 GiB``, ``5 GiB``."""
+    for unit, size in _UNITS:
+        if number >= size:
+            whole, part = divmod(number * 100 // size, 100)
+            digits = f"{whole:,}.{part:02}".rstrip("0").rstrip(".")
+            return f"{digits} {unit}"
+    return counted(number, "byte", "bytes")
 
 
 def _is_unsafe(mark: str) -> bool:

@@ -12,7 +12,7 @@ from bridge.daemon.looking import look_at
 from bridge.operate.lanestatus import LaneStatus
 from bridge.operate.sentence import minutes, sentence
 from bridge.operate.status import Status
-from bridge.terminal import counted
+from bridge.terminal import counted, sized
 from spool.clock import MS, SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
 from spool.intakefile import IntakeSums
@@ -263,7 +263,7 @@ def _show(session: Session, status: Status) -> None:
     for lane in status.lanes:
         numbers = [lane.records(State(name)) for name in _STATES]
         name = f"{lane.lane.node}/{lane.lane.stream}"
-        more = f"  +{lane.open_bytes} bytes unsealed" if lane.open_bytes else ""
+        more = f"  +{sized(lane.open_bytes)} unsealed" if lane.open_bytes else ""
         session.say("{:32}{:>10}{:>10}{:>11}{:>9}{:>7}".format(name, *numbers) + more)
     if status.intake is not None:
         session.say()

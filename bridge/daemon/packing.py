@@ -9,6 +9,7 @@ from bridge.config.model import ONE_WAY, Config
 from bridge.egress.mending import Mender
 from bridge.egress.selection import Wanted, choose
 from bridge.intake.switches import switched_off
+from bridge.terminal import sized
 from bridge.transfer.abandoned import clear_abandoned
 from bridge.transfer.applying import not_delivered
 from bridge.transfer.exporting import (
@@ -134,7 +135,7 @@ class Packer:
             if not dry_run and room > shutil.disk_usage(order.folder).free:
                 raise SpoolError(
                     "disk.full",
-                    f"There is no room for {total} bytes where the bundles go.",
+                    f"There is no room for {sized(total)} where the bundles go.",
                     "Use a larger medium, or choose less; nothing was written.",
                 )
             if order.name is not None and len(parts) > 1:

@@ -10,7 +10,7 @@ from bridge.config.licensekeys import LicenseKeys
 from bridge.daemon.roomwatch import room_watch_for
 from bridge.daemon.tokens import keeper_for
 from bridge.license.judgement import Licensed
-from bridge.terminal import counted
+from bridge.terminal import counted, sized
 from bridge.transfer.agefile import Secret
 from bridge.transfer.applying import Applied, apply
 from bridge.transfer.bundle import Bundle, ReturnBundle, opened
@@ -224,13 +224,13 @@ class Receiver:
             is not Taken.DUPLICATE
         )
         try:
-            left = room_watch_for(self._config).look().left
+            left = max(0, room_watch_for(self._config).look().left)
         except OSError as error:
             raise explained(error, "look how much room there is") from error
         if need and need > left:
             raise SpoolError(
                 "spool.no_room",
-                f"What is new in the bundle has {need} bytes, and the spool may take {max(left, 0)}.",
+                f"What is new in the bundle has {sized(need)}; the spool may take {sized(left)}.",
                 "Let it deliver what it holds, or raise spool.max_size; nothing was taken.",
             )
 

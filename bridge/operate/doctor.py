@@ -15,7 +15,7 @@ from cryptography import x509
 
 from bridge.config.namedfile import read_named
 from bridge.operate.checks import NotLookedAtError
-from bridge.terminal import counted
+from bridge.terminal import counted, sized
 from keys.ed25519 import PublicKey
 from keys.errors import ConfigError, VerificationError, shown
 from spool.clock import rfc3339
@@ -132,13 +132,13 @@ def check_disk(spool: Path, *, used: int, max_size: int, min_free: int) -> str:
     if free < min_free:
         raise SpoolError(
             "disk.low",
-            f"{free} bytes are free on the spool's disk; {min_free} are to stay free.",
+            f"{sized(free)} are free on the spool's disk; {sized(min_free)} are to stay free.",
             "Free space there, or give the spool a larger disk; billing is refused until then.",
         )
     if used >= max_size:
         raise SpoolError(
             "spool.full",
-            f"The spool holds {used} bytes; {max_size} is its limit.",
+            f"The spool holds {sized(used)}; {sized(max_size)} is its limit.",
             "Have it delivered or exported, or raise spool.max_size.",
         )
     if status.f_favail == 0 and status.f_files:
@@ -147,7 +147,7 @@ def check_disk(spool: Path, *, used: int, max_size: int, min_free: int) -> str:
             "The spool's disk has no inodes left.",
             "Delete small files there that nobody needs.",
         )
-    return f"{free} bytes free on the disk, {used} of {max_size} used"
+    return f"{sized(free)} free on the disk, {sized(used)} of {sized(max_size)} used"
 
 
 def check_clock(spool: Path, now_ms: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.terminal import counted, safe, safe_json
+from bridge.terminal import counted, safe, safe_json, sized
 
 HOSTILE = [
     "\x1b[2J",
@@ -57,3 +57,25 @@ def test_safe_json_means_the_same(value: dict[str, str]) -> None:
 def test_one_is_told_in_the_singular() -> None:
     said = [counted(number, "record is", "records are") for number in (0, 1, 2, 12_345)]
     assert said == ["0 records are", "1 record is", "2 records are", "12,345 records are"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1023, "1,023 bytes"),
+        (1024, "1 KiB"),
+        (1029, "1 KiB"),
+        (1035, "1.01 KiB"),
+        (2**20 - 1, "1,023.99 KiB"),
+        (5 * 2**30, "5 GiB"),
+        (5 * 2**30 - 1, "4.99 GiB"),
+        (79494983680, "74.03 GiB"),
+        (3 * 2**40, "3,072 GiB"),
+    ],
+)
+def test_a_size_is_told_in_the_units_of_the_configuration_and_never_as_more(
+    number: int, text: str
+) -> None:
+    assert sized(number) == text
