@@ -6,6 +6,7 @@ to the loopback addresses alone.
 
 import os
 import signal
+import sys
 
 import hypothesis
 import pytest
@@ -18,6 +19,10 @@ FOREIGN_NAMES = frozenset(
     {"CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR"}
     | {f"{kind}_proxy" for kind in ("http", "https", "all", "no")}
 )
+
+# Where nothing is kept compiled, each of some thousand processes compiles the whole bridge first.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A deadline, or a complaint about slow examples, would make the speed of the machine a verdict.
 hypothesis.settings.register_profile(

@@ -64,7 +64,7 @@ def _token(hours: int) -> str:
 def _was_killed(spool: Path, keys: Path, token: str, call: str, at: int) -> bool:
     """Keep ``token``, or a refusal without one, in a process that is killed at its call ``at``."""
     inject = f"inject={call}:signal=KILL:when={at}"
-    program = [sys.executable, "-c", _PROGRAM, str(spool), str(keys), token, KEY]
+    program = [sys.executable, "-B", "-c", _PROGRAM, str(spool), str(keys), token, KEY]
     done = subprocess.run(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, *program],
         env=environment(), capture_output=True, check=False, timeout=60,

@@ -289,7 +289,7 @@ def test_a_kill_at_any_rename_is_healed_by_the_same_command(
     strace = ["strace", "-f", "-o", "/dev/null", "-e", "trace=rename,link,linkat"]
     inject = ["-e", f"inject=rename,link,linkat:signal=KILL:when={when}"]
     subprocess.run(
-        [*strace, *inject, sys.executable, *COMMAND[1:], *arguments],
+        [*strace, *inject, sys.executable, "-B", *COMMAND[1:], *arguments],
         check=False, capture_output=True, env={**os.environ, **environment()},
     )  # fmt: skip
     assert bridge(*arguments).code == 0

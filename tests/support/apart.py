@@ -21,6 +21,7 @@ PYTHON_MAX = 96 * 1024 * 1024
 """Bytes that Python with our modules takes before a command does anything."""
 _MEASURED = (
     sys.executable,
+    "-B",  # its system calls are counted: none to keep what it compiled
     "-c",
     """
 import os, re, resource, sys
