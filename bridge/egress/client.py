@@ -177,7 +177,12 @@ class BeaconClient:
             try:
                 if not response.is_success:
                     self._deadline.end = min(self._deadline.end, time.monotonic() + TEXT_S)
-                found = _read(response)
+                elif not (content.is_sent and self._deadline.arrives(_socket_of(response))):
+                    # The library reads an answer also where the connection broke meanwhile.
+                    why = "a success was said before the request was sent whole"
+                    too_slow = self._deadline.unsent > 0
+                    return Failure(why, outcome_unknown=True, too_slow=too_slow)
+                return _read(response)
             finally:
                 if not response.is_success or _has_more(response):
                     # Who refuses what it has not read may take the rest of it for a request.
@@ -194,12 +199,6 @@ class BeaconClient:
         except httpx.HTTPError as error:
             too_slow = self._deadline.unsent > 0
             return Failure(_why(error), outcome_unknown=True, too_slow=too_slow)
-        else:
-            if response.is_success and not content.is_sent:
-                # The library reads an answer also where the connection broke before all was sent.
-                why = "a success was said before the request was sent whole"
-                return Failure(why, outcome_unknown=True)
-            return found
         finally:
             body.let_go()
 
@@ -238,6 +237,11 @@ def _read(response: httpx.Response) -> Answer:
         # "identity" is no coding, though some server may name it.
         cut=size > ANSWER_MAX or not has_ended or coding != "identity",
     )
+
+
+def _socket_of(response: httpx.Response) -> socket.socket:
+    found: socket.socket = response.extensions["network_stream"].get_extra_info("socket")
+    return found
 
 
 def _has_more(response: httpx.Response) -> bool:

@@ -19,7 +19,7 @@ import httpcore
 from bridge.egress.early import Early
 from bridge.egress.itself import Itself
 from bridge.egress.tlswithin import TlsWithin
-from bridge.egress.unsent import give_up_unsent
+from bridge.egress.unsent import gets_confirmed, give_up_unsent, is_confirmed
 from bridge.egress.writing import send_now, wait_for
 
 
@@ -59,6 +59,21 @@ class Deadline(threading.local):
                     back = time.monotonic()
         finally:
             self.end += time.monotonic() - back
+
+    def arrives(self, sock: socket.socket) -> bool:
+        """Whether the other side's kernel has all that was written; waits while it takes more.
+
+        If not, the rest never leaves, and is ``unsent`` where the end came first.
+        """
+        if is_confirmed(sock):
+            return True
+        with self.away():
+            if gets_confirmed(sock, self.end):
+                return True
+            is_late = time.monotonic() >= self.end
+        count = give_up_unsent(sock)
+        self.unsent = count if is_late else 0
+        return False
 
 
 class LoopError(httpcore.ConnectError):

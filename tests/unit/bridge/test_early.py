@@ -1,12 +1,24 @@
 """An answer that comes while its request is being sent: a refusal ends that, nothing else does."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from bridge.egress.answers import Answer, Failure
 from bridge.egress.client import BeaconClient
-from tests.support.faultserver import Step, answer, close, drip, fault_server, reset, say, wait
+from bridge.egress.unsent import STALLED_S
+from tests.support.faultserver import (
+    Step,
+    answer,
+    close,
+    drip,
+    fault_server,
+    reset,
+    say,
+    sip,
+    wait,
+)
 from tests.support.spools import wait_until
 from tests.unit.bridge.test_client import BODY, GOOD, PATH, TAKEN, authority, client_of
 
@@ -14,6 +26,10 @@ pytestmark = pytest.mark.enable_socket
 
 LARGE = bytes(64 << 20)
 """More than the kernels on both sides hold."""
+HELD = bytes(256 * 1024)
+"""No more than this machine's kernel holds for who does not read."""
+SMALL = 8 * 1024
+"""Bytes that the other side's kernel takes for it."""
 DEADLINE_S = 5.0
 
 
@@ -116,6 +132,60 @@ def test_a_success_that_is_said_before_all_was_sent_is_none(end: Step) -> None:
         client_of(server.url, deadline_s=DEADLINE_S) as client,
     ):
         reply = client.post(PATH, {}, LARGE)
+    assert isinstance(reply, Failure), reply
+    assert reply.outcome_unknown
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_a_success_of_what_the_other_side_cannot_have_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, encrypted: bool
+) -> None:
+    monkeypatch.setattr("bridge.egress.unsent.STALLED_S", 0.2)
+    ca_file, context = authority(tmp_path)
+    tls = context if encrypted else None
+    with (
+        fault_server(
+            [say(GOOD)], before_reading=[say(GOOD), wait(60)], tls=tls, receive_buffer=SMALL
+        ) as server,
+        client_of(server.url, ca_file=ca_file, deadline_s=60) as client,
+    ):
+        reply = client.post(PATH, {}, HELD)
+        client.post(PATH, {}, b"small")
+        assert server.connections == 2
+    assert isinstance(reply, Failure), reply
+    assert (reply.outcome_unknown, reply.too_slow) == (True, False)
+
+
+def test_a_success_counts_where_the_kernel_still_holds_what_is_read_after_it() -> None:
+    with (
+        fault_server(
+            [wait(0)], before_reading=[say(GOOD), wait(0.3)], receive_buffer=SMALL
+        ) as server,
+        client_of(server.url) as client,
+    ):
+        assert client.post(PATH, {}, HELD) == TAKEN
+        wait_until(lambda: bool(server.requests))
+    assert [len(request.body) for request in server.requests] == [len(HELD)]
+
+
+def test_a_success_before_what_does_not_leave_by_the_deadline_is_a_slow_line() -> None:
+    with (
+        fault_server(before_reading=[say(GOOD), sip(1024, 0.02)], receive_buffer=SMALL) as server,
+        client_of(server.url, deadline_s=0.5) as client,
+    ):
+        reply = client.post(PATH, {}, HELD)
+    assert isinstance(reply, Failure), reply
+    assert (reply.outcome_unknown, reply.too_slow) == (True, True)
+
+
+def test_a_success_before_the_connection_is_broken_off_is_none_at_once() -> None:
+    with (
+        fault_server(before_reading=[say(GOOD), wait(0.2), reset], receive_buffer=SMALL) as server,
+        client_of(server.url, deadline_s=60) as client,
+    ):
+        begin = time.monotonic()
+        reply = client.post(PATH, {}, HELD)
+        assert time.monotonic() - begin < STALLED_S
     assert isinstance(reply, Failure), reply
     assert reply.outcome_unknown
 
