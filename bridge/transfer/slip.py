@@ -1,18 +1,16 @@
 """What lies beside a bundle: checksums, and a page of plain text for whoever carries it."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from bridge.terminal import counted
+from bridge.transfer.checksums import SUMS, add_sum, drop_sum
 from bridge.transfer.manifest import Manifest
 from bridge.transfer.receipt import STATES, Receipt
 from bridge.transfer.returnmanifest import Return
+from bridge.transfer.textfile import put_text
 from bridge.transfer.writing import Medium, take_away
 from spool.clock import rfc3339
-
-SUMS = "SHA256SUMS"
-_SUMS_MAX = 1 << 20
 
 
 def slip_of(path: Path, text: str, medium: Medium) -> None:
@@ -21,8 +19,8 @@ def slip_of(path: Path, text: str, medium: Medium) -> None:
     Raises :class:`OSError`; then the file is gone, too: it would look complete.
     """
     try:
-        _put(path.with_name(path.name + ".txt"), text)
-        _add_sum(path, medium)
+        put_text(path.with_name(path.name + ".txt"), text.encode("utf-8", "surrogateescape"))
+        add_sum(path, medium.sha256)
     except BaseException:
         take_away(path)
         with suppress(OSError):
@@ -30,28 +28,10 @@ def slip_of(path: Path, text: str, medium: Medium) -> None:
         raise
 
 
-def _add_sum(path: Path, medium: Medium) -> None:
-    sums = path.with_name(SUMS)
-    lines = []
-    if sums.is_file() and sums.stat().st_size <= _SUMS_MAX:
-        lines = _without(sums, path.name)
-    _put(sums, "".join(f"{line}\n" for line in [*lines, f"{medium.sha256}  {path.name}"]))
-
-
 def drop_slip(path: Path) -> None:
     """Take away slip and checksum of the bundle at ``path``, which is gone. Raises :class:`OSError`."""
     path.with_name(path.name + ".txt").unlink(missing_ok=True)
-    sums = path.with_name(SUMS)
-    if sums.is_file() and sums.stat().st_size <= _SUMS_MAX:
-        left = _without(sums, path.name)
-        if left:
-            _put(sums, "".join(f"{line}\n" for line in left))
-        else:
-            sums.unlink()
-
-
-def _without(sums: Path, name: str) -> list[str]:
-    return [line for line in sums.read_text().splitlines() if not line.endswith(f"  {name}")]
+    drop_sum(path)
 
 
 def bundle_slip(name: str, told: Manifest, medium: Medium) -> str:
@@ -115,17 +95,3 @@ def _steps(name: str) -> str:
 AT THE OTHER SIDE
 1. Compare the checksum:   sha256sum -c {SUMS} --ignore-missing
 2. Hand it in:             bridge import {name}"""
-
-
-def _put(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

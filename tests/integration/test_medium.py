@@ -17,6 +17,7 @@ from bridge.transfer.abandoned import clear_abandoned
 from bridge.transfer.bundle import Bundle, opened
 from bridge.transfer.exporting import Exporter, Order, chosen
 from bridge.transfer.importing import Importer
+from bridge.transfer.slip import drop_slip
 from keys.errors import BridgeError
 from spool.durable import OS_DISK
 from spool.ledger import State
@@ -262,6 +263,41 @@ def test_no_link_is_followed_out_of_the_medium(
     with pytest.raises(OSError, match="symbolic"):
         export(inside, relay, stick, name="one.agb")
     assert victim.read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    "planted", ["SHA256SUMS", "SHA256SUMS.part", "one.agb.txt", "one.agb.txt.part"]
+)
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_nothing_planted_beside_a_bundle_is_read_or_written_through(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path, planted: str, kind: str
+) -> None:
+    inside, relay = machines
+    secret = tmp_path / "node.pem"
+    secret.write_text("-----BEGIN PRIVATE KEY-----\n")
+    if kind == "link":
+        (stick / planted).symlink_to(secret)
+    else:
+        os.mkfifo(stick / planted)
+    export(inside, relay, stick, name="one.agb")
+    assert secret.read_text() == "-----BEGIN PRIVATE KEY-----\n"
+    assert not any(b"PRIVATE KEY" in path.read_bytes() for path in stick.iterdir())
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=stick, check=True, capture_output=True)
+    assert {path.name for path in stick.iterdir()} == {"one.agb", "one.agb.txt", "SHA256SUMS"}
+
+
+def test_checksums_of_other_files_stay_and_nothing_else_that_stood_among_them(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    other = b"%b  another\xff file\n" % (b"0" * 64)
+    (stick / "SHA256SUMS").write_bytes(b"\xfe words of somebody\n" + other)
+    path = export(inside, relay, stick, name="one.agb")
+    told = (stick / "SHA256SUMS").read_bytes()
+    assert told.startswith(other)
+    assert told.count(b"\n") == 2
+    drop_slip(path)
+    assert (stick / "SHA256SUMS").read_bytes() == other
 
 
 def test_the_imports_of_two_processes_take_turns(
