@@ -149,14 +149,21 @@ class TrustStore:
         return [key for key in self.keys if (key.role, key.name) == (role, name)]
 
     def names(self, role: str) -> list[str]:
-        """Everybody who is trusted in ``role``, each once."""
+        """Everybody who was ever trusted in ``role``, each once."""
         return list(dict.fromkeys(key.name for key in self.keys if key.role == role))
+
+    def present(self, role: str) -> list[str]:
+        """Everybody who is trusted in ``role`` by a key that is not revoked, each once."""
+        return list(
+            dict.fromkeys(k.name for k in self.keys if k.role == role and k.revoked is None)
+        )
 
     def revoke(self, key_id: str, first: Mapping[str, int]) -> "TrustStore":
         """A store in which the key counts no more: per lane from a number on, or, empty, at all.
 
-        Raises :class:`VerificationError` ``trust.unknown``, or ``document.field`` for a lane or a
-        number that there cannot be.
+        Lanes are added to those of before; without any, those of before count no more either. Raises
+        :class:`VerificationError` ``trust.unknown``, or ``document.field`` for a lane or a number that
+        there cannot be.
         """
         found = self.find(key_id)
         if found is None:
@@ -165,7 +172,7 @@ class TrustStore:
                 f"There is no key {key_id[:16]} in the trust store.",
                 "Look for its id with: bridge keys list",
             )
-        changed = replace(found, revoked={**(found.revoked or {}), **first})
+        changed = replace(found, revoked={**(found.revoked or {}), **first} if first else {})
         return TrustStore(
             parse(encode(tuple(changed if key is found else key for key in self.keys)))
         )

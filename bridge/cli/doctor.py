@@ -124,7 +124,7 @@ def _node_key(session: Session) -> str:
 
 
 def _license(session: Session) -> str:
-    config, others = session.config, trust_of(session).names("node")
+    config, others = session.config, trust_of(session).present("node")
     lacks = [node for node in others if not session.license_keys.known(node)]
     known = session.license_keys.known(config.node)
     if config.egress.mode != "online":

@@ -1,24 +1,27 @@
 """``bridge keys``: whose word counts here, and for what; added by people who compared fingerprints."""
 
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.keyring import read_key_file
+from bridge.cli.revoking import check_lanes, first_of, key_of
 from bridge.cli.session import Session, json_option
 from keys.agerecipient import check_recipient
 from keys.errors import ConfigError, VerificationError
 from keys.keyfile import PUBLIC_NAME
+from keys.trustfile import change_store
 from keys.truststore import ROLES, TRUST_NAME, TrustStore
+from spool.lane import NODE_NAME
 
 if TYPE_CHECKING:
     from keys.truststore import TrustedKey
 
 _GROUP = 4
-_LANE_PARTS = 3
 
 
 @click.group("keys")
@@ -97,10 +100,15 @@ def trust(
     session.begin("keys", as_json=as_json)
     public = read_key_file(file)
     typed = fingerprint.replace(" ", "").replace(":", "").lower()
+    if re.fullmatch(NODE_NAME, name) is None:
+        message = "lower-case letters, digits and -, e.g. prod-1, as the other machine's `node`"
+        raise click.BadParameter(message, param_hint="--name")
     recipient = None if age is None else check_recipient(age)
-    changed = _load(session).with_key(role, name, public, typed, recipient)
-    if not dry_run:
-        _save(session, changed)
+    _change(
+        session,
+        lambda store: store.with_key(role, name, public, typed, recipient),
+        dry_run=dry_run,
+    )
     answer = {"id": public.id, "role": role, "name": name, "age": recipient, "dry_run": dry_run}
     done = "would be trusted" if dry_run else "is trusted from now on"
     session.result(answer, lambda: session.say(f"{role} {name} {done} by key {public.id}."))
@@ -167,29 +175,22 @@ def revoke(
 ) -> None:
     """Let a key count no more: from a number on in the lanes named, else for all not yet imported.
 
-    ID is what `bridge keys list` prints, or as much of its beginning as no other has.
+    ID is what `bridge keys list` prints, or its beginning: eight digits or more, that no other has.
+    Nothing takes a revocation back.
     """
     session.begin("keys", as_json=as_json)
-    store = _load(session)
-    matching = [key for key in store.keys if key.public.id.startswith(key_id.lower())]
-    whole = matching[0].public.id if len(matching) == 1 else key_id
-    changed = store.revoke(whole, dict(_first(text) for text in firsts))
-    if not dry_run:
-        _save(session, changed)
+    lanes = dict(first_of(text) for text in firsts)
+    found = key_of(_load(session), key_id)
+    whole = key_id if found is None else found.public.id
+    if found is not None:
+        check_lanes(found, lanes)
+    _change(session, lambda store: store.revoke(whole, lanes), dry_run=dry_run)
     done = "would be revoked" if dry_run else "is revoked"
     where = f" from {', '.join(firsts)} on" if firsts else " for everything not yet imported"
     session.result(
         {"id": whole, "from": list(firsts), "dry_run": dry_run},
         lambda: session.say(f"Key {whole} {done}{where}."),
     )
-
-
-def _first(text: str) -> tuple[str, int]:
-    parts = text.split("/")
-    if len(parts) != _LANE_PARTS or not parts[2].isdecimal():
-        message = "NODE/STREAM/SEQ, e.g. prod-1/transactions/42"
-        raise click.BadParameter(message, param_hint="--from")
-    return f"{parts[0]}/{parts[1]}", int(parts[2])
 
 
 def _load(session: Session) -> TrustStore:
@@ -200,9 +201,13 @@ def _load(session: Session) -> TrustStore:
         raise _failed(session, "read", error) from error
 
 
-def _save(session: Session, store: TrustStore) -> None:
+def _change(session: Session, change: Callable[[TrustStore], TrustStore], *, dry_run: bool) -> None:
+    """Change the trust store as it is now; of a dry run, only judge what would become of it."""
+    if dry_run:
+        change(_load(session))
+        return
     try:
-        store.save(session.config.keys.path / TRUST_NAME)
+        change_store(session.config.keys.path / TRUST_NAME, change)
     except OSError as error:
         raise _failed(session, "written", error) from error
 

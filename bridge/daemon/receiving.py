@@ -17,6 +17,7 @@ from bridge.transfer.bundle import Bundle, ReturnBundle, opened
 from bridge.transfer.importing import Importer, Outcome
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import BridgeError, VerificationError
+from keys.trustfile import change_store
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import SYSTEM_CLOCK
 from spool.discovery import discover
@@ -163,12 +164,13 @@ def _first(errors: Sequence[BridgeError]) -> Mapping[str, str] | None:
 def follow_rotations(trust: TrustStore, found: Bundle | ReturnBundle, path: Path) -> TrustStore:
     """Trust the keys that took over from trusted ones, and keep that in ``path`` before all else.
 
-    Raises :class:`VerificationError` ``rotation.*``, or :class:`OSError`.
+    What a person revoked since ``trust`` was read counts. Raises :class:`VerificationError`
+    ``rotation.*``, or :class:`OSError`.
     """
-    rotated = trust.rotated(found.manifest.sender, found.rotations)
-    if rotated != trust:
-        rotated.save(path)
-    return rotated
+    sender = found.manifest.sender
+    if trust.rotated(sender, found.rotations) == trust:
+        return trust
+    return change_store(path, lambda held: held.rotated(sender, found.rotations))
 
 
 class Receiver:

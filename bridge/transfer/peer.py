@@ -24,7 +24,7 @@ def peer_for(
 
     Raises :class:`ConfigError` ``export.for``, or :class:`VerificationError` ``recipient.form``.
     """
-    relays = trust.names("relay")
+    relays = trust.present("relay")
     if wanted is None and len(relays) != 1:
         raise ConfigError(
             "export.for",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from keys.ed25519 import SigningKey
 from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for, told, trust
 from tests.support.commands import on_a_terminal
@@ -278,6 +279,52 @@ def test_a_key_is_shown_in_groups_of_four_and_revoked_by_its_beginning(
     (listed,) = told(inside, "keys", "list")["keys"]
     assert listed["revoked"] == {}
     assert inside.bridge("export", "--to", str(inside.folder)).returncode == 78
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [""],
+        ["ID7"],
+        ["ID", "--from", "inside/transactions/4"],
+        ["ID", "--from", "relay-1/transactions/4"],
+    ],
+)
+def test_nothing_is_revoked_by_too_little_of_an_id_or_by_lanes_that_the_key_does_not_have(
+    paired: tuple[Node, Node], given: list[str]
+) -> None:
+    inside, relay = paired
+    key = told(relay, "keys", "show")["id"]
+    words = [key[:7] if word == "ID7" else key if word == "ID" else word for word in given]
+    assert inside.bridge("keys", "revoke", *words).returncode == 2
+    assert told(inside, "keys", "list")["keys"][0]["revoked"] is None
+
+
+@pytest.mark.parametrize("lane", ["other/transactions", "inside/transaction"])
+def test_a_nodes_key_is_revoked_in_lanes_of_its_own_alone(
+    paired: tuple[Node, Node], lane: str
+) -> None:
+    inside, relay = paired
+    key = told(inside, "keys", "show")["id"]
+    assert relay.bridge("keys", "revoke", key, "--from", f"{lane}/4").returncode == 2
+    told(relay, "keys", "revoke", key, "--from", "inside/transactions/4")
+    assert told(relay, "keys", "list")["keys"][0]["revoked"] == {"inside/transactions": 4}
+
+
+def test_a_relay_whose_key_is_revoked_leaves_one_to_export_to(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    told(inside, "keys", "revoke", told(relay, "keys", "show")["id"])
+    key = SigningKey(b"\x07" * 32).public
+    (stick / "relay-2.pem").write_bytes(key.pem())
+    told(
+        inside, "keys", "trust", stick / "relay-2.pem", "--role", "relay", "--name", "relay-2",
+        "--fingerprint", key.id,
+    )  # fmt: skip
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    assert "relay-2" in Path(bundle["path"]).name
 
 
 def test_the_bar_is_shown_on_a_terminal(paired: tuple[Node, Node], stick: Path) -> None:

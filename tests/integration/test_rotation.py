@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.daemon.receiving import follow_rotations
+from bridge.transfer.bundle import opened
+from keys.truststore import TRUST_NAME, TrustStore
 from tests.integration.test_courier import (  # noqa: F401 - fixtures
     append,
     beacon,
@@ -46,6 +49,26 @@ def test_after_a_rotation_bundles_go_both_ways_and_what_was_signed_before_stays_
     (item,) = told(inside, "import", back["path"])["items"]
     assert item["receipts"]["delivered"] == 3
     assert records(inside) == {"delivered": 3}
+
+
+@pytest.mark.enable_socket
+def test_what_is_revoked_while_a_bundle_is_read_stays_revoked_when_a_rotation_is_followed(
+    paired: tuple[Node, Node],  # noqa: F811
+    stick: Path,  # noqa: F811
+) -> None:
+    inside, relay = paired  # noqa: F811
+    old = told(inside, "keys", "show")["id"]
+    told(inside, "keys", "rotate")
+    append(inside, "a")
+    (bundle,) = told(inside, "export", "--to", stick, "--plain")["bundles"]
+    place = relay.folder / "keys" / TRUST_NAME
+    trust = TrustStore.load(place)
+    with opened(Path(bundle["path"]), trust.keys_for, None, None) as found:
+        told(relay, "keys", "revoke", old)
+        followed = follow_rotations(trust, found, place)
+    assert followed == TrustStore.load(place)
+    (listed,) = told(relay, "keys", "list")["keys"]
+    assert (listed["id"], listed["revoked"]) == (old, {})
 
 
 @pytest.mark.enable_socket

@@ -200,6 +200,20 @@ def test_a_second_revocation_adds_its_lanes_to_the_first() -> None:
     assert twice.find(OTHER.id) == store.find(OTHER.id)
 
 
+def test_a_revocation_without_a_number_ends_what_an_earlier_one_let_count() -> None:
+    store = TrustStore().with_key("node", "a", KEY, KEY.id)
+    found = store.revoke(KEY.id, {"a/logs": 7}).revoke(KEY.id, {}).find(KEY.id)
+    assert found is not None
+    assert not found.may_speak("a/logs", 1)
+
+
+def test_whose_keys_are_all_revoked_is_not_present_any_more() -> None:
+    store = TrustStore().with_key("relay", "r", KEY, KEY.id).with_key("relay", "s", OTHER, OTHER.id)
+    gone = store.revoke(KEY.id, {})
+    assert (gone.names("relay"), gone.present("relay")) == (["r", "s"], ["s"])
+    assert store.present("node") == []
+
+
 def test_a_key_that_is_not_there_cannot_be_revoked() -> None:
     with pytest.raises(BridgeError) as caught:
         TrustStore().with_key("node", "a", KEY, KEY.id).revoke(OTHER.id, {})
