@@ -96,7 +96,7 @@ class _Stream(httpcore.NetworkStream):
         self._streams = streams
         self._itself = itself
         self._socket: socket.socket = stream.get_extra_info("socket")
-        self._early = Early(self._socket)
+        self._early = self._watched = Early(self._socket.recv)
         streams.add(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -118,13 +118,16 @@ class _Stream(httpcore.NetworkStream):
                 sent, wanted = send_now(self._socket, rest)
                 if wanted:
                     with self._deadline.away():
-                        wait_for(self._socket, wanted | self._early.wanted, left)
-                    if self._early.refuses():
+                        wait_for(self._socket, wanted | self._watched.wanted, left)
+                    if self._watched.refuses():
                         # After a failed write the library reads the answer.
                         raise httpcore.WriteError("refused before it was sent whole")
             except OSError as error:
                 raise httpcore.WriteError(str(error)) from error
             rest = rest[sent:]
+
+    def _come(self, most: int) -> bytes:
+        return self._early.take(most) or self._socket.recv(most)
 
     def close(self) -> None:
         self._stream.close()
@@ -136,7 +139,9 @@ class _Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         if isinstance(self._socket, ssl.SSLSocket):
-            return TlsWithin(self, ssl_context, server_hostname, timeout)
+            within = TlsWithin(self, ssl_context, server_hostname, timeout, self._come)
+            self._watched = within.early
+            return within
         left = self._deadline.left(timeout, httpcore.ConnectTimeout)
         own, peer = self._ends()
         try:

@@ -3,14 +3,13 @@
 Who refuses what it has not read may neither read on nor close: a request that waits until the other
 side takes more would wait until its deadline, and then know of no answer. What comes meanwhile is kept
 for whoever reads. A success ends no sending: some begin to say it while they still read; and it counts
-only once all was sent. Within the TLS of a proxy nothing can be seen of it: there such an answer is
-heard at the deadline alone.
+only once all was sent.
 """
 
 import re
 import select
-import socket
 import ssl
+from collections.abc import Callable
 
 HELD_MAX = 64 * 1024
 """Bytes; of more than that nobody looks at what comes, and the request goes on."""
@@ -20,10 +19,11 @@ _INTERIM, _REFUSALS = b"1", (b"3", b"4", b"5")
 
 
 class Early:
-    """Of one connection, while its socket does not wait."""
+    """Of one connection, or of what is decrypted of one."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+    def __init__(self, receive: Callable[[int], bytes]) -> None:
+        """``receive`` gives at most so many bytes of what came, as a socket that does not wait."""
+        self._receive = receive
         self._held = b""
         self._looks = True
 
@@ -34,14 +34,13 @@ class Early:
 
     def refuses(self) -> bool:
         """Take what came; whether an answer has begun that is final and no success."""
-        if self._looks:
-            try:
-                piece = self._socket.recv(HELD_MAX - len(self._held))
-            except OSError as error:  # nothing is there, or whoever reads hears of it
-                self._looks = isinstance(error, _NOTHING)
-            else:
+        try:
+            while self._looks:
+                piece = self._receive(HELD_MAX - len(self._held))
                 self._held += piece
                 self._looks = bool(piece) and len(self._held) < HELD_MAX
+        except OSError as error:  # nothing is there, or whoever reads hears of it
+            self._looks = isinstance(error, _NOTHING)
         return _begins(self._held) in _REFUSALS
 
     def take(self, most: int) -> bytes:

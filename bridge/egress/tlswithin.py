@@ -2,7 +2,8 @@
 
 The library has the same, but there each piece that arrives begins its limit of time anew, and so a
 proxy or beacon that drips could hold a request for hours. Here all bytes go through the outer
-connection, which keeps the request's deadline.
+connection, which keeps the request's deadline, and which looks in here for an answer that comes while
+a request is sent.
 """
 
 import ssl
@@ -11,6 +12,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 import httpcore
+
+from bridge.egress.early import Early
 
 _Found = TypeVar("_Found")
 _PIECE = 64 * 1024
@@ -25,9 +28,15 @@ class TlsWithin(httpcore.NetworkStream):
         context: ssl.SSLContext,
         server_hostname: str | None,
         timeout: float | None,
+        come: Callable[[int], bytes],
     ) -> None:
-        """Shake hands. Raises ``ConnectError`` or ``ConnectTimeout``; ``outer`` is closed then."""
+        """Shake hands. Raises ``ConnectError`` or ``ConnectTimeout``; ``outer`` is closed then.
+
+        ``come`` gives at most so many bytes of what came by ``outer``, as a socket that does not wait.
+        """
         self._outer = outer
+        self._come = come
+        self.early = Early(self._decrypted)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_hostname
@@ -41,6 +50,8 @@ class TlsWithin(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """As any connection; raises ``ReadTimeout`` or ``ReadError``, whatever failed."""
+        if early := self.early.take(max_bytes):
+            return early
         step = partial(self._tls.read, max_bytes)
         return self._do(step, timeout, httpcore.ReadTimeout, httpcore.ReadError)
 
@@ -62,6 +73,14 @@ class TlsWithin(httpcore.NetworkStream):
         if info == "is_readable" and self._incoming.pending:
             return True
         return self._outer.get_extra_info(info)
+
+    def _decrypted(self, most: int) -> bytes:
+        """At most so many bytes of what came; raises as a socket does that does not wait."""
+        try:
+            return self._tls.read(most)
+        except ssl.SSLWantReadError:
+            self._take(self._come(_PIECE))
+            return self._tls.read(most)
 
     def _do(
         self,
@@ -90,7 +109,10 @@ class TlsWithin(httpcore.NetworkStream):
             raise broken(str(error)) from error
 
     def _receive(self, timeout: float | None) -> None:
-        if piece := self._outer.read(_PIECE, timeout):
+        self._take(self._outer.read(_PIECE, timeout))
+
+    def _take(self, piece: bytes) -> None:
+        if piece:
             self._incoming.write(piece)
         else:
             self._incoming.write_eof()

@@ -1,6 +1,8 @@
 """An answer that comes while its request is being sent: a refusal ends that, nothing else does."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ import pytest
 from bridge.egress.answers import Answer, Failure
 from bridge.egress.client import BeaconClient
 from bridge.egress.unsent import STALLED_S
+from tests.support.connectproxy import connect_proxy
 from tests.support.faultserver import (
+    HOST,
     Step,
     answer,
     close,
@@ -56,6 +60,42 @@ def test_so_it_is_through_tls_where_something_comes_that_is_no_answer(tmp_path: 
         client_of(server.url, ca_file=ca_file, deadline_s=DEADLINE_S) as client,
     ):
         assert _post(client) == 413
+
+
+@contextmanager
+def _behind_an_encrypted_proxy(folder: Path, *steps: Step) -> Iterator[BeaconClient]:
+    """A client of a server that answers so before it reads, by TLS within TLS."""
+    ca_file, context = authority(folder, HOST, "beacon.invalid")
+    with (
+        fault_server([say(GOOD)], before_reading=steps, tls=context) as server,
+        connect_proxy({"beacon.invalid:443": server.port}, context) as proxy,
+        client_of(
+            "https://beacon.invalid", ca_file=ca_file, proxy=proxy.url, deadline_s=DEADLINE_S
+        ) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [say(answer(413))],
+        [say(b"HTTP/1.1 100 Continue\r\n\r\n"), say(answer(413))],
+        [say(answer(413)[:10]), wait(0.01), say(answer(413)[10:])],
+    ],
+    ids=["at once", "after an interim one", "in pieces"],
+)
+def test_so_it_is_within_the_tls_of_a_proxy(steps: list[Step], tmp_path: Path) -> None:
+    with _behind_an_encrypted_proxy(tmp_path, *steps, wait(60)) as client:
+        assert _post(client) == 413
+
+
+def test_a_success_that_comes_early_within_the_tls_of_a_proxy_ends_no_sending(
+    tmp_path: Path,
+) -> None:
+    with _behind_an_encrypted_proxy(tmp_path, say(GOOD), wait(0.3)) as client:
+        assert client.post(PATH, {}, LARGE) == TAKEN
+        assert client.post(PATH, {}, BODY) == TAKEN
 
 
 @pytest.mark.parametrize(
