@@ -114,16 +114,18 @@ class Bundling(Retaining):
     def last_bundle_in(self, folder: str) -> int | None:
         """When the newest bundle was made that was written into ``folder``; ms since 1970 UTC.
 
+        The newest is the last one: a clock that was ahead for a while had others made later.
         Ledgers of before have the folder as the path.
         """
         with self._database.read() as tx:
-            (at,) = tx.execute(
+            row = tx.execute(
                 # Of the path, all that follows the last slash is cut off.
-                "SELECT MAX(at) FROM bundle WHERE written = 1"
-                " AND (path = :folder OR rtrim(path, replace(path, '/', '')) = :folder || '/')",
+                "SELECT at FROM bundle WHERE written = 1"
+                " AND (path = :folder OR rtrim(path, replace(path, '/', '')) = :folder || '/')"
+                " ORDER BY serial DESC LIMIT 1",
                 {"folder": folder},
             ).fetchone()
-        return None if at is None else int(at)
+        return None if row is None else int(row[0])
 
     def packed(self, serial: int) -> Packed:
         """The numbers in a bundle, by node and stream."""

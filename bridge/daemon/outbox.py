@@ -5,6 +5,7 @@ what has waited ``transfer.after`` while egress was away; when egress is there a
 the folder goes back to pending, and its files go. So a courier has to move bundles, not copy them.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ from spool.openfile import open_files
 from spool.streams import STREAMS
 
 _NOTE = "packed by the daemon"
+_WITHDRAWN = ".withdrawn"
+"""Ending of a file that no courier is to take any more."""
 
 
 class Outbox:
@@ -147,10 +150,10 @@ class Outbox:
     def _take_back(self, folder: Path) -> bool:
         """Make pending what lies in the folder still; the files go after the ledger knows."""
         taken = False
-        lie = [path for path in folder.glob("*.agb*") if path.suffix != ".txt"]
-        for written in self._in(folder) if lie else ():
-            names = [path for path in lie if path.match(f"*-{written.serial:06d}.agb*")]
-            if not names:
+        lies = any(path.suffix != ".txt" for path in folder.glob("*.agb*"))
+        for written in self._in(folder) if lies else ():
+            held = self._held_back(folder, written)
+            if not held:
                 continue
             wanted = Wanted(
                 frozenset({State.EXPORTED}), segments=self._ledger.packed(written.serial)
@@ -158,13 +161,28 @@ class Outbox:
             for choice in choose(self._ledger, self._lanes, wanted, self._signer.own_keys):
                 send_again(self._ledger, choice)
                 taken = True
-            for path in names:
+            for path in held:
                 with suppress(FileNotFoundError):
                     path.unlink()
-                drop_slip(path)
+                drop_slip(path.with_suffix(""))
             message = "Egress is back: a bundle that nobody took is sent instead."
             self._tell(Event("transfer.withdrawn", message, {"serial": written.serial}))
         return taken
+
+    def _held_back(self, folder: Path, written: Written) -> list[Path]:
+        """The files of a bundle, out of the courier's hands by another name, if he has not got it.
+
+        Whoever moves one away at the same moment has it, and then it stays exported.
+        """
+        name = f"{self._config.node}-to-{written.recipient}-{written.serial:06d}.agb"
+        held = []
+        for path in (folder / name, folder / f"{name}.age"):
+            back = path.with_name(path.name + _WITHDRAWN)
+            with suppress(FileNotFoundError):
+                path.rename(back)
+            if os.path.lexists(back):  # also what a crash left
+                held.append(back)
+        return held
 
 
 def _packed(done: Exported) -> Event:

@@ -125,6 +125,23 @@ def test_a_clock_that_was_set_back_does_not_keep_the_outbox_empty(tmp_path: Path
     assert site.records() == {State.EXPORTED: 2}
 
 
+@pytest.mark.parametrize("more", [OFFLINE, DIODE])
+def test_after_a_clock_was_ahead_for_a_while_the_schedule_holds_again(
+    tmp_path: Path, more: str
+) -> None:
+    site = Site(tmp_path, more)
+    site.append(1)
+    site.look(hours=24 * 365)
+    site.append(2)
+    site.look(hours=-24 * 365)
+    assert len(site.ledger.bundles()) == 2
+    site.append(3)
+    site.look(hours=1)
+    assert len(site.ledger.bundles()) == 2
+    site.look(hours=24)
+    assert len(site.ledger.bundles()) == 3
+
+
 def test_online_only_what_waited_long_while_egress_was_away_is_packed(tmp_path: Path) -> None:
     site = Site(tmp_path, ONLINE)
     site.append(1)
@@ -162,6 +179,32 @@ def test_a_bundle_that_the_courier_took_stays_exported(tmp_path: Path) -> None:
     site.egress("up")
     assert not site.look()
     assert site.records() == {State.EXPORTED: 1}
+
+
+def test_a_file_that_only_sounds_like_a_bundle_takes_none_back(tmp_path: Path) -> None:
+    site = Site(tmp_path, ONLINE)
+    site.append(1)
+    site.egress("down")
+    site.look(hours=73)
+    (tmp_path / "out" / FILES[1]).rename(tmp_path / "stick.agb")
+    for name in ("other-000001.agb", f"{FILES[1]}.part", f"{FILES[1]}.txt"):
+        (tmp_path / "out" / name).write_text("not the bundle")
+    site.egress("up")
+    assert not site.look()
+    assert site.records() == {State.EXPORTED: 1}
+
+
+def test_what_a_crash_left_half_taken_back_is_taken_back(tmp_path: Path) -> None:
+    site = Site(tmp_path, ONLINE)
+    site.append(1)
+    site.egress("down")
+    site.look(hours=73)
+    bundle = tmp_path / "out" / FILES[1]
+    bundle.rename(f"{bundle}.withdrawn")
+    site.egress("up")
+    assert site.look()
+    assert site.held() == []
+    assert site.records() == {State.PENDING: 1}
 
 
 def test_for_a_diode_each_bundle_repeats_what_is_not_in_enough(tmp_path: Path) -> None:
