@@ -152,7 +152,8 @@ def _asked_for(session: Session, path: Path) -> "Mapping[str, Sequence[Range]]":
     from bridge.transfer.bundle import ReturnBundle, opened
 
     trust, config = trust_of(session), session.config
-    with opened(path, trust.keys_for, identity_of(session, None), config.spool.path) as found:
+    secret, spool = identity_of(session, None), config.spool
+    with opened(path, trust.keys_for, secret, spool.path, spool.min_free) as found:
         if not isinstance(found, ReturnBundle) or found.receipt.node != config.node:
             raise ConfigError(
                 "export.resend",

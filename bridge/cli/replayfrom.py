@@ -48,7 +48,8 @@ def take_in(
 
     make_folders(OS_DISK, config.spool.path, config.spool.path)
     try:
-        with opened(path, keys, identity_of(session, None), config.spool.path) as found:
+        secret, spool = identity_of(session, None), config.spool
+        with opened(path, keys, secret, spool.path, spool.min_free) as found:
             if not isinstance(found, Bundle):
                 raise ConfigError(
                     "replay.bundle",

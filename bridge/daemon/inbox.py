@@ -1,7 +1,8 @@
 """A folder that a courier fills: what is put there is imported, and renamed to what became of it.
 
 A file is taken when it has not changed between two looks: it may still be copied. Afterwards it ends
-with ``.imported`` or ``.refused``; nothing is deleted.
+with ``.imported`` or ``.refused``; nothing is deleted. A copy may rest for longer than that on a slow
+medium, so nothing is refused before it has lain still for a minute.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import Clock
 from spool.ledger import Ledger
 
+REFUSED_AFTER_S = 60.0
+"""Seconds that a file has lain still before it is refused."""
 ENDINGS = (".agb", ".agr", ".agb.age", ".agr.age")
 """What a bundle's name ends with."""
 
@@ -48,10 +51,15 @@ class Inbox:
         self._signer = signer
         self._ledger = ledger
         self._tell = tell
+        self._clock = clock
         self._licenses = licenses
         self._moved = moved
         self._tell_seen = seen
         self._seen: dict[Path, tuple[int, int]] = {}
+        self._since: dict[Path, float] = {}
+        """Since when they are as they were seen."""
+        self._odd: set[tuple[Path, tuple[int, int]]] = set()
+        """What is no bundle, and may still become one."""
         self._stays: set[tuple[Path, tuple[int, int]]] = set()
         """What was taken and could not be renamed: a medium may be read-only."""
         self._folder = CourierFolder("inbox", config.spool.path, clock, tell)
@@ -75,8 +83,9 @@ class Inbox:
         for path in ready:
             try:
                 ending = self._take(path)
-                taken += 1
-                self._rename(path, ending)
+                if ending is not None:
+                    taken += 1
+                    self._rename(path, ending)
             except OSError as error:
                 # The medium may have been taken out: the same file is tried again when it is back.
                 self._folder.refused(error, "import what lies in the inbox")
@@ -99,12 +108,23 @@ class Inbox:
         ready = [path for path, mark in found.items() if self._seen.get(path) == mark]
         if found != self._seen:
             self._tell_seen()
+        now = self._clock.monotonic()
+        self._since = {
+            path: self._since[path] if self._seen.get(path) == mark else now
+            for path, mark in found.items()
+        }
         self._seen = found
         self._stays &= found.items()
-        return [path for path in ready if (path, found[path]) not in self._stays]
+        self._odd &= found.items()
+        waiting = self._stays | {each for each in self._odd if not self._lies_still(each[0])}
+        return [path for path in ready if (path, found[path]) not in waiting]
 
-    def _take(self, path: Path) -> str:
-        """What its name is to end with from now on.
+    def _lies_still(self, path: Path) -> bool:
+        """Whether nobody copies it any more."""
+        return self._clock.monotonic() - self._since[path] >= REFUSED_AFTER_S
+
+    def _take(self, path: Path) -> str | None:
+        """What its name is to end with from now on; None for what may still be copied.
 
         Raises :class:`BridgeError` or :class:`OSError` for what is not the file's fault.
         """
@@ -118,6 +138,9 @@ class Inbox:
         try:
             found = receiver.receive(path, secret, self._moved)
         except VerificationError as error:
+            if not self._lies_still(path):
+                self._odd.add((path, self._seen[path]))
+                return None
             self._tell(Event("transfer.refused", error.message, fields | {"error": error.id}))
             return "refused"
         for line in found.lines(path):

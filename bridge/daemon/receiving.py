@@ -203,7 +203,8 @@ class Receiver:
         Raises :class:`BridgeError` where nothing of it was taken, or :class:`OSError`.
         """
         spool = self._config.spool.path
-        with opened(path, self._trust.keys_for, secret, spool) as found:
+        keep_free = self._config.spool.min_free
+        with opened(path, self._trust.keys_for, secret, spool, keep_free) as found:
             place = self._config.keys.path / TRUST_NAME
             if not dry_run and found.manifest.recipient == self._config.node:
                 self._trust = follow_rotations(self._trust, found, place)

@@ -80,12 +80,17 @@ class ReturnBundle:
 
 @contextmanager
 def opened(
-    path: Path, keys: Keys, identity: agefile.Secret | None, folder: Path | None
+    path: Path,
+    keys: Keys,
+    identity: agefile.Secret | None,
+    folder: Path | None,
+    keep_free: int = 0,
 ) -> Iterator[Bundle | ReturnBundle]:
     """What the file at ``path`` is.
 
     ``identity`` opens it if it is encrypted, into a file without a name below ``folder`` (None: where
-    temporary files are). Raises :class:`VerificationError` ``container.*``, ``age.*``, ``envelope.*``,
+    temporary files are), whose disk has ``keep_free`` bytes free all the same: who made it is not
+    known yet. Raises :class:`VerificationError` ``container.*``, ``age.*``, ``envelope.*``,
     ``json.*``, ``document.*``, ``key.untrusted``, ``signature.bad``, ``manifest.*``, ``bundle.*``,
     ``receipt.*`` or ``file.kind``, :class:`SpoolError` ``import.room``, or :class:`OSError`.
     """
@@ -102,12 +107,13 @@ def opened(
                 "It is encrypted, and there is no identity here that could open it.",
                 "Give one with --identity FILE.",
             )
-        size, free = os.fstat(fd).st_size, shutil.disk_usage(folder or gettempdir()).free
+        free = shutil.disk_usage(folder or gettempdir()).free - keep_free
+        size = os.fstat(fd).st_size
         if size > free:
             raise SpoolError(
                 "import.room",
-                f"It is opened into a file of {size} bytes, and there are {free} free for that.",
-                "Make room on the spool's disk; nothing was taken.",
+                f"It is opened into a file of {size} bytes, and there are {max(free, 0)} for that.",
+                f"Make room on the disk of {folder or gettempdir()}; nothing was taken.",
             )
         with TemporaryFile(dir=folder) as clear:
             agefile.decrypt(file, clear, identity)

@@ -1,6 +1,7 @@
 """The courier's folder of a relay: what lies there is taken in once, and what hinders it is told."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from bridge.config.licensekeys import load_license_keys
 from bridge.config.load import load
 from bridge.daemon.courier import StoppedWork
 from bridge.daemon.courierfolder import PAUSE_S, CourierFolder
-from bridge.daemon.inbox import Inbox
+from bridge.daemon.inbox import REFUSED_AFTER_S, Inbox
 from bridge.egress.event import Event
+from bridge.transfer.bundle import Bundle, opened
 from keys.truststore import TRUST_NAME
+from spool.errors import SpoolError
 from spool.ledger import State
 from spool.troublefile import read_trouble
 from tests.support.bridges import node_for
@@ -103,6 +106,55 @@ def test_a_bundle_is_taken_in_once_it_lies_still_and_renamed(relay: Relay) -> No
     assert relay.pending() == 1
     assert not relay.look()
     assert relay.told() == ["transfer.imported"]
+
+
+def test_a_copy_that_rests_for_longer_than_two_looks_is_taken_in_when_it_is_whole(
+    relay: Relay,
+) -> None:
+    relay.put()
+    path = relay.medium / "a.agb"
+    whole = path.read_bytes()
+    for part in (0, 700, len(whole) - 512):
+        path.write_bytes(whole[:part])
+        relay.look(9, later=REFUSED_AFTER_S - 1)
+        assert (relay.held(), relay.told()) == (["a.agb"], [])
+    path.write_bytes(whole)
+    assert relay.look()
+    assert relay.held() == ["a.agb.imported"]
+    assert relay.pending() == 1
+
+
+def test_what_is_no_bundle_is_refused_once_it_has_lain_still_for_a_minute(relay: Relay) -> None:
+    relay.put("good.agb")
+    (relay.medium / "junk.agb").write_text("<html>")
+    relay.look()
+    assert relay.held() == ["good.agb.imported", "junk.agb"]
+    assert relay.told() == ["transfer.imported"]
+    assert relay.look(1, later=REFUSED_AFTER_S)
+    assert relay.held() == ["good.agb.imported", "junk.agb.refused"]
+    assert relay.told() == ["transfer.imported", "transfer.refused"]
+    assert not relay.look(3, later=REFUSED_AFTER_S)
+
+
+def test_a_stranger_who_encrypts_to_the_relay_does_not_get_the_room_that_is_to_stay_free(
+    relay: Relay,
+) -> None:
+    """Nothing tells whose it is before all of it is opened."""
+    relay.put()
+    secret = relay.machine.identity
+    path = relay.node.export(
+        relay.machine, relay.folder, states=[State.EXPORTED], age=[relay.machine.age]
+    ).path
+    free = shutil.disk_usage(relay.machine.spool).free
+    trust = relay.machine.trust
+    with (
+        pytest.raises(SpoolError) as caught,
+        opened(path, trust.keys_for, secret, relay.machine.spool, free),
+    ):
+        pass
+    assert caught.value.id == "import.room"
+    with opened(path, trust.keys_for, secret, relay.machine.spool, free // 2) as found:
+        assert isinstance(found, Bundle)
 
 
 def test_an_import_that_is_stopped_is_done_by_a_later_look(relay: Relay) -> None:
