@@ -37,6 +37,7 @@ from spool.judging import as_bytes, judged, judged_apart
 from spool.judgingbeside import BESIDE, judged_beside
 from spool.keeper import Keeper
 from spool.lane import Lane, check_node
+from spool.owner import check_lane_owner
 from spool.secrets import NO_SECRETS, SecretGuard
 from spool.streams import stream_named
 
@@ -55,7 +56,8 @@ class Writer:
     ``guard`` knows values that no record may hold.
 
     Raises :class:`RecordError` ``stream.unknown``, :class:`ConfigError` ``node.name``, or
-    :class:`SpoolError` ``disk.*`` where the spool cannot be written.
+    :class:`SpoolError` ``disk.*`` where the spool cannot be written, ``spool.owner`` where it is
+    another user's.
     """
 
     def __init__(  # noqa: PLR0913 - the defaults are right for nearly everybody
@@ -81,6 +83,7 @@ class Writer:
         self._clock = clock
         self._closed = False
         try:
+            check_lane_owner(self.lane)
             begin_lane(disk, self.lane)
         except OSError as error:
             raise explained(error, "make the folders of the spool") from error

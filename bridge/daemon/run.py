@@ -40,6 +40,7 @@ from spool.durable import OS_DISK, explained, make_folders
 from spool.egressfile import write_egress_state
 from spool.filesystem import check_local
 from spool.ledger import Ledger
+from spool.owner import check_owner
 from spool.sender_lock import SenderLock
 
 
@@ -78,6 +79,7 @@ class Daemon:
         try:
             if not config.spool.allow_network_fs:
                 check_local(self._spool)
+            check_owner(self._spool)
             make_folders(OS_DISK, self._spool, self._spool)
             self._held = with_room(self._ballast, self._take, clock, tell)
         except OSError as error:
