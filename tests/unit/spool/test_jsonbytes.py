@@ -99,6 +99,13 @@ def test_strings_count_as_one_value_each_whatever_is_escaped_in_them(string: byt
     assert refused.value.id == "record.too_large"
 
 
+def test_an_empty_string_is_one_value_beside_a_string_full_of_commas() -> None:
+    commas = b'"%b"' % (b"," * VALUES_MAX)
+    found = value_of(b"[%b]" % b",".join([commas, *[b'""'] * (VALUES_MAX // 2)]))
+    assert isinstance(found, list)
+    assert len(found) == 1 + VALUES_MAX // 2
+
+
 @pytest.mark.parametrize("inside", [b'""', b'"["', b'"]"', b'"\\"["', b'"x","["'])
 def test_levels_are_counted_beside_strings_that_hold_brackets(inside: bytes) -> None:
     value_of(b"[" * DEPTH_MAX + inside + b"]" * DEPTH_MAX)

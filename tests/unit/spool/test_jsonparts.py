@@ -2,8 +2,19 @@ import tracemalloc
 
 import pytest
 
+from spool import jsonparts
 from spool.errors import RecordError
 from spool.jsonparts import ELEMENTS_MAX, cut_at, elements, members
+
+FEW = 40
+MANY = 50_000
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more elements than can be written down, in pieces of a few bytes."""
+    monkeypatch.setattr(jsonparts, "ELEMENTS_MAX", FEW)
+    monkeypatch.setattr(jsonparts, "STEP", 16)
 
 
 def test_members_keep_their_order_and_bytes() -> None:
@@ -64,12 +75,15 @@ def test_a_cut_keeps_every_byte() -> None:
         (b"7", "record.form"),
     ],
 )
-def test_a_list_is_refused_before_its_elements_take_memory(element: bytes, said: str) -> None:
+def test_a_list_is_refused_before_its_elements_take_memory(
+    element: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither what stands in strings nor what stands deeper is counted."""
+    monkeypatch.setattr(jsonparts, "ELEMENTS_MAX", MANY)
     if said == "record.too_large":
-        most = b"[%b]" % b",".join([element] * ELEMENTS_MAX)
-        assert len(elements(most)) == ELEMENTS_MAX
-    more = b"[%b]" % b",".join([element] * 3 * ELEMENTS_MAX)
+        most = b"[%b]" % b",".join([element] * MANY)
+        assert len(elements(most)) == MANY
+    more = b"[%b]" % b",".join([element] * 3 * MANY)
     tracemalloc.start()
     try:
         with pytest.raises(RecordError) as refused:
@@ -78,10 +92,41 @@ def test_a_list_is_refused_before_its_elements_take_memory(element: bytes, said:
     finally:
         tracemalloc.stop()
     assert refused.value.id == said
-    assert peak < 100 * ELEMENTS_MAX  # all of them would take more than twice as much
+    assert peak < 100 * MANY  # all of them would take more than twice as much
 
 
 def test_an_object_of_too_many_members_is_refused_before_they_take_memory() -> None:
     with pytest.raises(RecordError) as refused:
         members(b"{" + b'"a":1,' * ELEMENTS_MAX + b'"a":1}')
+    assert refused.value.id == "record.too_large"
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(
+    ("element", "said"),
+    [
+        (b"1", "record.form"),
+        (b'"a"', "record.form"),
+        (b"{}", "record.too_large"),
+        (b'{"a":",,,"}', "record.too_large"),
+        (b'{"a":[1,1,1],"b":1}', "record.too_large"),
+    ],
+)
+def test_as_many_elements_as_there_may_be_are_taken_and_one_more_is_not(
+    element: bytes, said: str
+) -> None:
+    taken = elements(b"[%b]" % b",".join([element] * FEW))
+    assert [bytes(each) for each in taken] == [element] * FEW
+    with pytest.raises(RecordError) as refused:
+        elements(b"[%b]" % b",".join([element] * (FEW + 1)))
+    assert refused.value.id == said
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("value", [b"1", b'"::"', b'{"a":1,"b":{"c":1}}'])
+def test_as_many_members_as_there_may_be_are_taken_and_one_more_is_not(value: bytes) -> None:
+    each = [b'"%d:":%b' % (number, value) for number in range(FEW + 1)]
+    assert len(members(b"{%b}" % b",".join(each[:-1]))) == FEW
+    with pytest.raises(RecordError) as refused:
+        members(b"{%b}" % b",".join(each))
     assert refused.value.id == "record.too_large"

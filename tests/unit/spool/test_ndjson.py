@@ -107,7 +107,10 @@ def test_a_line_that_is_refused_is_named_with_what_is_wrong_and_what_to_do(
 
 
 def test_a_mark_of_byte_order_is_refused_at_the_very_beginning_alone() -> None:
-    assert taken(reads(b"{}\n\xef\xbb\xbf{}\n")) == ([b"{}", b"\xef\xbb\xbf{}"], None)
+    marked = b"\xef\xbb\xbf{}"
+    assert taken(reads(b"{}\n" + marked + b"\n")) == ([b"{}", marked], None)
+    # However many lines come at once.
+    assert taken(reads(b"{}\n{}\n" + marked + b"\n", 3)) == ([b"{}", b"{}", marked], None)
 
 
 def test_a_line_at_the_limit_may_still_get_its_end_and_one_beyond_waits_for_none() -> None:
