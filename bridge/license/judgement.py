@@ -198,12 +198,10 @@ def _state(
         return State.DENIED, "the beacon refused it later than this token was kept"
     if now.rolled_back:
         return State.CLOCK_ROLLBACK, ""
-    return _timed(entry, verdict, now, rules, refresh_failed=refresh_failed)
+    return _timed(verdict, now, rules, refresh_failed=refresh_failed)
 
 
-def _timed(
-    entry: Entry, verdict: Verdict, now: Now, rules: Rules, *, refresh_failed: bool
-) -> tuple[State, str]:
+def _timed(verdict: Verdict, now: Now, rules: Rules, *, refresh_failed: bool) -> tuple[State, str]:
     if verdict.standing is Standing.NOT_YET_VALID:
         return State.NOT_YET_VALID, ""
     assert verdict.expires_at is not None  # noqa: S101 - every other standing has an end
@@ -212,8 +210,8 @@ def _timed(
         return (State.GRACE if now.at < end + rules.grace else State.EXPIRED), ""
     if verdict.standing is Standing.UNVERIFIABLE:
         return State.UNVERIFIABLE, why(verdict)
-    begin = entry.got_at if verdict.issued_at is None else verdict.issued_at * MS
-    if refresh_failed and end - now.at < ends_soon_within(end - begin):
+    assert verdict.issued_at is not None  # noqa: S101 - what the vendor's key vouches for has one
+    if refresh_failed and end - now.at < ends_soon_within(end - verdict.issued_at * MS):
         return State.EXPIRING, ""
     return State.VALID, ""
 
