@@ -23,7 +23,7 @@ def pair() -> Iterator[Pair]:
 def heard(pair: Pair, *pieces: bytes) -> bool:
     """Whether ``pieces``, one after the other, are a refusal."""
     here, there = pair
-    early = Early(here)
+    early = Early(here.recv)
     found = False
     for piece in pieces:
         assert not found
@@ -69,7 +69,7 @@ def test_an_interim_answer_that_is_not_whole_hides_what_is_said_in_it(pair: Pair
 
 def test_all_that_came_is_given_back_in_order_and_once(pair: Pair) -> None:
     here, there = pair
-    early = Early(here)
+    early = Early(here.recv)
     assert early.take(9) == b""
     for piece in (b"HTTP/1.1 ", b"200 OK"):
         there.sendall(piece)
@@ -83,7 +83,7 @@ def test_all_that_came_is_given_back_in_order_and_once(pair: Pair) -> None:
 
 
 def test_while_nothing_comes_more_is_waited_for(pair: Pair) -> None:
-    early = Early(pair[0])
+    early = Early(pair[0].recv)
     assert early.wanted == select.POLLIN
     assert not early.refuses()
     assert early.wanted == select.POLLIN
@@ -91,7 +91,7 @@ def test_while_nothing_comes_more_is_waited_for(pair: Pair) -> None:
 
 def test_after_the_end_nothing_more_is_waited_for(pair: Pair) -> None:
     here, there = pair
-    early = Early(here)
+    early = Early(here.recv)
     there.sendall(b"HTTP/1.1 200 OK\r\n")
     assert not early.refuses()
     assert early.wanted == select.POLLIN
@@ -104,7 +104,7 @@ def test_after_the_end_nothing_more_is_waited_for(pair: Pair) -> None:
 
 def test_what_breaks_off_is_for_whoever_reads(pair: Pair) -> None:
     here, there = pair
-    early = Early(here)
+    early = Early(here.recv)
     here.sendall(b"what the other side never reads")
     there.close()  # with something unread: a reset
     assert not early.refuses()
@@ -116,7 +116,7 @@ def test_no_more_is_held_than_there_is_room_for_and_it_counts_to_the_last_byte(p
     interim = b"HTTP/1.1 100 " + b"x" * (HELD_MAX - 13 - 4 - 13) + b"\r\n\r\n"
     refusal = b"HTTP/1.1 413 "
     there.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * HELD_MAX)
-    early = Early(here)
+    early = Early(here.recv)
     there.sendall(interim)
     assert not early.refuses()
     assert early.wanted == select.POLLIN
