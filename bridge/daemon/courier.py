@@ -8,10 +8,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from bridge.daemon.calm import Calm
+from bridge.daemon.ending import end
 from spool.beat import until_beat
-
-STOP_S = 2.0
-"""Seconds that a piece of work gets when the daemon stops: a medium that hangs must not hold it up."""
 
 
 class StoppedWork(Exception):  # noqa: N818 - no error: it was asked for
@@ -43,7 +41,7 @@ class Courier:
         """End, with what is under way undone; what does not end by then, ends with the process."""
         self._stop.set()
         if self._looks:
-            self._thread.join(STOP_S)
+            end(self._thread)
 
     def moved(self, _: int) -> None:
         """Called for each piece of work. Raises :class:`StoppedWork` when it is to end."""

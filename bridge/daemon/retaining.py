@@ -13,6 +13,7 @@ from pathlib import Path
 from bridge.config.model import ONE_WAY, Config
 from bridge.daemon.ballasting import give_up, is_for_room
 from bridge.daemon.calm import Calm
+from bridge.daemon.ending import end
 from bridge.daemon.letgo import BY_AGE, FOR_ROOM, SWITCHED_OFF, stays, went
 from bridge.egress.event import Event
 from bridge.intake.room import Room
@@ -114,10 +115,10 @@ class Retaining:
         self._thread.start()
 
     def stop(self) -> None:
-        """End with the round that is under way."""
+        """End after what is deleted now; what does not end by then, ends with the process."""
         self._stop.set()
         self._woken.set()
-        self._thread.join()
+        end(self._thread)
 
     @property
     def is_troubled(self) -> bool:
@@ -172,6 +173,8 @@ class Retaining:
                 for pruned in self._pruner.drop_waiting(lane):
                     self._freed(pruned.size)
                     self._tell(went(pruned, SWITCHED_OFF))
+                    if self._stop.is_set():
+                        return
 
     def _waiting(self) -> object:
         """What is another one when more may wait in a stream that is switched off."""
@@ -198,6 +201,8 @@ class Retaining:
             freed += pruned.size
             self._freed(pruned.size)
             self._tell(went(pruned, FOR_ROOM))
+            if self._stop.is_set():
+                return
         if freed < wanted:
             self._have_sealed()
         if freed < wanted and not self._said_stuck:
@@ -231,6 +236,8 @@ class Retaining:
         ):
             self._freed(pruned.size)
             self._tell(went(pruned, BY_AGE))
+            if self._stop.is_set():
+                return
         self._say_unnamed()
         while self._ledger.forget_audit(look.at - self._rules.audit) and not self._stop.is_set():
             pass

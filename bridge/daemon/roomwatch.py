@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bridge.config import Config
 from bridge.daemon.calm import Calm
+from bridge.daemon.ending import end
 from bridge.daemon.glancing import MOVED
 from bridge.intake.room import Room
 from spool.durable import explained
@@ -81,10 +82,10 @@ class RoomWatch:
         self._asked.set()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more; a look that does not end by then, ends with the process."""
         self._stopping = True
         self._asked.set()
-        self._thread.join()
+        end(self._thread)
 
     def freed(self, size: int) -> None:
         """So many bytes of the spool were deleted since the last walk."""

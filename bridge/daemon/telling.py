@@ -33,6 +33,7 @@ _LEVELS = {
     "daemon.stalled": logging.CRITICAL,
     "daemon.broken": logging.CRITICAL,
     "daemon.moves": logging.WARNING,
+    "daemon.left": logging.WARNING,
     "daemon.untold": logging.WARNING,
     "notify.failed": logging.WARNING,
     "ledger.rebuilt": logging.ERROR,

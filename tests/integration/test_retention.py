@@ -1,6 +1,7 @@
 """Room is made in the order that was promised: declared before deleted, billing never, once only."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -199,6 +200,43 @@ def test_a_glance_begins_a_round_when_a_stream_is_switched_off_or_room_is_wanted
             wait_until(lambda: State.LOST in spool.records(traces))
         finally:
             retaining.stop()
+    assert retaining.broken is None
+
+
+def test_a_round_ends_after_what_it_deletes_when_the_daemon_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.daemon.ending.STOP_S", 0.05)
+    lanes_there = [fill(tmp_path, stream, 2, 2) for stream in ("logs", "traces")]
+    deleted, stopped = threading.Event(), threading.Event()
+
+    def told(event: Event) -> None:
+        if event.name == "spool.dropped":
+            deleted.set()
+            assert stopped.wait(60)
+
+    with kept(tmp_path) as spool:
+        retaining = Retaining(
+            tmp_path,
+            spool.ledger,
+            lambda lane: Sealer(spool.disk, lane, KEY, spool.clock),
+            RULES,
+            lambda: ROOMY,
+            lambda _: None,
+            disk=spool.disk,
+            clock=spool.clock,
+            tell=told,
+            off=lambda: {"logs", "traces"},
+        )
+        retaining.start()
+        assert deleted.wait(20)
+        retaining.stop()
+        stopped.set()
+        monkeypatch.setattr("bridge.daemon.ending.STOP_S", 20)
+        retaining.stop()
+        found = [spool.records(lane) for lane in lanes_there]
+        assert {State.LOST: 4} in found
+        assert {State.PENDING: 4} in found
     assert retaining.broken is None
 
 
