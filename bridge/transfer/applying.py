@@ -18,10 +18,11 @@ from spool.clock import Clock
 from spool.discovery import said_by, totals_around, totals_before
 from spool.head import Head, read_head
 from spool.lane import Lane
-from spool.ledger import Ledger, RecordException, State
+from spool.ledger import By, Ledger, RecordException, State
 from spool.ledger import Span as Known
 from spool.ranges import Range, without
 from spool.segment import Segment
+from spool.states import may_move
 
 _WORD = "receipt"
 
@@ -202,7 +203,7 @@ def _apply_span(
         if target is State.PENDING:
             applied.pending += records
             continue
-        if known.state is target:
+        if not may_move(known.state, target, By.RECEIPT):
             continue
         exceptions = [
             RecordException(each.seq, each.line, at, each.code, each.status, each.text or _WORD)
