@@ -402,7 +402,9 @@ def exported(ledger: Ledger, here: Lane, first: int, last: int) -> None:
     ledger.end_bundle(serial, "/a", 1, "0" * 64, parts)
 
 
-def test_the_newest_bundle_of_a_folder_is_the_last_one_that_lay_in_it_itself(ledger: Ledger) -> None:
+def test_the_newest_bundle_of_a_folder_is_the_last_one_that_lay_in_it_itself(
+    ledger: Ledger,
+) -> None:
     for at, path, is_written in [
         (1, "/out/a.agb", True),
         (3, "/out/b.agb", True),  # while the clock was ahead
