@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer
 from typing import Any
 
+from bridge.daemon.ending import end
 from bridge.egress.event import Event
 from bridge.operate.metrics import CONTENT_TYPE, exposition, stalled
 from bridge.operate.status import Status
@@ -25,8 +26,8 @@ from spool.durable import explained
 PATH = "/metrics"
 REQUEST_S = 5.0
 """Seconds that one request may take to come in; others wait for it."""
-
-
+ACCEPT_AGAIN_S = 1.0
+"""Seconds after which a connection that could not be accepted is tried again."""
 ASK_AGAIN_S = 0.5
 """Seconds after which a request that waits for a look asks whether the disk hangs."""
 
@@ -34,7 +35,8 @@ ASK_AGAIN_S = 0.5
 class AdminServer:
     """Serves what ``look`` finds on ``host`` and ``port``, from construction to :meth:`close`.
 
-    ``hangs`` tells whether nothing is to be read. Raises :class:`OSError` where the address cannot be
+    ``hangs`` tells whether nothing is to be read; ``ended`` is called where its thread has ended by
+    itself. Raises :class:`OSError` where the address cannot be
     had.
     """
 
@@ -46,24 +48,32 @@ class AdminServer:
         tell: Callable[[Event], None],
         *,
         hangs: Callable[[], bool] = lambda: False,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        self._server = _Server(host, port, _Pages(look, hangs), tell)
+        self._closing = threading.Event()
+        self._server = _Server(host, port, _Pages(look, hangs), tell, self._closing)
         self.port: int = self._server.server_address[1]
-        self._closing = False
+        self._ended = ended
+        self.broken: BaseException | None = None
+        """What ended the thread; the process must say so and stop."""
         self._thread = threading.Thread(target=self._serve, name="admin", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Serve no more."""
-        self._closing = True
+        self._closing.set()
         # It wakes whoever waits there for a connection; the library's own loop looks twice a second.
         self._server.socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        end(self._thread)
         self._server.server_close()
 
     def _serve(self) -> None:
-        while not self._closing:
-            self._server.handle_request()
+        try:
+            while not self._closing.is_set():
+                self._server.handle_request()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
+            self.broken = error
+            self._ended()
 
 
 class _Pages:
@@ -100,16 +110,32 @@ class _Pages:
 class _Server(HTTPServer):
     request_queue_size = 16
 
-    def __init__(self, host: str, port: int, pages: _Pages, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        pages: _Pages,
+        tell: Callable[[Event], None],
+        closing: threading.Event,
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.pages = pages
         self._tell = tell
         self._said = ""
+        self._closing = closing
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
         """Bind, and leave out what the base does then: it looks up the machine's own name."""
         TCPServer.server_bind(self)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept; where that fails, as without a descriptor, not again at once, and for ever."""
+        try:
+            return super().get_request()
+        except OSError:
+            self._closing.wait(ACCEPT_AGAIN_S)
+            raise
 
     def say(self, error: BridgeError) -> None:
         """Tell once why there are no metrics."""

@@ -178,8 +178,10 @@ class Parts:
             tell=tell,
         )
 
-    def admin(self, held: ExitStack, stalls: Stalls, in_force: Callable[[], Config]) -> None:
-        """Serve metrics; where the address is taken there are none, and the log says so.
+    def admin(
+        self, held: ExitStack, stalls: Stalls, in_force: Callable[[], Config]
+    ) -> AdminServer | None:
+        """What serves metrics; where the address is taken there are none, and the log says so.
 
         ``in_force`` gives the configuration of now.
         """
@@ -192,14 +194,16 @@ class Parts:
                 lambda: look_at(in_force(), self._licenses(), self._ledger, usage),
                 tell,
                 hangs=lambda: stalls.part == MAIN,
+                ended=self._calm.stir,
             )
         except OSError as error:
             message = (
                 f"There are no metrics: {host}:{port} cannot be listened on ({error.strerror})."
             )
             tell(Event("admin.listen", message))
-            return
+            return None
         held.callback(admin.close)
+        return admin
 
     def courier(self, engine: Engine | None, held: ExitStack) -> Courier:
         """What looks after inbox and outbox, started."""

@@ -179,7 +179,7 @@ class Daemon:
                 client = parts.client(held)
                 engine = parts.engine(client, held)
                 watcher = parts.watcher(engine, held)
-            parts.admin(held, stalls, self._in_force)
+            admin = parts.admin(held, stalls, self._in_force)
             courier = parts.courier(engine, held)
             licensing = parts.licensing(client, held)
             after_intake = held.enter_context(ExitStack())
@@ -219,6 +219,7 @@ class Daemon:
                 retaining,
                 licensing,
                 courier,
+                admin,
                 engine,
                 watcher,
                 self._certificate,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bridge.daemon.admin import AdminServer
 from bridge.daemon.certwatch import CertificateWatch
 from bridge.daemon.courier import Courier
 from bridge.daemon.glancing import Glance
@@ -27,6 +28,7 @@ class Running:
     retaining: Retaining
     licensing: Licensing
     courier: Courier
+    admin: AdminServer | None
     engine: Engine | None
     watcher: HeadWatcher | None
     certificate: CertificateWatch | None
@@ -39,6 +41,7 @@ class Running:
             or self.retaining.broken
             or self.licensing.broken
             or self.courier.broken
+            or (None if self.admin is None else self.admin.broken)
             or (None if self.engine is None else self.engine.broken)
         )
         if broken is not None:

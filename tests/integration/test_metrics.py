@@ -3,6 +3,8 @@
 import http.client
 import re
 import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -137,3 +139,30 @@ def test_who_waits_for_a_disk_that_hangs_is_answered_and_so_is_who_asks_next() -
     finally:
         mended.set()
         admin.close()
+
+
+_NO_DESCRIPTORS = r"""
+import resource, socket, threading, time
+from bridge.daemon.admin import AdminServer
+admin = AdminServer("127.0.0.1", 0, None, None)
+with socket.socket() as client:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    client.connect(("127.0.0.1", admin.port))
+    used = time.process_time()
+    time.sleep(0.5)
+    used = time.process_time() - used
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    client.settimeout(20)
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    assert client.recv(100).startswith(b"HTTP/1.0 404")
+admin.close()
+print(used)
+"""
+
+
+def test_without_a_descriptor_it_does_not_try_again_and_again_and_goes_on_later() -> None:
+    command = [sys.executable, "-c", _NO_DESCRIPTORS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) < 0.2
+    assert done.stderr == ""

@@ -1,5 +1,6 @@
 """The daemon under a service manager: a real process and a real notify socket."""
 
+import http.client
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from bridge.demo import clients
 from spool.writer import Writer
+from tests.integration.test_metrics import admin_port, get
 from tests.support.beacon import running_beacon
 from tests.support.bridges import Node, node_for
 from tests.support.commands import environment
@@ -22,7 +24,7 @@ from tests.support.commands import environment
 pytestmark = pytest.mark.enable_socket
 
 _FAILING = """
-import os, sys, threading
+import builtins, os, sys, threading
 from pathlib import Path
 from bridge.config import load
 from bridge.config.licensekeys import LicenseKeys
@@ -32,8 +34,8 @@ from keys.keyfile import read_signing_key
 
 class Broken(LicenseKeys):
     def to_send(self, node):
-        if threading.current_thread() is not threading.main_thread():
-            raise ZeroDivisionError("a fault of the program")
+        if threading.current_thread().name.startswith(sys.argv[2]):
+            raise getattr(builtins, sys.argv[3])("a fault of the program")
         return None
 
 config = load(Path(sys.argv[1]), os.environ)
@@ -166,11 +168,18 @@ def test_a_daemon_that_is_stopped_by_the_kernel_feeds_no_watchdog(tmp_path: Path
             manager.wait_for(lambda said: said == "WATCHDOG=1", 3)
 
 
+def _failing(node: Node, thread: str, error: str) -> list[str]:
+    return ["-c", _FAILING, str(node.config), thread, error]
+
+
 def test_a_thread_that_dies_ends_the_daemon_which_says_so(tmp_path: Path) -> None:
     with (
         running_beacon(tmp_path / "beacon") as beacon,
         node_for(tmp_path, beacon.url) as node,
-        supervised(node, tmp_path, ["-c", _FAILING, str(node.config)]) as (manager, process),
+        supervised(node, tmp_path, _failing(node, "send", "ZeroDivisionError")) as (
+            manager,
+            process,
+        ),
     ):
         manager.wait_for(lambda said: said == "READY=1")
         with Writer(node.spool, "transactions", node=node.name) as writer:
@@ -180,3 +189,18 @@ def test_a_thread_that_dies_ends_the_daemon_which_says_so(tmp_path: Path) -> Non
         log = node.log.read_text()
         assert '"event":"daemon.broken"' in log
         assert '"error":"ZeroDivisionError"' in log
+
+
+def test_so_does_the_one_that_shows_metrics(tmp_path: Path) -> None:
+    with (
+        node_for(tmp_path, "http://127.0.0.1:9") as node,
+        supervised(node, tmp_path, _failing(node, "metrics", "SystemExit")) as (manager, process),
+    ):
+        manager.wait_for(lambda said: said == "READY=1")
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(admin_port(node))
+        manager.wait_for(lambda said: said == "STOPPING=1")
+        assert process.wait(20) == 1
+        log = node.log.read_text()
+        assert '"event":"daemon.broken"' in log
+        assert '"error":"SystemExit"' in log
