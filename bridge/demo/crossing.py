@@ -55,7 +55,7 @@ class Machine:
         run_bridge("init", str(self.folder), "--node", name, "--beacon", url)
         self.port = free_port()
         text = self.config.read_text().replace("127.0.0.1:8480", f"127.0.0.1:{self.port}")
-        self.config.write_text(f"{text}admin: {{listen: 127.0.0.1:{free_port()}}}\n{more}")
+        self.config.write_text(f"{text}admin: {{listen: 127.0.0.1:{free_port(self.port)}}}\n{more}")
         key = self.folder / "license_key"
         key.write_text(clients.LICENSE)
         key.chmod(0o600)

@@ -72,7 +72,8 @@ class Journey:
         """Tell the whole story. Raises :class:`BridgeError` where it cannot be told."""
         begun = time.monotonic()
         self._notes.mkdir()
-        beacon_port, intake_port = free_port(), free_port()
+        beacon_port = free_port()
+        intake_port = free_port(beacon_port)
         with ExitStack() as held:
             beacon, daemon = self._make(beacon_port, intake_port)
             held.callback(beacon.stop)

@@ -25,12 +25,16 @@ _PORTS = range(20_000, 32_768)
 """Below those that Linux gives to whoever wants any, so that no connection takes one meanwhile."""
 
 
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on; :class:`OSError` where there is none."""
+def free_port(*taken: int) -> int:
+    """A port of the loopback address that nobody listens on, and none of those that are ``taken``.
+
+    :class:`OSError` where there is none.
+    """
     # From the system's own generator: processes that share a seed would all choose the same one.
     for port in random.SystemRandom().sample(_PORTS, 100):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+        if port not in taken:
+            with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
     raise OSError(errno.EADDRINUSE, "no port of a hundred is free")
 
 

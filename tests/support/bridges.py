@@ -70,7 +70,7 @@ def node_for(
     config = home / "bridge.yaml"
     text = config.read_text().replace("127.0.0.1:8480", f"127.0.0.1:{port}")
     # A folder of the machine may hold several nodes at once.
-    config.write_text(text + f"admin: {{listen: 127.0.0.1:{free_port()}}}\n" + more)
+    config.write_text(text + f"admin: {{listen: 127.0.0.1:{free_port(port)}}}\n" + more)
     log = folder / f"daemon-{name}.log"
     daemon = service(port, log, ["--config", str(config), "run"])
     try:
