@@ -9,7 +9,7 @@ from spool.ledger_moves import Stretch, move
 from spool.ledger_retaining import Retaining
 from spool.ledger_spans import lane_id, need_lane, spans
 from spool.ledger_withdrawing import withdraw_all
-from spool.ranges import Range
+from spool.ranges import Range, shared, without
 from spool.states import By, State
 from spool.totals import Totals
 
@@ -141,6 +141,26 @@ class Bundling(Retaining):
                 (lane_id(tx, lane), seq),
             ).fetchone()
         return int(count)
+
+    def packed_for_others(self, lane: Lane, recipient: str) -> list[Range]:
+        """What is exported and not confirmed, in bundles for others, and in none for ``recipient``."""
+        with self._database.read() as tx:
+            row = lane_id(tx, lane)
+            rows = tx.execute(
+                "SELECT first, last, recipient = ? FROM bundle_part JOIN bundle USING (serial)"
+                " WHERE written = 1 AND lane = ?",
+                (recipient, row),
+            ).fetchall()
+            others = [Range(first, last) for first, last, same in rows if not same]
+            if row is None or not others:
+                return []
+            exported = [
+                Range(span.first, span.last)
+                for span in spans(tx, row, 1, max(each.last for each in others))
+                if span.state is State.EXPORTED
+            ]
+        ours = [Range(first, last) for first, last, same in rows if same]
+        return without(shared(others, exported), ours)
 
     def exported_since(self) -> int | None:
         """When the oldest bundle was made of which something is exported still; ms since 1970 UTC."""

@@ -99,6 +99,12 @@ def without(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
     return left
 
 
+def shared(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """What of ``ranges`` is in one of ``others``, too, ascending and apart."""
+    held = join_ranges(ranges)
+    return without(held, without(held, others))
+
+
 def format_ranges(ranges: Iterable[Range]) -> str:
     """The text of ``ranges``, which may be in any order, overlap and touch."""
     return ",".join(

@@ -104,11 +104,23 @@ def command(
     with ledger_of(session) as ledger:
         packer = Packer(session.config, session.signing_key, ledger, SYSTEM_CLOCK)
         if resend is not None:
-            found = packer.these(_asked_for(session, resend))
+            asked = _asked_for(session, resend)
+            found = packer.these(asked, other.name)
+            if left := packer.left_to_others(asked, other.name):
+                session.note(
+                    f"{counted(left, 'segment that it asks for is', 'segments that it asks for are')} "
+                    "in bundles for another relay, and not packed. If those never arrived: "
+                    f"bridge export --again --for {other.name} --to DIR"
+                )
         else:
             states = ("pending", "exported") if again else ("pending",)
             wanted = wanted_of(session, states, streams, since, until, segments)
             found = packer.waiting(wanted, dry_run=dry_run)
+            if twice := packer.for_others(found, other.name):
+                session.note(
+                    f"{counted(twice, 'record of it is', 'records of it are')} in a bundle for "
+                    "another relay, too: if both send them, the beacon gets them twice."
+                )
         total = sum(each.packed.size for each in found)
         with bar_of(session, "writing", 2 * total) as progress:
             done = packer.pack(found, order, progress, dry_run=dry_run)

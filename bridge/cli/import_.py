@@ -70,7 +70,7 @@ def command(
             items.append(found.answer(path))
             if not as_json:
                 for line in found.lines(path):
-                    session.say(line)
+                    session.say(session.hint(line))
     session.result({"dry_run": dry_run, "items": items}, lambda: None)
     if len(failed) == len(paths):
         session.finish(next(code for code in (*WORST_FIRST, *failed) if code in failed))

@@ -7,6 +7,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge.cli.inspectreturn import return_told, rotated_told
 from bridge.cli.keyring import own_keys_of, read_key_file
 from bridge.cli.peers import identity_of, trust_of
 from bridge.cli.session import Session
@@ -21,11 +22,10 @@ from spool.safefile import open_regular
 from spool.statement import Statement
 
 if TYPE_CHECKING:
-    from bridge.transfer.bundle import Bundle, Keys, ReturnBundle
+    from bridge.transfer.bundle import Bundle, Keys
 
 _USTAR_AT = 257
 _START = 300
-_SHOWN = 12
 
 
 def is_container(path: Path) -> bool:
@@ -68,7 +68,7 @@ def judge(session: Session, path: Path, key_files: tuple[Path, ...]) -> Judged:
                 _bundle(found, keys, judged)
             else:
                 judged.kind = "return"
-                _return(found, judged)
+                judged.answer, judged.lines = return_told(found)
     except (VerificationError, ConfigError) as error:
         judged.error = error
     return judged
@@ -178,6 +178,7 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
         f"bundle {told.serial} of {told.sender} for {told.recipient}, made {rfc3339(told.made_at)}",
         f"  signed by key {found.signer.id}",
         f"  note: {told.note or '-'}",
+        *rotated_told(found.rotations),
     ]
     for lane in told.lanes:
         times = ""
@@ -192,64 +193,10 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
         head += [f"    declares the loss of {r or 'unnumbered records'}" for r, _ in lane.lost]
     for stream, group in groupby(told.elsewhere or (), lambda sent: sent.stream):
         runs = format_ranges([Range(sent.run.first, sent.run.last) for sent in group])
-        head.append(f"  of {stream} the beacon has {runs} already")
+        head.append(f"  of {stream} the beacon has the numbers {runs} already")
     judged.lines[:0] = head
 
 
 def _gaps(ranges: Sequence[Range]) -> list[Range]:
     """The numbers between ``ranges`` that are in none of them."""
     return [Range(a.last + 1, b.first - 1) for a, b in pairwise(ranges)]
-
-
-def _return(found: "ReturnBundle", judged: Judged) -> None:
-    told, receipt = found.manifest, found.receipt
-    judged.answer = {
-        "id": told.id,
-        "serial": told.serial,
-        "from": told.sender,
-        "to": told.recipient,
-        "made_at": rfc3339(told.made_at),
-        "key": found.signer.id,
-        "accepts": list(told.accepts),
-        "token": found.token is not None,
-        "lanes": [
-            {
-                "stream": lane.stream,
-                "missing": format_ranges(lane.missing),
-                "refused": len(lane.refused),
-                "forks": [fork.span.first for fork in lane.forks],
-                "texts": sorted({each.text for each in lane.refused if each.text}),
-                "in_doubt": lane.in_doubt,
-                "spans": [
-                    {"first": span.first, "last": span.last, "state": span.state}
-                    for span in lane.spans
-                ],
-            }
-            for lane in receipt.lanes
-        ],
-    }
-    judged.lines = [
-        f"return bundle {told.serial} of {told.sender} for {told.recipient}",
-        f"  made {rfc3339(told.made_at)}",
-        f"  signed by key {found.signer.id}",
-        f"  it accepts: {', '.join(told.accepts)}",
-        "  a license token goes with it, a text signed by the vendor"
-        if found.token is not None
-        else "  no license token",
-        "  everything else in it is numbers, digests, signatures and these words:",
-    ]
-    for lane in receipt.lanes:
-        spans = ", ".join(f"{s.first}-{s.last} {s.state}" for s in lane.spans[:_SHOWN])
-        more = ", …" if len(lane.spans) > _SHOWN else ""
-        judged.lines.append(f"    {lane.stream}: {spans or 'nothing'}{more}")
-        if lane.refused:
-            words = ", ".join(sorted({each.code for each in lane.refused}))
-            many = counted(len(lane.refused), "record", "records")
-            judged.lines.append(f"      {many} refused ({words})")
-            judged.lines += [
-                f"      the beacon's words: {text}"
-                for text in sorted({each.text for each in lane.refused if each.text})
-            ]
-        judged.lines += [f"      fork: {fork.span.first} {fork.span.state}" for fork in lane.forks]
-        if lane.missing:
-            judged.lines.append(f"      never came: {format_ranges(lane.missing)}")

@@ -11,7 +11,7 @@ from bridge.egress.selection import Wanted, choose
 from bridge.intake.switches import switched_off
 from bridge.terminal import sized
 from bridge.transfer.abandoned import clear_abandoned
-from bridge.transfer.applying import not_delivered
+from bridge.transfer.applying import still_wanted
 from bridge.transfer.exporting import (
     MANIFEST_ROOM,
     Chosen,
@@ -31,7 +31,7 @@ from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
 from spool.lane import Lane
 from spool.ledger import Ledger, State
-from spool.ranges import Range
+from spool.ranges import Range, shared
 from spool.sealing import Sealer
 from spool.streams import STREAMS
 
@@ -95,10 +95,11 @@ class Packer:
         """Those that are not switched off: what waits of the others is given up, not packed."""
         return sorted(set(STREAMS) - switched_off(self._config))
 
-    def these(self, numbers: Mapping[str, Sequence[Range]]) -> list[Chosen]:
-        """The segments with these numbers, by stream, as far as they are held and not delivered.
+    def these(self, numbers: Mapping[str, Sequence[Range]], relay: str) -> list[Chosen]:
+        """The segments with these numbers, by stream, that are held, and that only ``relay`` is to get.
 
-        Raises as :meth:`waiting` does.
+        Neither what was delivered nor what lies in bundles for another relay. Raises as
+        :meth:`waiting` does.
         """
         spool, node = self._config.spool.path, self._config.node
         lanes = [Lane(spool, node, name) for name in self._streams() if name in numbers]
@@ -106,10 +107,37 @@ class Packer:
             return [
                 each
                 for lane in lanes
-                for each in chosen(lane, not_delivered(self._ledger, lane, numbers[lane.stream]))
+                for each in chosen(
+                    lane, still_wanted(self._ledger, lane, numbers[lane.stream], relay)
+                )
             ]
         except OSError as error:
             raise explained(error, "read the segments") from error
+
+    def left_to_others(self, numbers: Mapping[str, Sequence[Range]], relay: str) -> int:
+        """How many of these segments :meth:`these` leaves out, as another relay is to get them."""
+        return sum(
+            len(part)
+            for stream, asked in numbers.items()
+            for part in shared(
+                asked,
+                self._ledger.packed_for_others(
+                    Lane(self._config.spool.path, self._config.node, stream), relay
+                ),
+            )
+        )
+
+    def for_others(self, found: Sequence[Chosen], relay: str) -> int:
+        """How many records of ``found`` lie in bundles for others, and in none for ``relay``."""
+        others = {
+            lane: self._ledger.packed_for_others(lane, relay)
+            for lane in {each.lane for each in found}
+        }
+        return sum(
+            each.said.records
+            for each in found
+            if any(part.first <= each.packed.seq <= part.last for part in others[each.lane])
+        )
 
     def pack(
         self,

@@ -119,14 +119,14 @@ class Received:
         for odd in found.unlinked:
             yield f"  FORK {odd.name}: the segment before it here is not the one that it follows."
         for (node, stream), ranges in found.gaps.items():
-            yield f"  GAP {node}/{stream}: {format_ranges(ranges)} never came."
+            yield f"  GAP {node}/{stream}: the numbers {format_ranges(ranges)} never came."
 
     def _heard(self, told: Applied, path: Path) -> Iterator[str]:
         if told.stale:
             yield f"{path}: by relay {self.sender} (key {self.key.id[:16]})."
             yield "  It is no newer than one that was applied already: no record's state was changed."
             return
-        delivered = counted(told.delivered, "record is", "records are")
+        delivered = counted(told.delivered, "more record is", "more records are")
         yield (
             f"{path}: by relay {self.sender} (key {self.key.id[:16]}), {delivered} delivered, "
             f"{told.quarantined} refused, {told.pending} on their way."

@@ -18,6 +18,12 @@ _SHOWN = 200
 """Characters of numbers in a message."""
 
 
+def _numbers(ranges: Sequence[Range]) -> str:
+    """The first of them: none is cut short, which would be another number."""
+    text = format_ranges(ranges)
+    return text if len(text) <= _SHOWN else f"{text[: text.rindex(',', 0, _SHOWN)]} and more"
+
+
 Gaps = Callable[[Lane], Sequence[Range]]
 """The numbers of an imported lane that have not come."""
 
@@ -42,7 +48,7 @@ def crossing(
             if missing := gaps(lane):
                 yield Problem(
                     "transfer.gap",
-                    f"Of {name} {format_ranges(missing)[:_SHOWN]} never came here.",
+                    f"Of {name} the numbers {_numbers(missing)} never came here.",
                     f"Give the node what asks for it: bridge export --for {lane.node} --to DIR; "
                     "where nothing goes back, its operator.",
                 )
@@ -65,6 +71,6 @@ def crossing(
         elif missing := ledger.missing(lane):
             yield Problem(
                 "transfer.missing",
-                f"A relay never got {format_ranges(missing)[:_SHOWN]} of {name}.",
+                f"A relay never got the numbers {_numbers(missing)} of {name}.",
                 "Pack them again: bridge export --resend RETURN-BUNDLE --to DIR",
             )

@@ -71,7 +71,7 @@ def apply(
     heard = [_heard(Lane(spool, node, told.stream), told) for told in receipt.lanes]
     for each in heard:
         _apply_lane(ledger, each, applied, at=clock.wall_ms(), dry_run=dry_run)
-        wanted = not_delivered(ledger, each.lane, each.told.missing)
+        wanted = still_wanted(ledger, each.lane, each.told.missing, receipt.relay)
         missing += [(each.lane, numbers) for numbers in wanted]
         applied.missing += sum(map(len, wanted))
     if not dry_run:
@@ -81,13 +81,14 @@ def apply(
     return applied
 
 
-def not_delivered(ledger: Ledger, lane: Lane, missing: Sequence[Range]) -> list[Range]:
-    """Of the numbers that a relay never got, those that the beacon has not got another way.
+def still_wanted(ledger: Ledger, lane: Lane, missing: Sequence[Range], relay: str) -> list[Range]:
+    """Of the numbers that ``relay`` never got, those that nobody else has brought, or is to bring.
 
-    What went out by HTTP is missing at the relay, and to pack it would have it counted twice.
+    What went out by HTTP, or to another relay, is missing there, and to pack it would have it counted
+    twice.
     """
     there = [Range(s.first, s.last) for s in ledger.spans(lane, State.DELIVERED)]
-    return without(missing, there)
+    return without(missing, [*there, *ledger.packed_for_others(lane, relay)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def test_a_reviewer_is_told_what_went_another_way() -> None:
         ("transactions", 3, 4), ("transactions", 7, 8),
     ]  # fmt: skip
     text = bridge("inspect", path, "--key", SIGNER).out.decode()
-    assert "of transactions the beacon has 3-4,7-8 already" in text
+    assert "of transactions the beacon has the numbers 3-4,7-8 already" in text
 
 
 @pytest.fixture

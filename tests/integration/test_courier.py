@@ -326,6 +326,32 @@ def test_a_relay_whose_key_is_revoked_leaves_one_to_export_to(
     assert "relay-2" in Path(bundle["path"]).name
 
 
+def test_what_another_relay_is_to_bring_is_packed_only_by_somebody_who_says_so_and_is_told(
+    paired: tuple[Node, Node], tmp_path: Path, stick: Path, beacon: RunningBeacon
+) -> None:
+    inside, _ = paired
+    with node_for(tmp_path, beacon.url, name="relay-2", more=_licenses(tmp_path)) as second:
+        trust(inside, second, "relay")
+        trust(second, inside, "node")
+        append(inside, "a")
+        told(inside, "export", "--to", stick, "--for", "relay-1")
+        append(inside, "b")
+        (bundle,) = told(inside, "export", "--to", stick, "--for", "relay-2")["bundles"]
+        assert told(second, "import", bundle["path"], code=3)["items"][0]["gaps"]
+        (back,) = told(second, "export", "--for", "inside", "--to", stick)["bundles"]
+        (item,) = told(inside, "import", back["path"])["items"]
+        assert item["receipts"]["missing"] == 0
+        words = ("export", "--for", "relay-2", "--to", str(stick))
+        done = inside.bridge(*words, "--resend", back["path"])
+        assert "There is nothing to export." in done.stdout
+        assert "1 segment that it asks for is in bundles for another relay" in done.stderr
+        done = inside.bridge(*words, "--again")
+        assert "1 record of it is in a bundle for another relay, too" in done.stderr
+        (bundle,) = stick.glob("inside-to-relay-2-000003*.age")
+        (item,) = told(second, "import", bundle)["items"]
+        assert item["segments"] == {"new": 1, "duplicate": 1, "refused": 0}
+
+
 def test_the_bar_is_shown_on_a_terminal(paired: tuple[Node, Node], stick: Path) -> None:
     inside, _ = paired
     append(inside, "a")
