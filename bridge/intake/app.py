@@ -23,7 +23,7 @@ from bridge.intake.gate import Gate, RequestGuard
 from bridge.intake.head import DATA_PLANE, LICENSE, VIA, Head
 from bridge.intake.memory import Budget
 from bridge.intake.otlpanswer import export_answer
-from bridge.intake.passing import Verify, key_in, no_answer, nobody
+from bridge.intake.passing import REQUEST_MAX, Verify, key_in, no_answer, nobody
 from bridge.intake.refusals import JSON, PROTOBUF, RETRY_AFTER_S, RefusalError, answer
 from bridge.intake.room import HasRoom
 from bridge.intake.rules import Rules
@@ -147,7 +147,7 @@ class Intake:
         rules = self._rules
         check_content(head, otlp=False)
         rules.gate.check_head(head.all(LICENSE), otlp=False)
-        reader = BodyReader(self._budget, head, receive)
+        reader = BodyReader(self._budget, head, receive, REQUEST_MAX)
         try:
             with reader:
                 async with asyncio.timeout(ANSWER_S) as limit:

@@ -36,14 +36,18 @@ class Limit(Protocol):
 
 
 class BodyReader:
-    """Reads one body; its memory counts until the ``with`` block and what it began have ended."""
+    """Reads one body, of ``most`` bytes at most.
+
+    Its memory counts until the ``with`` block and what it began have ended.
+    """
 
     __slots__ = (
-        "_body", "_budget", "_ended", "_failed", "_head", "_judged", "_kept", "_receive", "_taken",
-        "whole_at",
+        "_body", "_budget", "_ended", "_failed", "_head", "_judged", "_kept", "_most", "_receive",
+        "_taken", "whole_at",
     )  # fmt: skip
 
-    def __init__(self, budget: Budget, head: Head, receive: Receive) -> None:
+    def __init__(self, budget: Budget, head: Head, receive: Receive, most: int = BODY_MAX) -> None:
+        self._most = most
         self._budget = budget
         self._head = head
         self._receive = receive
@@ -78,7 +82,7 @@ class BodyReader:
 
         Raises :class:`RefusalError` 400, 413, 415 or 503.
         """
-        _check_length(self._head)
+        _check_length(self._head, self._most)
         coding = check_codings(self._head.all("content-encoding"))
         piece, more = await self._next(0)
         if not more and coding is None:
@@ -86,7 +90,7 @@ class BodyReader:
             self.whole_at = asyncio.get_running_loop().time()
             await self.make_room(len(piece), limit)
             return piece
-        body = self._body = Growing(coding, self.hold)
+        body = self._body = Growing(coding, self.hold, self._most)
         await self._rest(body, piece, limit, more=more)
         self.whole_at = asyncio.get_running_loop().time()
         await self.make_room(body.size, limit)
@@ -163,8 +167,8 @@ class BodyReader:
         if message["type"] == "http.disconnect":
             raise _cut()
         piece: bytes = message.get("body", b"")
-        if size + len(piece) > BODY_MAX:
-            raise too_large()
+        if size + len(piece) > self._most:
+            raise too_large(self._most)
         return piece, message.get("more_body", False)
 
     def hold(self, size: int) -> None:
@@ -196,12 +200,12 @@ class BodyReader:
             self._judged = 0
 
 
-def _check_length(head: Head) -> None:
+def _check_length(head: Head, most: int) -> None:
     for length in head.all("content-length"):
         if not length.isascii() or not length.isdigit() or len(length) > len(str(BODY_MAX)):
-            raise too_large()
-        if int(length) > BODY_MAX:
-            raise too_large()
+            raise too_large(most)
+        if int(length) > most:
+            raise too_large(most)
 
 
 def _cut() -> RefusalError:

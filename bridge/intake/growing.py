@@ -8,7 +8,6 @@ from collections.abc import Callable
 from io import BytesIO
 
 from bridge.intake.encodings import Decoder, decoder_for
-from bridge.intake.memory import BODY_MAX
 from bridge.intake.refusals import RefusalError
 
 BLOCK = 1024 * 1024
@@ -27,10 +26,14 @@ class _OverflowError(Exception):
 
 
 class Growing:
-    """Takes pieces of a body in ``coding``; ``hold`` is told of bytes before they are kept."""
+    """Takes pieces of a body in ``coding``, ``most`` bytes decompressed.
 
-    def __init__(self, coding: str | None, hold: Callable[[int], None]) -> None:
+    ``hold`` is told of bytes before they are kept.
+    """
+
+    def __init__(self, coding: str | None, hold: Callable[[int], None], most: int) -> None:
         self._coding = coding
+        self._most = most
         self._hold = hold
         # Pieces of one byte in a list would take forty times what they hold; one buffer that grows
         # beside others would leave holes behind, several times its size. So: blocks of one size.
@@ -109,8 +112,8 @@ class Growing:
 
     def _keep(self, piece: bytes) -> None:
         self.size += len(piece)
-        if self.size > BODY_MAX:
-            raise too_large()
+        if self.size > self._most:
+            raise too_large(self._most)
         self._hold(len(piece))
         self._made.write(piece)
         if self._made.tell() >= BLOCK:
@@ -118,11 +121,11 @@ class Growing:
             self._made = BytesIO()
 
 
-def too_large() -> RefusalError:
-    """A body beyond the limit, before or after decompression."""
+def too_large(most: int) -> RefusalError:
+    """A body of more than ``most`` bytes, before or after decompression."""
     return RefusalError(
         413,
         "intake.too_large",
-        f"The request has more than {BODY_MAX} bytes.",
+        f"The request has more than {most} bytes.",
         "Send it in smaller parts.",
     )

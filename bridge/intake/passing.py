@@ -7,6 +7,10 @@ import orjson
 
 from bridge.intake.refusals import RefusalError
 
+REQUEST_MAX = 64 * 1024
+"""Bytes of a request for verification: a license key has 4,096 characters at most. It is parsed in
+full, before anybody knows whose it is; what a longer one becomes may take forty times its bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import msgspec
 import orjson
 
+from bridge.intake.gate import KEY_MAX
 from spool.errors import RecordError
 from spool.jsonparts import elements
 from spool.lines import LICENSE_FIELDS, Lines, put_together, take_apart
@@ -41,11 +42,20 @@ class Row:
         return self.stream.kind == "operational"
 
 
+_NO_KEY = object()
+"""Stands for what is too long to be a license key, whatever it is: nobody's."""
+_KEY_RAW_MAX = 6 * KEY_MAX + 2
+"""Bytes of a license key in JSON, each of its characters escaped."""
+
+
 def _keys_of(members: dict[str, msgspec.Raw]) -> tuple[object, ...]:
     """The license keys among ``members``, taken out of them, under either of the vendor's names."""
     raws = [members.pop(name) for name in sorted(LICENSE_FIELDS) if name in members]
     try:
-        return tuple(orjson.loads(bytes(raw)) for raw in raws)
+        # What is longer may be the whole body, in any form; parsed it takes forty times its bytes.
+        return tuple(
+            orjson.loads(bytes(raw)) if len(raw) <= _KEY_RAW_MAX else _NO_KEY for raw in raws
+        )
     except orjson.JSONDecodeError as error:
         raise RecordError(
             "record.json", "The license is no JSON value.", "Send it as a string."

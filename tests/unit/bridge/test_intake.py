@@ -209,6 +209,33 @@ def test_a_license_request_has_no_answer_yet_and_may_come_again(bench: Bench) ->
     assert all(isinstance(value, str) for value in orjson.loads(said).values())
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/beacon/verify", b'{"license":[%b]}', 413),
+        ("/v1/beacon/verify", b'{"license":"lcl_EXAMPLE_NOT_A_KEY","x":[%b]}', 413),
+        (TRANSACTIONS, b'{"license":[%b],"trace_transactions":[]}', 403),
+        ("/v1/beacon/metadata/submit", b'{"license_key":[%b],"measures":{}}', 403),
+    ],
+)
+def test_what_stands_in_the_place_of_a_license_key_takes_no_memory_many_times_its_size(
+    bench: Bench, path: str, body: bytes, status: int
+) -> None:
+    hostile = body % (b"[]," * 60_000 + b"1")
+    tracemalloc.start()
+    try:
+        assert bench.send(path, hostile)[0] == status
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(hostile)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_license_key_is_taken_however_its_json_is_written(bench: Bench) -> None:
+    escaped = "".join(f"\\u{ord(char):04x}" for char in KEY)
+    body = f'{{"license": "{escaped}" ,"trace_transactions":[]}}'.encode()
+    assert bench.send(TRANSACTIONS, body)[0] == 200
+
+
 def test_a_data_plane_is_told_why_its_requests_are_refused(bench: Bench) -> None:
     headers = (JSON_TYPE, (b"x-data-plane-auth", b"secret"))
     status, _, said = bench.send("/v1/beacon/v1/logs", b'{"resourceLogs":[{}]}', headers)
