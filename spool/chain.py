@@ -22,6 +22,7 @@ from spool.durable import Disk, make_folders
 from spool.frontier import read_frontier
 from spool.head import Head, is_at_home, read_head, write_head
 from spool.lane import SEQ_MAX, Lane
+from spool.ledger_known import highest_known
 from spool.quarantine import set_aside
 from spool.segment import Segment
 from spool.statement import NO_CHAIN, NO_DIGEST, Follows
@@ -63,7 +64,14 @@ class Chain:
         self._signer = signer
         self._clock = clock
         self.known = 0
-        """The highest number that the ledger has of the lane: a head below it was set back."""
+        """The highest number that was given out, as far as told: a head below it was set back."""
+        self._asked_ledger = False
+
+    def learn(self) -> None:
+        """Ask the ledger, once, which numbers were given out; not to be done under the lock."""
+        if not self._asked_ledger and (found := highest_known(self._lane)) is not None:
+            self.known = max(self.known, found)
+            self._asked_ledger = True
 
     def next(self, *, forked: bool = False) -> Next:
         """Finish what a crash left half done, and say where the next segment goes.
@@ -91,6 +99,7 @@ class Chain:
     def advance(self, upto: Head) -> None:
         """Make ``upto`` the head."""
         write_head(self._disk, self._lane, upto)
+        self.known = max(self.known, upto.seq)
 
     def _take_over(self, head: Head) -> Head | None:
         """The head, moved on over a segment that was renamed to its place before a crash, if any."""

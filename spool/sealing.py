@@ -99,6 +99,7 @@ class Sealer:
         was used, begins its new chain by a heartbeat, which is returned; without a head that counts
         nothing of it would be read. Raises :class:`OSError`.
         """
+        self._chain.learn()
         self._chain.known = max(self._chain.known, known)
         with chain_lock(self.lane):
             head = self._chain.finish()
@@ -133,6 +134,7 @@ class Sealer:
 
     def _place(self, path: Path, fd: int, said: Statement, *, forked: bool = False) -> Statement:
         """Seal the file behind ``fd`` as the next of the chain, saying what ``said`` says."""
+        self._chain.learn()
         with chain_lock(self.lane):
             after = self._chain.next(forked=forked)
             said = replace(

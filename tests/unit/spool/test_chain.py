@@ -12,9 +12,11 @@ from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
 from spool.chain import Chain
 from spool.clock import SYSTEM_CLOCK
+from spool.discovery import discover
 from spool.frontier import Frontier, write_frontier
 from spool.head import Head, decode, folder_mark, read_head, write_head
 from spool.lane import Lane
+from spool.ledger import Ledger
 from spool.ranges import ChainRanges, Range
 from spool.sealing import Sealer
 from spool.segment import Segment
@@ -345,3 +347,43 @@ def test_a_head_of_another_version_counts_as_lost_and_says_that_it_is_no_head(
     with pytest.raises(VerificationError, match="head") as caught:
         decode(data.replace(b'"v":1', b'"v":2'))
     assert caught.value.id == "document.field"
+
+
+def test_a_head_that_was_set_back_gives_out_no_number_that_the_ledger_has(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    seal_one(lane, records(1, "a"))
+    early = lane.head.read_bytes()
+    seal_one(lane, records(1, "b"))
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        discover(ledger, lane)
+    # A part of a copy was put back, and whoever appends comes before the daemon.
+    lane.head.write_bytes(early)
+    lane.segment(2).unlink()
+    said = seal_one(lane, records(1, "c"))
+    assert said.seq == MILLION
+    with Ledger.open(tmp_path, clock=SYSTEM_CLOCK) as ledger:
+        assert discover(ledger, lane)
+        assert [(span.first, span.last) for span in ledger.spans(lane)] == [
+            (1, 2),
+            (MILLION, MILLION),
+        ]
+
+
+def test_whoever_seals_gives_no_number_twice_though_the_head_is_set_back_meanwhile(
+    tmp_path: Path,
+) -> None:
+    lane = new_lane(tmp_path)
+    seals = sealer(lane)
+    seals.heartbeat()
+    early = lane.head.read_bytes()
+    seals.heartbeat()
+    lane.head.write_bytes(early)
+    lane.segment(2).unlink()
+    assert seals.heartbeat().seq == MILLION
+
+
+def test_a_ledger_that_cannot_be_read_keeps_nobody_from_sealing(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    (tmp_path / "ledger.lock").touch()
+    (tmp_path / "ledger.db").write_bytes(b"no ledger at all")
+    assert seal_one(lane, records(1)).seq == 1
