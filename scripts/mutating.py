@@ -37,6 +37,7 @@ NO_MUTANT, COUNTING, BREAKING = "", "stats", "fail"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 """Where the tests' files are, if the machine has that: a sync costs nothing there."""
 TEXT = re.compile(r'f?"(?:[^"\\]|\\.)*"')
+APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
 QUERY = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|VALUES|FROM|WHERE|AND|ON|ORDER|UNION)\b")
 PATIENCE_S = 20
 SLOWER = 10
@@ -223,8 +224,9 @@ def only_words(patch: str) -> bool:
 
 
 def _without_prose(text: re.Match[str]) -> str:
-    """A literal as it is, or what stands for every sentence."""
-    return "None" if " " in text.group() and "'" not in text.group() else text.group()
+    """A literal as it is, or what stands for every sentence; a query's holds quotes."""
+    is_prose = " " in text.group() and "'" not in APOSTROPHE.sub("", text.group())
+    return "None" if is_prose else text.group()
 
 
 if __name__ == "__main__":

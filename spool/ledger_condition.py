@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keys.errors import ConfigError
 from spool.ledger_db import Access, Transaction, connect
-from spool.ledger_errors import in_words, is_damage
+from spool.ledger_errors import extended_code_of, in_words, is_damage
 from spool.ledger_schema import APPLICATION_ID, FIRST, TABLES, VERSION, columns, expected
 
 
@@ -43,7 +43,7 @@ def examine(path: Path, access: Access = "ro") -> Condition:
     except sqlite3.Error as error:
         if is_damage(error):
             return Condition.DAMAGED
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+        if extended_code_of(error) == sqlite3.SQLITE_READONLY_ROLLBACK:
             return Condition.UNFINISHED
         raise in_words(error, path) from error
 

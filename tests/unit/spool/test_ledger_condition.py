@@ -51,6 +51,7 @@ def version(number: int) -> str:
     return f"PRAGMA user_version = {number}"
 
 
+PAGE = 4096
 OTHER_OWNER = "PRAGMA application_id = 7"
 NO_OWNER = "PRAGMA application_id = 0"
 
@@ -114,19 +115,14 @@ def test_a_newer_one_is_newer_whatever_is_in_it(path: Path) -> None:
     assert problem(path) == "ledger.newer"
 
 
-def pages_of(path: Path, table: str) -> list[int]:
-    with closing(sqlite3.connect(path)) as connection:
-        (page,) = connection.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
-        ).fetchone()
-        (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return [(page - 1) * size, page * size]
-
-
 def spoil(path: Path, table: str) -> None:
-    begin, end = pages_of(path, table)
-    data = path.read_bytes()
-    path.write_bytes(data[:begin] + b"\xff" * (end - begin) + data[end:])
+    """The first page of a table."""
+    query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+    with closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute(query, (table,)).fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * PAGE : page * PAGE] = b"\xff" * PAGE
+    path.write_bytes(data)
 
 
 @pytest.mark.parametrize("table", sorted({*TABLES} - {"audit"}))
@@ -142,6 +138,34 @@ def test_a_damaged_page_of_any_table_is_found_of_every_version(
 def test_so_it_is_at_the_end_of_the_audit_where_rows_are_added(path: Path) -> None:
     spoil(path, "audit")
     assert examine(path) is Condition.DAMAGED
+
+
+@pytest.mark.parametrize("number", [VERSION, 1])
+def test_a_row_that_its_table_forbids_is_damage(path: Path, number: int) -> None:
+    change(path, version(number))
+    for statement in (
+        "UPDATE sqlite_master SET sql = replace(sql, 'node TEXT NOT NULL', 'node TEXT')",
+        "UPDATE lane SET node = NULL",
+        "UPDATE sqlite_master SET sql = replace(sql, 'node TEXT', 'node TEXT NOT NULL')",
+    ):
+        change(path, "PRAGMA writable_schema = ON", statement)
+    assert examine(path) is Condition.DAMAGED
+
+
+def test_of_the_audit_what_lies_before_its_end_is_not_read(path: Path) -> None:
+    """It grows for years, and a spoiled page of old times must not cost the whole ledger."""
+    row = (
+        "INSERT INTO audit (at, lane, chain, first_seq, first_line, last_seq, end_line, path,"
+        " records, raw_size, verdict, in_doubt, text)"
+        " VALUES (1, 1, 'c', 1, 0, 1, 1, '/', 1, 1, 'delivered', 0, 'row %d' || hex(zeroblob(999)))"
+    )
+    change(path, *(row % number for number in range(20)))
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"row 0") // PAGE * PAGE
+    assert b"row 19" not in data[begin : begin + PAGE]
+    data[begin : begin + PAGE] = b"\xff" * PAGE
+    path.write_bytes(data)
+    assert examine(path) is Condition.GOOD
 
 
 def test_what_is_no_database_is_damaged_and_a_missing_file_is_an_error(tmp_path: Path) -> None:
@@ -184,7 +208,10 @@ CODES = [
 def test_each_word_of_sqlite_has_an_id_however_it_is_extended(
     tmp_path: Path, code: int | None, problem: str
 ) -> None:
-    assert in_words(said(code), tmp_path / "ledger.db").id == problem
+    told = in_words(said(code), tmp_path / "ledger.db")
+    assert told.id == problem
+    assert told.message
+    assert told.hint
     assert is_damage(said(code)) == (problem == "ledger.corrupt")
 
 
@@ -196,6 +223,13 @@ def test_what_sqlite_said_is_shown_without_what_a_terminal_obeys(tmp_path: Path)
     message = in_words(said(sqlite3.SQLITE_IOERR, "disk \x1b[2J"), tmp_path / "ledger.db").message
     assert "disk" in message
     assert "\x1b" not in message
+
+
+def test_where_the_trial_fails_for_another_reason_it_is_no_disk_that_may_not_be_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "no folder" / "ledger.db"
+    assert in_words(said(sqlite3.SQLITE_IOERR), path).id == "ledger.io"
 
 
 def test_the_trial_whether_the_disk_is_full_leaves_no_file(tmp_path: Path) -> None:
