@@ -108,3 +108,27 @@ def test_what_cannot_be_made_fails_every_call() -> None:
         assert handed == []
 
     asyncio.run(run())
+
+
+def test_what_tells_of_fewer_calls_than_there_are_fails_every_call() -> None:
+    async def run() -> None:
+        handed: Handed = []
+        gathering = _gathering(handed, lambda calls: made_by(calls[:-1]))
+        for call in [gathering.add(made_of(b"1")), gathering.add(made_of(b"2"))]:
+            with pytest.raises(ValueError, match="shorter"):
+                await call
+        assert handed == []
+
+    asyncio.run(run())
+
+
+def test_lines_are_handed_over_with_the_loop_whose_coroutines_wait() -> None:
+    async def run() -> None:
+        loops: list[asyncio.AbstractEventLoop] = []
+        loop = asyncio.get_running_loop()
+        gathering = Gathering(loop, made_by, lambda of, _lines, _waiters: loops.append(of))
+        gathering.add(made_of(b"1"))
+        await asyncio.sleep(0)
+        assert loops == [loop]
+
+    asyncio.run(run())
