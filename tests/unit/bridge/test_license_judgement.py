@@ -91,6 +91,14 @@ def test_a_key_that_nobody_knows_and_an_entry_of_no_key_are_taken_for_the_same()
     assert judged(licensed=Licensed.by(["another", KEY])).state is State.VALID
 
 
+def test_a_token_of_another_license_is_none_of_this_node() -> None:
+    token = ED.sign(None, claims(iat=NOW_S, exp=NOW_S + DAY_S, sub=binding_of("another")))
+    found = judged(replace(ENTRY, token=token))
+    assert (found.state, found.reason) == (State.TAMPERED, "the token is of another license")
+    known = Licensed.by([KEY, "another"])
+    assert judged(replace(ENTRY, token=token), licensed=known).state is State.VALID
+
+
 def test_a_license_is_known_by_two_digests_of_each_of_its_keys() -> None:
     assert Licensed.by(["a", "b"]) == Licensed(
         frozenset({mark_of("a"), mark_of("b")}), frozenset({binding_of("a"), binding_of("b")})
@@ -109,6 +117,7 @@ def test_a_license_is_known_by_two_digests_of_each_of_its_keys() -> None:
 def test_a_token_ends_to_the_millisecond_and_so_does_its_grace(at: int, state: State) -> None:
     found = judged(at=at)
     assert (found.state, found.served, found.expires_at) == (state, state is State.VALID, END)
+    assert found.reason == ""
 
 
 @pytest.mark.parametrize(
@@ -117,8 +126,11 @@ def test_a_token_ends_to_the_millisecond_and_so_does_its_grace(at: int, state: S
 def test_it_ends_soon_in_less_than_the_last_tenth_and_only_where_no_new_one_comes(
     left: int, state: State
 ) -> None:
-    assert judged(at=END - left, failed=True).state is state
-    assert judged(at=END - left).state is State.VALID
+    found = judged(at=END - left, failed=True)
+    assert (found.state, found.reason) == (state, "")
+    # Unless somebody says so, a new one can be had.
+    now = Now(END - left, rolled_back=False)
+    assert judge_kept(Kept(ENTRY), now, RULES, LICENSED).state is State.VALID
 
 
 def test_a_short_token_ends_soon_while_there_is_time_for_less_than_three_requests() -> None:
@@ -154,9 +166,12 @@ def test_the_first_row_of_the_table_that_applies_is_the_state() -> None:
     assert judged(forged, rolled_back=True, denied_at=denied_at).state is State.TAMPERED
     assert judged(rolled_back=True, denied_at=denied_at).state is State.DENIED
     assert judged(REFUSED, rolled_back=True).state is State.DENIED
-    assert judged(early, rolled_back=True).state is State.CLOCK_ROLLBACK
-    assert judged(early).state is State.NOT_YET_VALID
-    assert not judged(early).served
+    for found, state in [
+        (judged(early, rolled_back=True), State.CLOCK_ROLLBACK),
+        (judged(early), State.NOT_YET_VALID),
+        (judged(None), State.NONE),
+    ]:
+        assert (found.state, found.reason, found.served) == (state, "", False)
 
 
 def test_where_no_key_is_pinned_only_what_the_beacon_answered_is_served() -> None:
@@ -182,6 +197,8 @@ def test_the_rules_are_those_by_which_a_token_is_judged() -> None:
     assert verdict(sub=binding_of("another")).reason == "binding"
     assert verdict(exp=NOW_S + 400 * DAY_S).reason == ""
     assert verdict(exp=NOW_S + 400 * DAY_S + 1).reason == "life"
+    shorter = replace(RULES, max_life=DAY_MS).verdict(TOKEN, LICENSED.bindings, NOW)
+    assert (shorter.standing, shorter.reason) == (Standing.TAMPERED, "life")
     assert verdict(exp=NOW_S + 1).standing is Standing.VALID
     assert verdict(exp=NOW_S).standing is not Standing.VALID
     assert verdict(nbf=NOW_S + 300).standing is Standing.VALID
@@ -245,6 +262,8 @@ def test_of_two_that_nobody_can_verify_the_one_that_came_from_the_beacon_is_bett
     assert better(longer, filed, UNVERIFIABLE)
     assert not better(UNVERIFIABLE, filed, UNVERIFIABLE)
     assert better(GOOD, asked, longer)
+    early = replace(longer, standing=Standing.NOT_YET_VALID, expires_at=NOW_S + 9 * DAY_S)
+    assert not better(early, filed, longer)
 
 
 def test_what_nobody_could_use_is_not_taken_and_anything_usable_takes_its_place() -> None:

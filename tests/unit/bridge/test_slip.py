@@ -67,6 +67,16 @@ def test_the_lines_of_others_stay_to_the_byte_and_ones_own_stands_there_once(bun
     assert sums.read_bytes() == THEIRS + b"\n" + line_of(bundle) + b"\n"
 
 
+def test_a_name_in_another_encoding_is_noted_in_its_own_bytes(bundle: Path) -> None:
+    odd = bundle.with_name("odd\udcff.agb")
+    bundle.rename(odd)
+    slip_of(odd, f"file {odd.name}\n", measured(odd))
+    assert odd.with_name(odd.name + ".txt").read_bytes() == b"file odd\xff.agb\n"
+    subprocess.run(["sha256sum", "-c", SUMS], cwd=odd.parent, check=True, capture_output=True)
+    drop_slip(odd)
+    assert not odd.with_name(SUMS).exists()
+
+
 def test_what_is_gone_takes_its_slip_and_its_checksum_with_it_and_no_others(bundle: Path) -> None:
     other = bundle.with_name("inside-000002.agb")
     other.write_bytes(b"other")
@@ -133,7 +143,12 @@ def test_a_slip_says_what_the_bundle_is_and_what_to_do(bundle: Path) -> None:
     ):
         assert line in text.splitlines()
     assert text.endswith("\n")
-    assert "note      -" in bundle_slip(bundle.name, replace(MANIFEST, note=""), MEDIUM)
+    (lane,) = MANIFEST.lanes
+    small = replace(
+        MANIFEST, note="", lanes=(replace(lane, records=1),), members=MANIFEST.members[:1]
+    )
+    told = bundle_slip(bundle.name, small, MEDIUM).splitlines()
+    assert {"note      -", "holds     1 record in 1 segment"} <= set(told)
 
 
 CHAIN = "c" * 32
@@ -159,6 +174,9 @@ def test_the_slip_of_a_return_bundle_counts_segments_by_what_became_of_them() ->
     assert "token     -" in text
     assert "(bridge export --for prod-1 --to DIR)." in text
     assert not any("--resend" in line for line in text)
+    assert "2. Hand it in:             bridge import back.agr" in text
+    one = told(LaneReceipt("logs", spans((1, 1, "delivered")), (), (), 0))
+    assert "says of   1 segment: 1 delivered, 0 refused, 0 on their way" in one.splitlines()
     for line in ("from      relay-1", "to        prod-1", "serial    3", "file      back.agr"):
         assert line in text
 
