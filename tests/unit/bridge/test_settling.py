@@ -33,6 +33,23 @@ def test_a_whole_step_is_given_to_the_disk_and_what_follows_it_is_not(written: i
     assert _in_memory(written, STEP)
 
 
+def test_each_byte_is_given_to_the_disk_once_and_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int, int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *what: asked.append(what))
+    settling = Settling(7)
+    for count, then in [
+        (STEP - 1, []),
+        (1, [(0, STEP)]),
+        (STEP // 2, []),
+        (STEP // 2 + 5, [(STEP, STEP + 5)]),
+        (3 * STEP, [(2 * STEP + 5, 3 * STEP)]),
+        (1, []),
+    ]:
+        settling.wrote(count)
+        assert asked == [(7, at, size, os.POSIX_FADV_DONTNEED) for at, size in then]
+        asked.clear()
+
+
 def test_what_the_system_says_is_raised() -> None:
     reading, writing = os.pipe()
     try:

@@ -138,6 +138,10 @@ def test_attack_76_a_wrong_checksum_padding_or_end_is_refused() -> None:
     wrong[BLOCK + 5] = 1
     assert refused(bytes(wrong)) == "container.padding"
     assert refused(GOOD[:-BLOCK]) == "container.truncated"
+    for at in (1, BLOCK):
+        wrong = bytearray(GOOD)
+        wrong[-at] = 1
+        assert refused(bytes(wrong)) == "container.end"
     assert refused(GOOD + b"x") == "container.end"
     assert refused(GOOD + bytes(BLOCK)) == "container.end"
 
@@ -152,6 +156,12 @@ def test_attack_80_another_kind_of_file_is_refused(start: bytes) -> None:
 def test_attack_81_a_cut_at_any_place_is_refused() -> None:
     for size in range(len(GOOD)):
         assert refused(GOOD[:size]).startswith("container.")
+
+
+@pytest.mark.parametrize("cut", [1, BLOCK, 2 * BLOCK, 2 * BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 1])
+def test_what_was_cut_is_called_so_wherever_the_cut_is(cut: int) -> None:
+    whole = container((NAMES[0], b"{}"))
+    assert refused(whole[:-cut]) == "container.truncated"
 
 
 def test_more_members_than_a_bundle_has_are_refused() -> None:
