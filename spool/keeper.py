@@ -9,10 +9,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 
 from keys.ed25519 import SigningKey
+from keys.errors import shown
 from spool.beat import until_beat
 from spool.clock import Clock
 from spool.durable import Disk, explained
@@ -70,10 +72,16 @@ class Keeper:
         self._failed: SpoolError | None = None
         self._unsealed: list[Path] = []
         """Complete files that could not be sealed; the next recovery does it."""
+        self._gone: SpoolError | None = None
 
     @property
     def problem(self) -> SpoolError | None:
-        """What kept a complete file from being sealed, until somebody has sealed it."""
+        """What kept a complete file from being sealed, until somebody has sealed it.
+
+        Of one that is not there any more it stays.
+        """
+        if self._gone is not None:
+            return self._gone
         self._unsealed = [path for path in self._unsealed if os.path.lexists(path)]
         return self._failed if self._unsealed else None
 
@@ -156,10 +164,28 @@ class Keeper:
             return 0
         return seal_age_ms(self._lane, self._age)
 
+    def _check_there(self, tail: Tail) -> None:
+        """Raise :class:`SpoolError` ``writer.file_gone`` if the file is not there any more.
+
+        Nobody else has sealed it: its lock is held.
+        """
+        with suppress(OSError):  # what follows meets it, and tells
+            if tail.is_there():
+                return
+            self._disk.close(tail.fd)
+            self._gone = SpoolError(
+                "writer.file_gone",
+                f"{shown(str(tail.path))} was moved or removed while records were appended to it; "
+                f"acknowledged were {tail.totals.records}, and the spool has them no more.",
+                "Move the file back, and the daemon seals it; if it is gone, append them again.",
+            )
+            raise self._gone
+
     def _seal_complete(self) -> None:
         while self.complete:
             tail, reason, failed = self.complete.pop(0)
             try:
+                self._check_there(tail)
                 if failed:
                     filled, reason = tail.cut_back(), "recovered"
                 else:

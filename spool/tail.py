@@ -1,6 +1,8 @@
 """The file that a writer appends to, and what its seal will say of it."""
 
+import errno
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ from spool.durable import NO_ROOM, Disk
 from spool.filled import Filled
 from spool.group import Framed
 from spool.lane import Lane
+from spool.locks import still_named
 from spool.openfile import begin_file
 from spool.totals import Totals
 
@@ -58,15 +61,18 @@ class Tail:
         return cls(disk, clock, *begin_file(disk, lane, clock))
 
     def commit(self, frames: Sequence[Framed], records: int) -> None:
-        """Append compressed frames; they are durable on return.
+        """Append compressed frames; they are durable on return, bytes and name.
 
-        Raises :class:`OSError`; the file must not be written again then.
+        Raises :class:`OSError`, also where the file was moved or removed meanwhile: nobody would find
+        what is in it. It must not be written again then.
         """
         pieces = [frame.data for frame in frames]
         wanted = sum(map(len, pieces))
         self._lay_zeros(wanted)
         self._disk.write(self.fd, pieces, self.size)
         self._disk.sync(self.fd)
+        if not self.is_there():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         self._unhashed += pieces
         self._unhashed_size += wanted
         self.size += wanted
@@ -78,6 +84,10 @@ class Tail:
         self._records += records
         self._frames += len(frames)
         self._last_at = self._clock.wall_ms()
+
+    def is_there(self) -> bool:
+        """Whether its name still leads to it. Raises :class:`OSError` where nobody can tell."""
+        return still_named(self.fd, self.path)
 
     def _lay_zeros(self, wanted: int) -> None:
         """See to it that small commits, after the file's first one, are written over zeros."""

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import multiprocessing.process
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -537,6 +538,62 @@ def test_what_recovery_has_sealed_meanwhile_is_no_problem_of_the_writer_any_more
     assert writer.problem is None
     writer.close()
     assert lines(lane, KEY) == records(10)
+
+
+def _moved(open_file: Path) -> None:
+    open_file.rename(open_file.with_suffix(".elsewhere"))
+
+
+def _replaced(open_file: Path) -> None:
+    open_file.unlink()
+    open_file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("happens", [_moved, Path.unlink, _replaced])
+def test_nothing_is_acknowledged_in_a_file_that_is_not_in_the_spool_any_more(
+    tmp_path: Path, happens: Callable[[Path], object]
+) -> None:
+    writer = _writer(tmp_path)
+    writer.append(records(2, "before"))
+    (open_file,) = open_files(_lane(tmp_path))
+    happens(open_file)
+    assert writer.append(records(3, "after")) == 3
+    with pytest.raises(SpoolError, match=r"acknowledged were 2,") as told:
+        writer.close()
+    assert told.value.id == "writer.file_gone"
+    assert writer.problem is told.value
+    assert lines(_lane(tmp_path), KEY) == records(3, "after")
+
+
+@pytest.mark.parametrize("happens", [shutil.rmtree, lambda spool: spool.rename(f"{spool}.old")])
+def test_nothing_is_acknowledged_where_the_spool_was_moved_or_removed(
+    tmp_path: Path, happens: Callable[[Path], object]
+) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    writer = _writer(spool)
+    writer.append(records(2, "before"))
+    happens(spool)
+    for _ in range(2):
+        with pytest.raises(SpoolError) as told:
+            writer.append(records(1, "after"))
+        assert told.value.id == "disk.path"
+    with pytest.raises(SpoolError) as gone:
+        writer.close()
+    assert gone.value.id == "writer.file_gone"
+    assert not spool.exists()
+
+
+def test_a_file_that_was_moved_away_and_back_is_sealed_by_recovery(tmp_path: Path) -> None:
+    writer = _writer(tmp_path)
+    writer.append(records(2, "before"))
+    (open_file,) = open_files(_lane(tmp_path))
+    away = open_file.rename(tmp_path / "away")
+    with pytest.raises(SpoolError):
+        writer.close()
+    away.rename(open_file)
+    recover(_lane(tmp_path))
+    assert lines(_lane(tmp_path), KEY) == records(2, "before")
 
 
 def test_a_writers_memory_does_not_grow_with_what_it_writes(tmp_path: Path) -> None:
