@@ -19,7 +19,7 @@ from bridge.transfer.manifest import (
     numbers_of,
     unlike,
 )
-from bridge.transfer.receipt import FORKS_MAX, decode_receipt, encode_receipt
+from bridge.transfer.receipt import FORKS_MAX, Span, decode_receipt, encode_receipt
 from keys.errors import VerificationError
 from keys.rotation import ROTATION_MAX, ROTATIONS_MAX
 from spool.lane import SEQ_MAX
@@ -310,6 +310,10 @@ def test_a_note_is_given_back_or_refused() -> None:
         with pytest.raises(VerificationError) as caught:
             check_note(text)
         assert caught.value.id == "manifest.note"
+
+
+def test_a_span_has_as_many_segments_as_numbers() -> None:
+    assert [len(Span("c" * 32, 3, last, "pending", "d" * 64)) for last in (3, 4, 9)] == [1, 2, 7]
 
 
 def span(**changes: object) -> Change:

@@ -47,12 +47,12 @@ def there(tmp_path: Path, ledger: Ledger) -> Lane:
     return other
 
 
-def begun(ledger: Ledger, at: int, *parts: Part) -> int:
-    return ledger.begin_bundle(f"{at:032x}", at, "relay-1", "/out", parts)
+def begun(ledger: Ledger, at: int, *parts: Part, to: str = "relay-1") -> int:
+    return ledger.begin_bundle(f"{at:032x}", at, to, "/out", parts)
 
 
-def wrote(ledger: Ledger, at: int, *parts: Part) -> int:
-    serial = begun(ledger, at, *parts)
+def wrote(ledger: Ledger, at: int, *parts: Part, to: str = "relay-1") -> int:
+    serial = begun(ledger, at, *parts, to=to)
     moved = [(of, each, totals(each.first - 1), totals(each.last)) for of, each in parts]
     ledger.end_bundle(serial, f"/out/{at}.agb", at * 10, SUM, moved)
     return serial
@@ -163,6 +163,25 @@ def test_what_touches_a_bundle_at_either_end_waits_with_it(
         if seq != 2:
             move(ledger, here, (seq, seq), (E, D), By.RECEIPT)
     assert ledger.exported_since() == 2
+
+
+def test_what_others_are_to_bring_is_exported_for_them_and_not_confirmed_and_not_packed_for_one(
+    ledger: Ledger, here: Lane, there: Lane
+) -> None:
+    assert ledger.packed_for_others(lane(here.spool, "metrics"), "relay-1") == []
+    wrote(ledger, 1, (here, Range(1, 4)))
+    wrote(ledger, 2, (here, Range(6, 8)), (there, Range(2, 2)), to="relay-2")
+    wrote(ledger, 3, (here, Range(2, 2)), to="relay-2")
+    begun(ledger, 4, (here, Range(9, 9)))
+    move(ledger, here, (4, 4), (E, D), By.RECEIPT)
+    move(ledger, here, (7, 7), (E, P), By.REPLAY)
+    assert ledger.packed_for_others(here, "relay-2") == [Range(1, 1), Range(3, 3)]
+    assert ledger.packed_for_others(here, "relay-1") == [Range(6, 6), Range(8, 8)]
+    assert ledger.packed_for_others(here, "relay-3") == [
+        Range(1, 3), Range(6, 6), Range(8, 8),
+    ]  # fmt: skip
+    assert ledger.packed_for_others(there, "relay-1") == [Range(2, 2)]
+    assert ledger.packed_for_others(there, "relay-2") == []
 
 
 def test_sums_that_are_not_the_chains_leave_the_bundle_unwritten(
