@@ -73,6 +73,11 @@ class Lane:
         return self.folder / "chain.lock"
 
     @property
+    def rescue_lock(self) -> Path:
+        """Whoever rescues what is left of a damaged segment holds a flock on it."""
+        return self.folder / "rescue.lock"
+
+    @property
     def delivered(self) -> Path:
         """The durable frontier: what was delivered, for the day the ledger is lost."""
         return self.folder / "delivered"

@@ -7,6 +7,7 @@ The same rescue serves a sealed segment of our own whose bytes have changed. Rec
 recovery once.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,8 +20,9 @@ from spool.clock import WALL_MS_MAX, Clock
 from spool.durable import Disk
 from spool.filled import Filled
 from spool.gently import to_the_end
-from spool.openfile import begin_file, begun_at, open_files, temporary_of
-from spool.quarantine import copy_aside, set_aside
+from spool.openfile import begun_at, open_files, temporary_of
+from spool.quarantine import copied_before, copy_aside, has_reason, say_why, set_aside
+from spool.rescued import Rescued
 from spool.rewriting import (
     Findings,
     Written,
@@ -58,6 +60,8 @@ class Recovery:
         self._sealer = sealer
         self._lane = sealer.lane
         self._clock = clock
+        self.before = Rescued(sealer.lane)
+        """What an attempt that was cut short has sealed already."""
 
     def recover(self) -> Iterator[Recovered]:
         """Take care of every file in ``open/`` that nobody writes.
@@ -102,19 +106,31 @@ class Recovery:
         """Save the good frames of our sealed segment ``seq``, whose bytes are not the sealed ones.
 
         They become a new segment (``recovered``, ``of`` this number); the number is declared lost,
-        and the file is moved to quarantine. Raises :class:`OSError`, or
-        :class:`VerificationError` where it may not even be opened.
+        and the file is moved to quarantine. What a rescue that was cut short has done is not done
+        again. Raises :class:`OSError`, or :class:`VerificationError` where it may not even be opened.
         """
         path = self._lane.segment(seq)
-        with _reading(path) as source:
-            size = os.fstat(source).st_size
-            found = examine(reader(source), size)
-            sealed = self._sealed_anew(path, source, found, seq) if found.frames else None
-        self._sealer.declare_lost(Lost(str(seq), None, None, "bad_frames"))
-        kept = set_aside(
-            self._disk, self._lane, path, "its bytes are not the sealed ones", self._clock
-        )
+        with self._rescuing(), _reading(path) as source:
+            self._sealer.settle_head()  # what was half sealed counts, too
+            found = examine(reader(source), os.fstat(source).st_size)
+            anew = bool(found.frames) and not self.before.is_saved(seq)
+            sealed = self._sealed_anew(path, source, found, seq) if anew else None
+            if not self.before.is_declared(seq, str(seq)):
+                self._sealer.declare_lost(Lost(str(seq), None, None, "bad_frames"))
+            why = "its bytes are not the sealed ones"
+            kept = set_aside(self._disk, self._lane, path, why, self._clock)
         return Recovered(path.name, sealed, 0, _bad_bytes(found), kept)
+
+    @contextmanager
+    def _rescuing(self) -> Iterator[None]:
+        """By one process at a time: two would each seal the same."""
+        lock = locks.take(self._lane.rescue_lock, wait=False)
+        if lock is None:
+            raise BlockingIOError(errno.EBUSY, "another process rescues", str(self._lane.folder))
+        try:
+            yield
+        finally:
+            locks.let_go(lock)
 
     def _recover_file(self, path: Path, fd: int) -> Recovered:
         """Seal what is good in the file whose lock ``fd`` holds; closes it."""
@@ -129,10 +145,7 @@ class Recovery:
                 written = Written(found.end, found.frames, found.sha256)
                 first_at, last_at = _accepted(path, source)
                 if found.bad:
-                    why = "it holds frames that cannot be read"
-                    kept = copy_aside(self._disk, self._lane, path, source, why, self._clock)
-                    # Before the rewriting: after it nothing would tell of the loss any more.
-                    self._sealer.declare_lost(Lost("", None, None, "bad_frames"))
+                    kept = self._declare_bad(path, source)
                 if found.frames and not found.intact:
                     stale = fd
                     # Given up after the loss was declared, it would be declared twice.
@@ -158,9 +171,27 @@ class Recovery:
         sealed = self._sealer.seal(filled, "handover" if found.intact else "recovered")
         return Recovered(path.name, sealed, found.torn, _bad_bytes(found), kept)
 
+    def _declare_bad(self, path: Path, source: int) -> Path:
+        """Keep a copy of a file with bad frames, and declare the loss; where the copy lies.
+
+        Before the rewriting: after it nothing would tell of the loss any more. What an attempt that
+        failed later has done of it is not done again: that would fill the disk.
+        """
+        kept = copied_before(self._lane, path, source)
+        if kept is None:
+            kept = copy_aside(self._disk, self._lane, path, source)
+        if not has_reason(kept):
+            self._sealer.declare_lost(Lost("", None, None, "bad_frames"))
+            say_why(self._disk, kept, path, "it holds frames that cannot be read", self._clock)
+        return kept
+
     def _sealed_anew(self, path: Path, source: int, found: Findings, seq: int) -> Statement:
         _, last_at = _accepted(path, source)
-        target, fd = begin_file(self._disk, self._lane, self._clock)
+        # No name of an open file: what is cut short is left to the next rescue, not sealed by itself.
+        target = self._lane.open / f"rescue-{seq:012d}.tmp"
+        if os.path.lexists(target):
+            self._disk.unlink(target)
+        fd = self._disk.create(target)
         try:
             written = write_full_frames(self._disk, fd, good_lines(reader(source), found))
             self._disk.sync(fd)

@@ -31,6 +31,7 @@ class Mender:
         self._lane: Lane = sealer.lane
         self._ledger = ledger
         self._clock = clock
+        self._recovery = Recovery(disk, sealer, clock)
 
     def mend(self, seq: int) -> tuple[int, int]:
         """Take ``seq``, and what is missing right after it, out of the lane's way; first and last.
@@ -45,6 +46,8 @@ class Mender:
                 f"The lane {self._lane.node}/{self._lane.stream} has lost its head.",
                 "Start the daemon anew; it begins a new chain.",
             )
+        if not imported:
+            self._sealer.settle_head()  # what was half sealed before counts, too
         for batch in self._ledger.open_batches(self._lane):
             if batch.bounds.first_seq <= seq <= batch.bounds.last_seq:
                 self._ledger.withdraw(batch.id)
@@ -64,7 +67,9 @@ class Mender:
         else:
             held = after - before
             numbers = str(seq) if seq == last else f"{seq}-{last}"
-            self._sealer.declare_lost(Lost(numbers, held.records, held.raw_size, "missing"))
+            if not self._recovery.before.is_declared(seq, numbers):
+                lost = Lost(numbers, held.records, held.raw_size, "missing")
+                self._sealer.declare_lost(lost)
         self._ledger.move(
             self._lane,
             seq,
@@ -87,9 +92,10 @@ class Mender:
 
     def _rescue(self, seq: int) -> None:
         try:
-            Recovery(self._disk, self._sealer, self._clock).rescue(seq)
+            self._recovery.rescue(seq)
         except VerificationError as error:
             # A link, a FIFO, another user's file: not even opened.
             path = self._lane.segment(seq)
             set_aside(self._disk, self._lane, path, error.message, self._clock)
-            self._sealer.declare_lost(Lost(str(seq), None, None, "replaced"))
+            if not self._recovery.before.is_declared(seq, str(seq)):
+                self._sealer.declare_lost(Lost(str(seq), None, None, "replaced"))

@@ -19,6 +19,7 @@ from spool.recovery import Recovery
 from spool.segment import SEAL_MAGIC
 from tests.support.books import lines, statements
 from tests.support.disks import FastDisk
+from tests.support.simdisk import SimDisk
 from tests.support.spools import (
     FAST,
     KEY,
@@ -326,6 +327,96 @@ def test_the_good_frames_of_a_sealed_segment_that_rotted_are_rescued(tmp_path: P
     lost = found[1][0].lost
     assert lost is not None
     assert lost.ranges == "1"
+
+
+def test_a_rescue_that_fails_anywhere_and_is_begun_again_seals_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    fail_at, has_failed = 0, True
+    while has_failed:
+        lane = new_lane(tmp_path / str(fail_at))
+        groups = [records(60, name, filler=1000) for name in "abc"]
+        said = seal_one(lane, *groups)
+        _flip(lane.segment(1), said.size // 2)
+        disk = SimDisk(lane.spool, fail_at={fail_at: errno.EIO})
+        has_failed = False
+        for _ in range(2):
+            try:
+                Recovery(disk, sealer(lane, disk), SYSTEM_CLOCK).rescue(1)
+                break
+            except OSError:
+                has_failed = True
+                recover(lane)
+        assert lines(lane, KEY) == groups[0] + groups[2], fail_at
+        assert _reasons(lane) == ["recovered", "loss"], fail_at
+        assert len(_aside(lane)) == 1
+        assert sorted(path.name for path in lane.open.iterdir()) == []
+        fail_at += 1
+    assert fail_at > 20
+
+
+def test_a_rescue_that_finds_no_place_to_keep_the_original_leaves_nothing_each_time(
+    tmp_path: Path,
+) -> None:
+    lane = new_lane(tmp_path)
+    seal_one(lane, records(5))
+    _flip(lane.segment(1), 10)
+    disk = _OnlyWithin(lane.folder)
+    for _ in range(3):
+        with pytest.raises(OSError, match="cross-device"):
+            Recovery(disk, sealer(lane, disk), SYSTEM_CLOCK).rescue(1)
+        assert list(lane.sealed_numbers()) == [1, 2]  # one loss record
+        assert list((tmp_path / "quarantine").iterdir()) == []
+
+
+class _OnlyWithin(FastDisk):
+    """Another disk lies where anything else is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def rename(self, source: Path, target: Path) -> None:
+        if not target.is_relative_to(self._folder):
+            raise OSError(errno.EXDEV, "cross-device link", str(target))
+        super().rename(source, target)
+
+
+def test_two_processes_do_not_rescue_one_segment_at_once(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    seal_one(lane, records(5))
+    _flip(lane.segment(1), 10)
+    held = locks.take(lane.rescue_lock)
+    assert held is not None
+    with pytest.raises(BlockingIOError):
+        Recovery(FAST, sealer(lane), SYSTEM_CLOCK).rescue(1)
+    locks.let_go(held)
+    Recovery(FAST, sealer(lane), SYSTEM_CLOCK).rescue(1)
+    assert _reasons(lane) == ["loss"]
+
+
+def test_a_recovery_that_fails_anywhere_keeps_one_copy_and_declares_one_loss(
+    tmp_path: Path,
+) -> None:
+    fail_at, has_failed = 0, True
+    while has_failed:
+        lane = new_lane(tmp_path / str(fail_at))
+        path = leave_open(lane, records(2), records(3, "bad"), records(2, "c"))
+        _flip(path, len(unit(records(2)).data) + 9)
+        disk = SimDisk(lane.spool, fail_at={fail_at: errno.ENOSPC})
+        has_failed = False
+        for _ in range(2):
+            try:
+                list(Recovery(disk, sealer(lane, disk), SYSTEM_CLOCK).recover())
+                break
+            except OSError:
+                has_failed = True
+        sealer(lane).settle_head()
+        assert lines(lane, KEY) == records(2) + records(2, "c"), fail_at
+        assert len(_aside(lane)) == 1, fail_at
+        # Between its sealing and the word beside the copy nobody can tell that it was declared.
+        assert _reasons(lane)[:-1] in (["loss"], ["loss", "loss"]), fail_at
+        fail_at += 1
+    assert fail_at > 20
 
 
 @pytest.mark.parametrize("cut", [0, 1, 500])
