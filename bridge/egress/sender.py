@@ -8,6 +8,7 @@ is carried out, in the ledger.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 from bridge.egress.answers import Failure
 from bridge.egress.cargo import Cargo, Hold
@@ -24,12 +25,14 @@ from bridge.egress.step import Step
 from bridge.egress.verdict import Kind, Verdict, judge
 from bridge.terminal import counted
 from spool.clock import Clock
+from spool.errors import SpoolError
 from spool.lane import Lane
 from spool.ledger import Answer, Attempt, Batch, Bounds, Ledger, RecordException
 from spool.streams import STREAMS
 from spool.totals import Totals
 
 NO_LICENSE = "no license key for this node"
+NO_BATCH = "ledger.no_batch"
 NOT_CARRIED = "not_carried"
 """The verdict on segments that hold no records: they travel in bundles, not by this route."""
 
@@ -71,14 +74,19 @@ class Sender:
         self._size = RequestSize(raw_max)
         self._refusals = refusals
         self._inside: Inside | None = None
+        self._heard: Callable[[], Step] | None = None
+        """An answer that the ledger could not be told yet: it is not asked for again."""
         self._waiting = waiting
 
     def step(self) -> Step:
         """Make or repeat one batch, or settle what needs no request.
 
         Raises :class:`BridgeError` or :class:`OSError` where the spool or the ledger fails;
-        nothing was changed then but the count of attempts.
+        nothing was changed then but the count of attempts. An answer that came is entered by the next
+        step then, before anything is sent.
         """
+        if self._heard is not None:
+            return self._enter(self._heard)
         try:
             found = self._next()
         except DamagedSegmentError as error:
@@ -170,13 +178,26 @@ class Sender:
                 text,
             )
             if part is None:
-                step = self._act(batch, cargo, verdict, answer)
-            else:
-                step = self._act_on_part(batch, cargo, part, verdict, answer)
+                act = partial(self._act, batch, cargo, verdict, answer)
+                size, records = body.size, sent.records
+                return self._enter(lambda: replace(act(), sent=size, records=records))
+            step = self._act_on_part(batch, cargo, part, verdict, answer)
         if part is not None and step.trip is not None and not step.answered:
             assert self._inside is not None  # noqa: S101 - the part is of it
             self._inside.put_back(part)
         return replace(step, sent=body.size, records=sent.records)
+
+    def _enter(self, heard: Callable[[], Step]) -> Step:
+        """Act on an answer; where the ledger fails, keep it for the next step."""
+        self._heard = None
+        try:
+            return heard()
+        except SpoolError as error:
+            if (
+                error.id != NO_BATCH
+            ):  # else somebody took the batch away, and the answer is nobody's
+                self._heard = heard
+            raise
 
     def _begun(self, repeated: Batch | None, bounds: Bounds, key: str, sent: Totals) -> Batch:
         """The batch, durable, with an attempt that begins now."""
