@@ -1,4 +1,4 @@
-"""One connection: HTTP/1.1 by uvicorn, with three things that it does not do.
+"""One connection: HTTP/1.1 by uvicorn, with some things that it does not do.
 
 With httptools, uvicorn takes a head (or a trailer) of any size and waits for its end for ever. Here
 neither grows beyond a bound nor stays half-sent for longer than some seconds.
@@ -8,6 +8,9 @@ There are a bounded number of connections: who comes then is told to come again.
 One read may hold ten thousand requests, and uvicorn makes each of them ready before it answers the
 first. Here a few are, and the rest is looked at when those were answered: so who sends many and reads
 no answer takes neither the memory nor the time of others.
+
+What a trailer says is put to the headers there, if it comes before somebody looks at them. It is passed
+over here: a key or a coding in it would count at one time and not at another.
 
 A request that offers an upgrade loses its body there. Java's own client offers HTTP/2 with each first
 request; here the offer is passed over, as HTTP allows, and the request is taken as it is.
@@ -83,6 +86,7 @@ class Connection(HttpToolsProtocol):
     _loose = 0
     """Bytes since the last whole head, piece of a body, or end of a message."""
     _late: asyncio.TimerHandle | None = None
+    _in_head = True
     _offered = False
     """Whether the head that was read last offers an upgrade."""
 
@@ -164,8 +168,19 @@ class Connection(HttpToolsProtocol):
             self._on_time()
             self._rest_after_early_answer()
 
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header has come, or a line of a trailer."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """A head is whole."""
+        self._in_head = False
         self._loose = self._passed_over = 0
         # CONNECT is an upgrade without an offer; it has no body to lose.
         self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"

@@ -246,6 +246,18 @@ def test_what_never_ends_is_cut_and_others_are_served(running: Running, begun: b
         assert answered(connection) == (200, b"{}")
 
 
+@pytest.mark.parametrize(
+    "trailer",
+    [b"Content-Encoding: gzip", b"Content-Type: text/plain", b"X-Langchain-License-Key: short"],
+)
+def test_what_a_trailer_says_is_no_header(running: Running, trailer: bytes) -> None:
+    with running.connect() as connection:
+        connection.sendall(CHUNKED + b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(ONE), ONE, trailer))
+        assert answered(connection) == (200, b"{}")
+        connection.sendall(GOOD)
+        assert answered(connection) == (200, b"{}")
+
+
 @pytest.mark.slow
 def test_half_a_head_and_no_head_at_all_are_ended_after_seconds(running: Running) -> None:
     with running.connect() as silent, running.connect() as half, running.connect() as later:
