@@ -10,6 +10,7 @@ from typing import Any
 from spool.ledger_batches import Batch
 from spool.ledger_bounds import Bounds
 from spool.ledger_db import Transaction
+from spool.ranges import Range
 from spool.states import LedgerError
 from spool.totals import Totals
 
@@ -120,10 +121,14 @@ def write_exceptions(
         )  # fmt: skip
 
 
-def read_exceptions(tx: Transaction, lane: int) -> Iterator[RecordException]:
-    """The exceptions of a lane, by number and line."""
+def read_exceptions(
+    tx: Transaction, lane: int, within: Range | None = None
+) -> Iterator[RecordException]:
+    """The exceptions of a lane, all or those ``within`` some numbers, by number and line."""
     query = "SELECT seq, line, at, verdict, status, text FROM exception WHERE lane = ?"
-    for row in tx.execute(query + " ORDER BY seq, line", (lane,)):
+    numbers = () if within is None else (within.first, within.last)
+    between = " AND seq BETWEEN ? AND ?" if numbers else ""
+    for row in tx.execute(f"{query}{between} ORDER BY seq, line", (lane, *numbers)):
         yield RecordException(*row)
 
 

@@ -17,6 +17,7 @@ from spool.ledger_bounds import Bounds, Position
 from spool.ledger_db import Database
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import lane_id, need_lane
+from spool.ranges import Range
 from spool.totals import Totals
 
 AUDIT_PAGE = 1000
@@ -147,11 +148,11 @@ class Batching:
         with self._database.write() as tx:
             ledger_withdrawing.withdraw(tx, *ledger_batches.need_batch(tx, batch))
 
-    def exceptions(self, lane: Lane) -> list[RecordException]:
-        """The exceptions of a lane, by number and line."""
+    def exceptions(self, lane: Lane, within: Range | None = None) -> list[RecordException]:
+        """The exceptions of a lane, all or those ``within`` some numbers, by number and line."""
         with self._database.read() as tx:
             row = lane_id(tx, lane)
-            return [] if row is None else list(ledger_audit.read_exceptions(tx, row))
+            return [] if row is None else list(ledger_audit.read_exceptions(tx, row, within))
 
     def refused_in_row(
         self, stream: str, refusals: Sequence[str], taken: str, most: int

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spool.lane import Lane
-from spool.ledger_audit import RecordException, write_exceptions
+from spool.ledger_audit import DISCARDED, RecordException, write_exceptions
 from spool.ledger_bounds import Bounds
 from spool.ledger_importing import Importing
 from spool.ledger_moves import Stretch, move
-from spool.ledger_spans import lane_id, need_lane, spans
+from spool.ledger_spans import lane_id, need_lane, span_at, spans
 from spool.ledger_withdrawing import withdraw_all
 from spool.ranges import Range
 from spool.states import By, State, may_move
@@ -88,6 +88,24 @@ class Receipts(Importing):
             bounds = Bounds(found[0].chain, numbers.first, 0, numbers.last + 1, 0)
             write_exceptions(tx, row, bounds, exceptions)
         return len(numbers)
+
+    def taken_since(self, lane: Lane, lines: Iterable[tuple[int, int]]) -> int:
+        """A relay's newer word: these records, by number and line, were refused, and taken since.
+
+        How many were exceptions of delivered segments until now; what was given up stays so.
+        """
+        count = 0
+        with self._database.write() as tx:
+            row = need_lane(tx, lane)
+            for seq, line in lines:
+                span = span_at(tx, row, seq)
+                if span is not None and span.state is State.DELIVERED:
+                    count += tx.execute(
+                        "DELETE FROM exception WHERE lane = ? AND seq = ? AND line = ?"
+                        " AND verdict != ?",
+                        (row, seq, line, DISCARDED),
+                    ).rowcount
+        return count
 
     def note_receipt(
         self,

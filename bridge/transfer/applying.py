@@ -18,7 +18,7 @@ from spool.clock import Clock
 from spool.discovery import said_by, totals_around, totals_before
 from spool.head import Head, read_head
 from spool.lane import Lane
-from spool.ledger import By, Ledger, RecordException, State
+from spool.ledger import DISCARDED, By, Ledger, RecordException, State
 from spool.ledger import Span as Known
 from spool.ranges import Range, without
 from spool.segment import Segment
@@ -51,6 +51,7 @@ def apply(
 ) -> Applied:
     """Let the receipt in ``found`` move what it names; twice, or late, changes nothing.
 
+    Which chains the node has to leave is told each time: whoever has to may have been killed before.
     Raises :class:`VerificationError` ``bundle.recipient`` where it is for another node,
     or ``receipt.record``; then nothing was changed.
     """
@@ -65,6 +66,8 @@ def apply(
     seen = ledger.newest_receipt(receipt.relay)
     # A relay that was restored counts from lower serials, and its clock goes on.
     applied.stale = receipt.serial <= seen.serial and receipt.made_at <= seen.made_at
+    for told in receipt.lanes:
+        _look_at_chain(read_head(Lane(spool, node, told.stream)), told, applied)
     if applied.stale:
         return applied
     missing = []
@@ -137,6 +140,17 @@ def _among(refused: Sequence[Refused], first: int, last: int) -> Sequence[Refuse
     return refused[begin : bisect_right(refused, last, begin, key=attrgetter("seq"))]
 
 
+def _look_at_chain(head: Head | None, told: LaneReceipt, applied: Applied) -> None:
+    """Whether others give out numbers of the chain that has this ``head``, or it was set back."""
+    if head is None:
+        return
+    for span in told.spans:
+        if span.chain == head.chain and span.last > head.seq:
+            applied.ahead[told.stream] = span.last
+    if any(fork.span.chain == head.chain for fork in told.forks):
+        applied.forked.append(told.stream)
+
+
 def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry_run: bool) -> None:
     stream, known = heard.told.stream, {span for span, _ in heard.ours}
     applied.foreign += [
@@ -144,14 +158,7 @@ def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry
         for span in heard.told.spans
         if span not in known and not _went(ledger, heard, span)
     ]
-    for span in heard.told.spans:
-        if heard.head is not None and span.chain == heard.head.chain and span.last > heard.head.seq:
-            applied.ahead[stream] = span.last
-    for fork in heard.told.forks:
-        applied.forks.append((stream, fork.span.first))
-        in_head = heard.head is not None and fork.span.chain == heard.head.chain
-        if in_head and stream not in applied.forked:
-            applied.forked.append(stream)
+    applied.forks += [(stream, fork.span.first) for fork in heard.told.forks]
     if heard.head is None:
         return
     for span, refused in heard.ours:
@@ -204,6 +211,8 @@ def _apply_span(
         if target is State.PENDING:
             applied.pending += records
             continue
+        if known.state is target is State.DELIVERED:
+            applied.delivered += _taken_since(ledger, lane, part, refused, dry_run=dry_run)
         if not may_move(known.state, target, By.RECEIPT):
             continue
         exceptions = [
@@ -222,6 +231,22 @@ def _apply_span(
             applied.quarantined += len(exceptions)
         elif moved:
             applied.quarantined += records
+
+
+def _taken_since(
+    ledger: Ledger, lane: Lane, part: Range, refused: Sequence[Refused], *, dry_run: bool
+) -> int:
+    """How many records of ``part``, which is delivered, were refused once, and are not any more.
+
+    The relay sent them again. What was given up here stays so.
+    """
+    still = {(each.seq, each.line) for each in _among(refused, part.first, part.last)}
+    once = [
+        (each.seq, each.line)
+        for each in ledger.exceptions(lane, part)
+        if each.verdict != DISCARDED and (each.seq, each.line) not in still
+    ]
+    return len(once) if dry_run or not once else ledger.taken_since(lane, once)
 
 
 def _stretches(ledger: Ledger, lane: Lane, span: Span) -> Iterator[tuple[Known, Range]]:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import orjson
 import pytest
 
+from bridge.egress.selection import Wanted, choose, send_again
 from bridge.operate.crossing import crossing
 from bridge.transfer import manifest as manifests
 from bridge.transfer import receiptroom, returning, ustar
@@ -275,6 +276,27 @@ def test_a_fork_is_delivered_and_receipted_by_its_digest_and_each_side_hears_of_
         assert machine.records() == {D: delivered}
 
 
+def test_which_chain_is_to_be_left_is_told_again_to_who_was_killed_before_leaving_it(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    inside.append(1)
+    shutil.copytree(inside.spool, tmp_path / "backup")
+    inside.append(2)
+    relay.take(inside.export(relay, stick).path)
+    inside.ledger.close()
+    shutil.rmtree(inside.spool)
+    shutil.copytree(tmp_path / "backup", inside.spool)
+    _unnoticed_copy(inside.lane())
+    restored = Machine(inside.folder, "inside", 1, trust=inside.trust)
+    back = relay.give_back(restored, stick)
+    for stale in (False, True):
+        told = restored.hear(back)
+        assert (told.stale, told.ahead) == (stale, {"transactions": 2})
+    Sealer(OS_DISK, restored.lane(), restored.key, restored.clock).settle_head(2)
+    assert restored.hear(back).ahead == {}
+
+
 def _unnoticed_copy(lane: Lane) -> None:
     """As if the copy had the inode of the original: a disk that was cloned whole."""
     head = read_head(lane)
@@ -389,6 +411,41 @@ def test_what_the_beacon_refused_comes_back_by_record(
     (found,) = inside.ledger.exceptions(inside.lane())
     assert (found.seq, found.line, found.status) == (1, 2, 422)
     assert inside.records() == {D: 2, Q: 1}
+
+
+def test_what_was_refused_and_taken_at_a_second_time_is_delivered_on_both_sides(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    """The relay's operator sent it again, once the beacon was mended; one the node had given up."""
+    inside, relay = machines
+    inside.append(0, 1, 2)
+    inside.append(3)
+    relay.take(inside.export(relay, stick).path)
+    there = relay.lane(node="inside")
+    (span,) = relay.ledger.spans(there, P)
+    odd = [
+        RecordException(seq, line, 5, "refused", 422, "") for seq, line in ((1, 0), (1, 2), (2, 0))
+    ]
+    relay.ledger.confirm(
+        there, Range(1, 2), D, before=span.before, after=span.after, exceptions=odd
+    )
+    inside.hear(relay.give_back(inside, stick))
+    assert inside.records() == {D: 1, Q: 3}
+    inside.ledger.discard(inside.lane(), 2, [0], "not worth it")
+    (found,) = choose(relay.ledger, [there], Wanted(frozenset({Q})), {})[:1]
+    found.lines = [lines for lines in found.lines if lines.segment.seq == 1]
+    found.lines[0] = replace(found.lines[0], numbers=(2,))
+    send_again(relay.ledger, found)
+    inside.hear(relay.give_back(inside, stick))
+    assert inside.records() == {D: 1, Q: 2, State.LOST: 1}
+    relay.answer("inside")
+    assert relay.records("inside") == {D: 2, Q: 2}
+    applied = inside.hear(relay.give_back(inside, stick))
+    assert (applied.delivered, applied.quarantined) == (1, 0)
+    assert inside.records() == {D: 2, Q: 1, State.LOST: 1}
+    assert [(each.seq, each.line) for each in inside.ledger.exceptions(inside.lane())] == [
+        (1, 0), (2, 0),
+    ]  # fmt: skip
 
 
 def test_age_itself_opens_our_bundle_and_ours_opens_one_of_age(
