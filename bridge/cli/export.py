@@ -105,7 +105,7 @@ def command(
         packer = Packer(session.config, session.signing_key, ledger, SYSTEM_CLOCK)
         if resend is not None:
             asked = _asked_for(session, resend)
-            found = packer.these(asked, other.name)
+            found = packer.these(asked, other.name, dry_run=dry_run)
             if left := packer.left_to_others(asked, other.name):
                 session.note(
                     f"{counted(left, 'segment that it asks for is', 'segments that it asks for are')} "

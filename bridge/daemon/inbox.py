@@ -15,6 +15,7 @@ from bridge.daemon.courierfolder import CourierFolder
 from bridge.daemon.receiving import Receiver
 from bridge.egress.event import Event
 from bridge.transfer.agefile import IDENTITY_NAME, read_identity
+from bridge.transfer.bundle import ENDINGS
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError, VerificationError
 from keys.truststore import TRUST_NAME, TrustStore
@@ -23,8 +24,6 @@ from spool.ledger import Ledger
 
 REFUSED_AFTER_S = 60.0
 """Seconds that a file has lain still before it is refused."""
-ENDINGS = (".agb", ".agr", ".agb.age", ".agr.age")
-"""What a bundle's name ends with."""
 
 
 class Inbox:

@@ -58,11 +58,17 @@ class Packer:
                 self._mend_missing(wanted)
         except OSError as error:
             raise explained(error, "read the segments") from error
+        return self._mending(lambda: self._waiting(wanted), dry_run=dry_run)
+
+    def _mending(self, find: Callable[[], list[Chosen]], *, dry_run: bool) -> list[Chosen]:
+        """What ``find`` finds, once all that is damaged of it is mended."""
         while True:
             try:
-                return self._waiting(wanted)
+                return find()
             except DamagedSourceError as error:
-                if dry_run:
+                if (
+                    dry_run or error.name in self.mended
+                ):  # of what is lost already, nothing is moved
                     raise
                 self._mend(error)
 
@@ -95,12 +101,17 @@ class Packer:
         """Those that are not switched off: what waits of the others is given up, not packed."""
         return sorted(set(STREAMS) - switched_off(self._config))
 
-    def these(self, numbers: Mapping[str, Sequence[Range]], relay: str) -> list[Chosen]:
+    def these(
+        self, numbers: Mapping[str, Sequence[Range]], relay: str, *, dry_run: bool = False
+    ) -> list[Chosen]:
         """The segments with these numbers, by stream, that are held, and that only ``relay`` is to get.
 
-        Neither what was delivered nor what lies in bundles for another relay. Raises as
-        :meth:`waiting` does.
+        Neither what was delivered nor what lies in bundles for another relay; what is damaged is
+        mended before. Raises as :meth:`waiting` does.
         """
+        return self._mending(lambda: self._these(numbers, relay), dry_run=dry_run)
+
+    def _these(self, numbers: Mapping[str, Sequence[Range]], relay: str) -> list[Chosen]:
         spool, node = self._config.spool.path, self._config.node
         lanes = [Lane(spool, node, name) for name in self._streams() if name in numbers]
         try:

@@ -26,6 +26,8 @@ from spool.safefile import open_regular
 from spool.segment import Segment
 
 MANIFEST_NAME = "manifest.dsse.json"
+ENDINGS = (".agb", ".agr", ".agb.age", ".agr.age")
+"""What the name of a bundle ends with, of a return bundle, and of either encrypted."""
 Keys = Callable[[str, str, Sequence[Rotation]], Mapping[str, PublicKey]]
 """The keys, by id, that may speak in a role (``node``, ``relay``) for a name; and their successors."""
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from keys.ed25519 import SigningKey
+from spool.lane import Lane
 from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for, told, trust
 from tests.support.commands import on_a_terminal
@@ -229,7 +231,29 @@ def test_a_forged_bundle_ends_with_4_and_changes_nothing(
     assert answer["items"][0]["problem"]["id"]
     assert records(relay) == {}
     assert relay.bridge("inspect", str(path)).returncode == 4
-    assert relay.bridge("verify", str(path)).returncode == 4
+    done = relay.bridge("verify", str(path))
+    assert done.returncode == 4
+    assert "its signature and members are good" not in done.stdout
+
+
+def test_a_folder_is_verified_with_the_bundles_that_lie_in_it(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    told(inside, "export", "--to", stick)
+    (item,) = told(relay, "verify", stick)["items"]
+    assert (item["kind"], item["ok"]) == ("bundle", True)
+    shutil.copy(Lane(inside.spool, "inside", "transactions").segment(1), stick / "1.ndjson.zst")
+    (stick / "forged.agb").write_bytes(b"<html>")
+    os.mkfifo(stick / "fifo.agr.age")
+    items = told(relay, "verify", stick, code=4)["items"]
+    assert {Path(each["path"]).name: each["ok"] for each in items} == {
+        "fifo.agr.age": False,
+        "forged.agb": False,
+        "inside-to-relay-1-000001.agb.age": True,
+        "1.ndjson.zst": True,
+    }
 
 
 def test_a_daemon_imports_what_is_put_into_its_inbox(
@@ -350,6 +374,25 @@ def test_what_another_relay_is_to_bring_is_packed_only_by_somebody_who_says_so_a
         (bundle,) = stick.glob("inside-to-relay-2-000003*.age")
         (item,) = told(second, "import", bundle)["items"]
         assert item["segments"] == {"new": 1, "duplicate": 1, "refused": 0}
+
+
+def test_one_segment_that_rotted_does_not_stop_the_others_that_a_relay_asks_for(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    append(inside, "b")
+    told(inside, "export", "--to", stick)
+    append(inside, "c")
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    told(relay, "import", bundle["path"], code=3)
+    (back,) = told(relay, "export", "--for", "inside", "--to", stick)["bundles"]
+    told(inside, "import", back["path"], code=3)
+    rotten = Lane(inside.spool, "inside", "transactions").segment(1)
+    rotten.write_bytes(rotten.read_bytes()[:-9])
+    answer = told(inside, "export", "--resend", back["path"], "--to", stick, code=3)
+    assert [each["lanes"][0]["ranges"] for each in answer["bundles"]] == ["2"]
+    assert answer["damaged"] == ["segments/inside/transactions/000000000001.ndjson.zst"]
 
 
 def test_the_bar_is_shown_on_a_terminal(paired: tuple[Node, Node], stick: Path) -> None:
