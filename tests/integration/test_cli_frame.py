@@ -15,16 +15,17 @@ from keys.errors import BridgeError
 from keys.keyfile import read_signing_key
 from tests.support.commands import COMMAND, environment, make_node
 from tests.support.commands import bridge as ran
+from tests.support.forks import forked_command
 
 
 def bridge(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "bridge.cli.main", *arguments],
+        [*forked_command(), *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
     )
 
 
