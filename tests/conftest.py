@@ -34,6 +34,23 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("bridge")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Each worker begins with an equal part of the list. Where the slow tests stand first in each part,
+    # none of them is left to a single worker when all others have ended.
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [
+        item
+        for n in range(workers)
+        for item in (
+            *slow[n::workers],
+            *others[len(others) * n // workers : len(others) * (n + 1) // workers],
+        )
+    ]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_the_machine() -> None:
     for name in list(os.environ):

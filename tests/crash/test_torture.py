@@ -13,6 +13,7 @@ TORTURE = [sys.executable, str(ROOT / "scripts" / "torturing" / "torture.py")]
 
 pytestmark = [
     pytest.mark.enable_socket,
+    pytest.mark.slow,
     # Some hundred processes, each with a tracer: a loaded machine needs long.
     pytest.mark.timeout(900),
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here"),

@@ -6,14 +6,15 @@ Every byte from the description in ``docs/bundles.md``, none from our writer.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.golden.build import CHAIN, SIGNER, STRANGER, SUCCESSOR, Key, compact, signature
-from tests.golden.good import good
+from tests.golden.good import Good, good
 
 BUNDLE = "application/vnd.airgap-bridge.bundle.v1+json"
 BUNDLE_2 = "application/vnd.airgap-bridge.bundle.v2+json"
@@ -60,12 +61,14 @@ def envelope(payload: bytes, kind: str, signer: Key) -> bytes:
     )
 
 
+@cache
+def _good() -> Mapping[str, Good]:
+    return {each.name.partition(".")[0]: each for each in good()}
+
+
 def _segments() -> list[tuple[dict[str, Any], bytes, str]]:
-    by_name = {each.name.partition(".")[0]: each for each in good()}
-    return [
-        (dict(by_name[name].said), by_name[name].data, by_name[name].digest)
-        for name in (FIRST, SECOND)
-    ]
+    held = [_good()[name] for name in (FIRST, SECOND)]
+    return [(dict(each.said), each.data, each.digest) for each in held]
 
 
 def manifest(**changes: object) -> dict[str, Any]:

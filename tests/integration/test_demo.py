@@ -18,7 +18,7 @@ from spool.ledger import By, Ledger, State
 from spool.recovery import Recovery
 from spool.sealing import Sealer
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.enable_socket, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def test_the_demo_ends_with_nothing_lost_and_everything_in_a_spool_that_verifies(

@@ -25,6 +25,7 @@ from tests.support.licensenodes import pin
 
 pytestmark = [
     pytest.mark.enable_socket,
+    pytest.mark.slow,
     pytest.mark.skipif(not is_allowed(), reason="no namespaces here"),
 ]
 CLIENTS = Path(__file__).parents[2] / "support" / "clients"
