@@ -19,6 +19,7 @@ from typing import Protocol
 from keys.errors import shown
 from spool import descriptors
 from spool.errors import SpoolError
+from spool.outoffiles import NO_DESCRIPTOR, out_of_files
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -190,6 +191,8 @@ def explained(error: OSError, what: str) -> SpoolError:
             f"There is no room left on the disk to {what}.",
             "Free space on the spool's file system; nothing that was acknowledged is lost.",
         )
+    if error.errno in NO_DESCRIPTOR:
+        return out_of_files(error, what)
     if error.errno == errno.EROFS:
         return SpoolError(
             "disk.read_only",

@@ -1,7 +1,8 @@
 """What SQLite says of the ledger's file, as errors for people.
 
 Of a failed system call SQLite tells that it failed and not why, but for one that it knows: a disk that
-is full. A user's share of a disk (a quota) and a disk that became read-only are told apart by trying.
+is full. A user's share of a disk (a quota), a disk that became read-only and a process that may open no
+more files are told apart by trying.
 """
 
 import errno
@@ -15,12 +16,15 @@ from pathlib import Path
 from keys.errors import shown
 from spool.durable import NO_ROOM
 from spool.errors import SpoolError
+from spool.outoffiles import NO_DESCRIPTOR, check_descriptors, out_of_files
 
 BUSY_TIMEOUT_S = 10.0
 """Seconds to wait for a writer of another process; its transactions take milliseconds."""
 
 _PRIMARY = 0xFF
 """SQLite's extended result codes have the primary one in their low byte."""
+_OPENED = 4
+"""Files that SQLite may have open at a time: the ledger, its log, the log's index, their folder."""
 _TRIED = bytes(32 * 1024)
 """What is written on trial: as much as SQLite lays ahead of its log's index at once."""
 
@@ -45,6 +49,11 @@ def in_words(error: sqlite3.Error, path: Path) -> SpoolError:
     """An error for people of what SQLite said of the file at ``path``; the transaction was undone."""
     code = code_of(error)
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        try:
+            check_descriptors(_OPENED)
+        except OSError as found:
+            if found.errno in NO_DESCRIPTOR:
+                return out_of_files(found, "open the ledger")
         code = _code_by_trial(path.parent) or code
     if code == sqlite3.SQLITE_FULL:
         return SpoolError(

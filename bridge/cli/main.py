@@ -15,6 +15,7 @@ from bridge.cli.session import Session
 from bridge.cli.standardfiles import OutputError, make_sure_of_standard_files
 from bridge.garbage import collect_seldom
 from keys.errors import BridgeError
+from spool.outoffiles import out_of_files_behind
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT."""
@@ -140,19 +141,19 @@ def _ended(session: Session, arguments: list[str]) -> int:
     except (OutputError, BrokenPipeError, _NobodyReadsError):
         raise
     except BridgeError as error:
-        session.show_error(error)
-        return error.exit_code
+        shown = out_of_files_behind(error) or error
+        session.show_error(shown)
+        return shown.exit_code
     except Exception as error:  # noqa: BLE001 - people get a sentence, and the way to the rest
-        session.show_error(
-            BridgeError(
-                "internal",
-                f"This is a fault of the program ({type(error).__name__}).",
-                "Run the command again with `bridge -v` before it, and report what it prints.",
-            )
+        shown = out_of_files_behind(error) or BridgeError(
+            "internal",
+            f"This is a fault of the program ({type(error).__name__}).",
+            "Run the command again with `bridge -v` before it, and report what it prints.",
         )
+        session.show_error(shown)
         if session.verbosity > 0:
             session.show_trace(error)
-        return BridgeError.exit_code
+        return shown.exit_code
     # An option like --help ends with a code of its own.
     return code if isinstance(code, int) and code else session.exit_code
 

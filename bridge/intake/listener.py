@@ -15,11 +15,12 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
+from spool.outoffiles import NO_DESCRIPTOR
+
 QUIET_S = 0.5
 """Seconds in which nobody is let in after the system had no room for a connection; the event loop stops
 listening for one second then, but for its tries that are left."""
-_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
-_NO_ROOM = _NO_DESCRIPTOR | {errno.ENOBUFS, errno.ENOMEM}
+_NO_ROOM = NO_DESCRIPTOR | {errno.ENOBUFS, errno.ENOMEM}
 
 
 class Listener(socket.socket):
@@ -61,7 +62,7 @@ class Listener(socket.socket):
             try:
                 return super().accept()
             except OSError as error:
-                if error.errno not in _NO_DESCRIPTOR or self._spare is None:
+                if error.errno not in NO_DESCRIPTOR or self._spare is None:
                     raise
             self._give_up_spare()
             super().accept()[0].close()
