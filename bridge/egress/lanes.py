@@ -31,7 +31,7 @@ class LaneState:
     ``keyless``: that was so at its last step; ``blocked`` is asked anew at each look.
     ``news`` counts what was found to send, so that an idle step cannot hide what came meanwhile.
     ``backlog``: its last request left something for another one. ``probed`` circuits are those that
-    the step under way probes.
+    the step under way probes. ``cut_off``: what it tried last brought no answer of the beacon's.
     """
 
     sender: Sender
@@ -47,6 +47,7 @@ class LaneState:
     turn: int = 0
     backlog: bool = False
     probed: frozenset[Scope] = frozenset()
+    cut_off: bool = False
 
 
 class Lanes:
@@ -92,14 +93,28 @@ class Lanes:
             # Whatever else it said: there is a way to the beacon, and this route answers.
             over = scopes if step.reached else (EVERYTHING, scopes[-1])
             self._ramp.recovered(self._circuits.close(over))
+            state.cut_off = False
         for limit in self._limits:
             limit.end(step.sent, step.records, reached=step.reached)
         if step.trip is not None:
-            self._circuits.trip(*step.trip, probed)
+            self._trip(state, *step.trip)
         if step.idle:
             state.backlog = False
         elif step.backlog is not None:
             state.backlog = step.backlog
+
+    def _trip(self, state: LaneState, scope: Scope, reason: str, floor_s: float | None) -> None:
+        """Open a circuit; where others get through meanwhile, one for this lane alone, too.
+
+        What breaks a connection may be what the lane sends, or its path. Each success of another lane
+        closes the circuit for everything, and its back-off with it: this one would try each second.
+        """
+        own, opens = state.sender.scopes[-1], not self._circuits.hold([scope])
+        self._circuits.trip(scope, reason, floor_s, state.probed)
+        if scope == EVERYTHING:
+            if own in state.probed or (opens and state.cut_off):
+                self._circuits.trip(own, reason, floor_s, state.probed)
+            state.cut_off = True
 
     def release(self) -> None:
         """A person wants everything sent now: what is open is probed at once, and no ramp follows."""

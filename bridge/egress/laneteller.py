@@ -13,6 +13,8 @@ from spool.lane import Lane
 
 RETRY_S = 5.0
 """Seconds until a lane is tried again whose spool or ledger failed."""
+RETRY_MOST_S = 60.0
+"""The same at most; it grows with each failure: segments may be read and verified for it."""
 REFUSED_EVERY_S = 60.0
 """Seconds between two lines on refused records of a lane: there may be a thousand in a row."""
 
@@ -53,8 +55,8 @@ class LaneTeller:
 
     def failed(self, state: LaneState, failure: BridgeError | OSError) -> None:
         """A step of a lane failed: it is tried again after a while."""
-        state.retry_at = self._monotonic() + RETRY_S
         state.failures += 1
+        state.retry_at = self._monotonic() + min(RETRY_S * state.failures, RETRY_MOST_S)
         self._keep(state, failure)
 
     def looked(self, state: LaneState, failure: BridgeError | OSError | None) -> None:

@@ -5,7 +5,7 @@ answered, by the next process too. What the answer means is judged elsewhere (``
 is carried out, in the ledger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -22,17 +22,16 @@ from bridge.egress.refusals import Refusals
 from bridge.egress.requestsize import RequestSize
 from bridge.egress.routes import Route
 from bridge.egress.step import Step
+from bridge.egress.untold import Untold
 from bridge.egress.verdict import Kind, Verdict, judge
 from bridge.terminal import counted
 from spool.clock import Clock
-from spool.errors import SpoolError
 from spool.lane import Lane
-from spool.ledger import Answer, Attempt, Batch, Bounds, Ledger, RecordException
+from spool.ledger import Answer, Attempt, Batch, Bounds, Ledger, Position, RecordException
 from spool.streams import STREAMS
 from spool.totals import Totals
 
 NO_LICENSE = "no license key for this node"
-NO_BATCH = "ledger.no_batch"
 NOT_CARRIED = "not_carried"
 """The verdict on segments that hold no records: they travel in bundles, not by this route."""
 
@@ -74,8 +73,9 @@ class Sender:
         self._size = RequestSize(raw_max)
         self._refusals = refusals
         self._inside: Inside | None = None
-        self._heard: Callable[[], Step] | None = None
-        """An answer that the ledger could not be told yet: it is not asked for again."""
+        self._keyless: object = None
+        """What was to be sent when there was no key to send it with."""
+        self._untold = Untold()
         self._waiting = waiting
 
     def step(self) -> Step:
@@ -85,10 +85,16 @@ class Sender:
         nothing was changed then but the count of attempts. An answer that came is entered by the next
         step then, before anything is sent.
         """
-        if self._heard is not None:
-            return self._enter(self._heard)
+        return self._untold.enter() if self._untold.is_there else self._send()
+
+    def _send(self) -> Step:
+        key = self._license_key()
+        waiting, free = self._ledger.to_send(self.lane)
+        first = waiting or free[:1]
+        if key is None and first and first == self._keyless:
+            return Step(blocked=NO_LICENSE)
         try:
-            found = self._next()
+            found = self._next(waiting, free)
         except DamagedSegmentError as error:
             self._hold.close()
             with self._waiting():  # a large segment is written anew
@@ -101,8 +107,9 @@ class Sender:
             answer = Answer(self._clock.wall_ms(), self._to, cargo.sent, None, NOT_CARRIED)
             self._ledger.settle_unsent(self.lane, cargo.bounds, answer, cargo.segments)
             return Step()
-        key = self._license_key()
         if key is None:
+            self._hold.close()
+            self._keyless = first
             return Step(blocked=NO_LICENSE)
         if self._inside is not None and (batch is None or self._inside.batch != batch.id):
             self._inside = None  # somebody took the batch away
@@ -122,12 +129,13 @@ class Sender:
         """Let go of the open segment."""
         self._hold.close()
 
-    def _next(self) -> tuple[Batch | None, Cargo, bool | None] | None:
+    def _next(
+        self, waiting: Batch | None, free: Sequence[tuple[str, Position, Position]]
+    ) -> tuple[Batch | None, Cargo, bool | None] | None:
         """The batch to repeat, what it carries, and whether it leaves something for another one.
 
         No batch for what was never sent; segments without records need none.
         """
-        waiting, free = self._ledger.to_send(self.lane)
         if waiting is not None:
             return waiting, self._hold.load(waiting.bounds), None
         for chain, start, end in free:
@@ -180,24 +188,12 @@ class Sender:
             if part is None:
                 act = partial(self._act, batch, cargo, verdict, answer)
                 size, records = body.size, sent.records
-                return self._enter(lambda: replace(act(), sent=size, records=records))
+                return self._untold.enter(lambda: replace(act(), sent=size, records=records))
             step = self._act_on_part(batch, cargo, part, verdict, answer)
         if part is not None and step.trip is not None and not step.answered:
             assert self._inside is not None  # noqa: S101 - the part is of it
             self._inside.put_back(part)
         return replace(step, sent=body.size, records=sent.records)
-
-    def _enter(self, heard: Callable[[], Step]) -> Step:
-        """Act on an answer; where the ledger fails, keep it for the next step."""
-        self._heard = None
-        try:
-            return heard()
-        except SpoolError as error:
-            if (
-                error.id != NO_BATCH
-            ):  # else somebody took the batch away, and the answer is nobody's
-                self._heard = heard
-            raise
 
     def _begun(self, repeated: Batch | None, bounds: Bounds, key: str, sent: Totals) -> Batch:
         """The batch, durable, with an attempt that begins now."""

@@ -13,6 +13,7 @@ import pytest
 from bridge.egress.circuits import Stuck
 from bridge.egress.selection import Wanted, choose, send_again
 from bridge.egress.windows import Window
+from spool.discovery import discover
 from spool.egressfile import read_egress_state
 from spool.ledger import Ledger, State
 from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
@@ -304,3 +305,15 @@ def test_a_daemon_outside_its_hours_has_no_problem_and_passes_license_requests_o
 def egress_of(node: Node) -> dict[str, str]:
     found: dict[str, str] = json.loads((node.spool / "egress.json").read_bytes())
     return found
+
+
+def test_what_waits_for_a_license_key_is_not_read_again_and_again(tmp_path: Path) -> None:
+    lane = fill(tmp_path, "transactions", 2, 1)
+    with sending(lane, "http://127.0.0.1:9", license_key=None) as found:
+        assert found.sender.step().blocked
+        lane.segment(1).unlink()  # whoever read it would find it gone
+        assert found.sender.step().blocked
+        append(tmp_path, "transactions", [ONE["transactions"] % 3])
+        discover(found.ledger, lane)
+        assert found.sender.step().mended == (1, 1)
+        assert found.sender.step().blocked

@@ -79,6 +79,7 @@ def sending(
     raw_max: int = 1 << 20,
     deadline_s: float = 20.0,
     ca_file: Path | None = None,
+    license_key: str | None = LICENSE,
 ) -> Iterator[Sending]:
     """A sender on ``lane``, to whatever is at ``url``."""
     client = BeaconClient(url, deadline_s=deadline_s, ca_file=ca_file)
@@ -96,7 +97,7 @@ def sending(
                     OS_DISK, Sealer(OS_DISK, lane, KEY, SYSTEM_CLOCK), ledger, SYSTEM_CLOCK
                 ),
                 refusals=Refusals(ledger, lane.spool, lane.stream),
-                license_key=lambda: LICENSE,
+                license_key=lambda: license_key,
                 clock=SYSTEM_CLOCK,
                 raw_max=raw_max,
             )

@@ -25,8 +25,8 @@ def lane(rank: int, *, backlog: bool = False) -> LaneState:
     return LaneState(cast("Sender", Scoped()), rank, backlog=backlog)
 
 
-def lanes(*states: LaneState) -> Lanes:
-    clock = HandClock()
+def lanes(*states: LaneState, clock: HandClock | None = None) -> Lanes:
+    clock = clock or HandClock()
     circuits = Circuits(clock.monotonic, lambda: Backoff(Random(1)))
     found = Lanes(circuits, Ramp(clock.monotonic), (), clock.monotonic)
     found.states += states
@@ -110,3 +110,55 @@ def test_one_lane_probes_while_a_circuit_is_open() -> None:
     assert wait is not None
     assert wait > 0
     assert found.choose() is None
+
+
+def of_route(path: str, rank: int) -> LaneState:
+    scopes = (EVERYTHING, ("route", path), ("route", path, "license", "n"))
+    return LaneState(cast("Sender", Scoped(scopes)), rank)
+
+
+def minutes(found: Lanes, clock: HandClock, count: int, broken: LaneState) -> Counter[int]:
+    """How often each lane goes, if each second something comes and ``broken`` gets no answer."""
+    went: Counter[int] = Counter()
+    for _ in range(60 * count):
+        for each in found.states:
+            each.idle = False
+        while (state := found.choose()) is not None:
+            went[id(state)] += 1
+            if state is broken:
+                found.done(state, Step(sent=1, trip=(EVERYTHING, "it broke", None)))
+            else:
+                found.done(state, Step(reached=True, answered=True, sent=1))
+                state.idle = True
+        clock.seconds += 1
+    return went
+
+
+def test_a_lane_that_breaks_each_connection_while_others_get_through_is_tried_ever_less() -> None:
+    clock = HandClock()
+    billing, broken = of_route("transactions", 0), of_route("traces", 2)
+    found = lanes(broken, billing, clock=clock)
+    went = minutes(found, clock, 10, broken)
+    assert went[id(billing)] > 60 * 10 * 0.9
+    assert 8 < went[id(broken)] < 60
+    # Its way is free again: it goes like any other.
+    clock.seconds += 120
+    billing.idle, broken.idle = True, False
+    assert turns(found, 1) == [broken]
+    found.release()  # after an outage of minutes requests are spread
+    assert minutes(found, clock, 1, lane(9))[id(broken)] == 60
+
+
+def test_an_outage_of_everything_leaves_no_lane_waiting_by_itself() -> None:
+    clock = HandClock()
+    first, second = of_route("transactions", 0), of_route("traces", 2)
+    found = lanes(first, second, clock=clock)
+    for _ in range(10):
+        clock.seconds += 60
+        assert found.choose() is first
+        found.done(first, Step(sent=1, trip=(EVERYTHING, "down", None)))
+    clock.seconds += 61
+    assert turns(found, 1) == [first]
+    first.idle = True
+    found.release()  # after an outage of minutes requests are spread
+    assert turns(found, 2) == [second, second]
