@@ -16,6 +16,7 @@ from bridge.daemon.calm import Calm
 from bridge.daemon.certwatch import CertificateWatch, tls_for
 from bridge.daemon.counting import IntakeTeller
 from bridge.daemon.housekeeping import Housekeeping
+from bridge.daemon.keeping import Keeping
 from bridge.daemon.parts import Parts
 from bridge.daemon.rebuilt import tell_rebuilt
 from bridge.daemon.reloading import Reloading, Sources
@@ -31,7 +32,6 @@ from bridge.egress.event import Event
 from bridge.egress.limits import Pace
 from bridge.intake.switches import switched_off
 from keys.ed25519 import SigningKey
-from keys.errors import BridgeError
 from spool.asking import ask_and_wait
 from spool.ballast import Ballast
 from spool.beat import Pulse, until_beat
@@ -75,7 +75,6 @@ class Daemon:
         self._pulse = Pulse(clock.monotonic)
         self._certificate: CertificateWatch | None = None
         self._reloading: Reloading | None = None
-        self._said_failed = ""
         try:
             if not config.spool.allow_network_fs:
                 check_local(self._spool)
@@ -230,7 +229,7 @@ class Daemon:
                 running.glance(self._spool),
                 always=[supervision.feed, running.check, licensing.glance_if_due],
                 looks=[
-                    self._keep_house,
+                    Keeping(self.house, self.ledger, tell).look,
                     lambda: self._take_up(engine),
                     teller.look,
                     supervision.look,
@@ -280,19 +279,6 @@ class Daemon:
             self._licenses = self._reloading.licenses
             if engine is not None:
                 engine.wake()
-
-    def _keep_house(self) -> None:
-        self.ledger.check_in_place()  # what is written to one that nobody sees is lost
-        try:
-            self.house.look()
-            self._said_failed = ""
-        except (OSError, BridgeError) as error:
-            problem = (
-                explained(error, "look after open files") if isinstance(error, OSError) else error
-            )
-            if problem.message != self._said_failed:
-                self._said_failed = problem.message
-                tell(Event("house.failed", problem.message))
 
     def _new_stalls(self) -> Stalls:
         return Stalls(self._spool, self._pulse, disk=OS_DISK, clock=self._clock, tell=tell)

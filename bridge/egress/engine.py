@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bridge.egress.announcing import EgressTeller
 from bridge.egress.circuits import Circuits, Stuck
+from bridge.egress.draining import Drain
 from bridge.egress.event import Event
 from bridge.egress.frontiers import Frontiers
 from bridge.egress.lanes import Lanes, LaneState
@@ -38,8 +39,6 @@ LOOK_EVERY_S = 1.0
 """Seconds between two looks at the durable heads while something is to be sent."""
 STOP_S = 4.0
 """Seconds that requests in flight get when the engine stops; all of it shall take less than ten."""
-GIVE_UP_AFTER = 3
-"""Failed probes after which a drain stops waiting for the beacon."""
 
 
 class Engine:
@@ -196,43 +195,17 @@ class Engine:
 
         To be called between :meth:`start` and :meth:`stop`.
         """
-        while True:
-            self._look()
-            self._note_drained()
-            with self._changed:
-                if self.broken is not None:
-                    raise self.broken
-                if self._lanes.all_idle():
-                    return None
-                stuck = self._stuck()
-                if stuck is None:
-                    # Each step says that something changed; only an end is worth another look.
-                    self._changed.wait_for(self._ended, LOOK_EVERY_S)
-                    continue
-            with self._looking:
-                self._teller.say()  # nobody looks again, and the status has to tell of it
-            return stuck
-
-    def _note_drained(self) -> None:
-        """What has nothing pending is idle, also where a limit holds back the step that sees it."""
-        with self._changed:
-            still = [
-                (state, state.news)
-                for state in self._lanes.states
-                if not (state.idle or state.busy)
-            ]
-        pending = set(self._ledger.pending_lanes(self._spool)) if still else set()
-        with self._changed:
-            for state, news in still:
-                if state.sender.lane not in pending and state.news == news and not state.busy:
-                    state.idle = True
-
-    def _ended(self) -> bool:
-        """Whether nothing is sent any more, for whatever reason."""
-        return self.broken is not None or self._lanes.all_idle() or self._stuck() is not None
-
-    def _stuck(self) -> Stuck | None:
-        return self._lanes.stuck(self._windows.closed, GIVE_UP_AFTER)
+        drain = Drain(
+            self._spool,
+            self._ledger,
+            self._lanes,
+            self._windows,
+            self._changed,
+            broken=lambda: self.broken,
+            look=self._look,
+            say=self._say,
+        )
+        return drain.run(LOOK_EVERY_S)
 
     def _guarded(self, job: Callable[[], None]) -> None:
         try:
@@ -279,6 +252,10 @@ class Engine:
         if asked != self._asked_at:
             self._asked_at = asked
             self.release()
+
+    def _say(self) -> None:
+        with self._looking:
+            self._teller.say()
 
     def _look(self) -> None:
         """Find what is new, by the durable heads and the ledger alone."""
