@@ -1,6 +1,5 @@
 """What one request carries, from the row before its first attempt to its answer."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +29,6 @@ from tests.support.ledgers import (
     TO,
     answer,
     fill,
-    filled,
     lane,
     move,
     rows,
@@ -40,17 +38,6 @@ from tests.support.ledgers import (
 )
 
 P, E, D, Q, L = State
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with filled(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Lane:
-    return lane(tmp_path)
 
 
 def refusal(seq: int, line: int) -> RecordException:

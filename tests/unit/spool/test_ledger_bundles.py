@@ -1,6 +1,5 @@
 """What was packed, when, and in how many bundles: retention without receipts goes by it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from tests.support.ledgers import (
     SENT,
     TO,
     fill,
-    filled,
     lane,
     move,
     rows,
@@ -26,17 +24,6 @@ from tests.support.ledgers import (
 P, E, D, Q, L = State
 SUM = "0" * 64
 Part = tuple[Lane, Range]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with filled(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Lane:
-    return lane(tmp_path)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A move takes just what it names, with its own sums, and forgets what no longer matters."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,20 +8,9 @@ from spool.lane import Lane
 from spool.ledger import Bounds, By, Ledger, LedgerError, RecordException, Span, State
 from spool.ledger_importing import Arrival, Taken
 from spool.totals import NOTHING, Totals
-from tests.support.ledgers import CHAIN, LINES, answer, filled, lane, move, sums, totals
+from tests.support.ledgers import CHAIN, LINES, answer, lane, move, sums, totals
 
 P, E, D, Q, L = State
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with filled(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Lane:
-    return lane(tmp_path)
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 1), (1, 4), (5, 5), (7, 10), (10, 10), (1, 10)])

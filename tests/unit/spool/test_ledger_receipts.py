@@ -1,6 +1,5 @@
 """A relay's word: what it moves, what it leaves as it is, what it asks for; and receipts' serials."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from tests.support.ledgers import (
     SENT,
     TO,
     fill,
-    filled,
     lane,
     move,
     rows,
@@ -25,12 +23,6 @@ from tests.support.ledgers import (
 )
 
 P, E, D, Q, L = State
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with filled(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is given up is on the books until its loss is declared; old answers end, the newest never."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from tests.support.ledgers import (
     TO,
     answer,
     fill,
-    filled,
     lane,
     move,
     rows,
@@ -32,17 +30,6 @@ from tests.support.ledgers import (
 
 P, E, D, Q, L = State
 WHY = "switched_off"
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with filled(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Lane:
-    return lane(tmp_path)
 
 
 def give_up(ledger: Ledger, here: Lane, first: int, last: int) -> bool:

@@ -15,16 +15,10 @@ from spool.ledger import By, Ledger, Span, State
 from spool.ledger_kept import kept_seen
 from spool.ledger_seen import Seen
 from spool.ranges import RANGES_MAX, Range
-from tests.support.ledgers import CHAIN, answer, fill, filled, lane, move, sums, totals, whole
+from tests.support.ledgers import CHAIN, answer, fill, lane, move, sums, totals, whole
 
 SCHEMAS = Path(__file__).parents[2] / "golden" / "ledgers"
 DROPPED = (State.PENDING, State.LOST)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with filled(tmp_path) as opened:
-        yield opened
 
 
 def see(ledger: Ledger, spool: Path, *within: Range, at: int = 1) -> list[str]:
