@@ -18,7 +18,7 @@ def node(tmp_path: Path) -> Path:
     assert bridge("init", folder, "--node", "n").code == 0
     (folder / "license_key").write_text(SECRET)
     (folder / "records").write_text('{"id":"a"}\n')
-    command = ["--config", folder / "bridge.yaml"]
+    command = ["--config", str(folder / "bridge.yaml")]
     assert bridge(*command, "append", "transactions", folder / "records").code == 0
     assert bridge(*command, "status").code == 1  # the ledger is there
     return folder
