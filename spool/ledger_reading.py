@@ -15,6 +15,7 @@ from spool.errors import SpoolError
 from spool.ledger_condition import Condition, examine
 from spool.ledger_db import Access, Database, is_readable
 from spool.ledger_file import LOCK_NAME, NAME, PAUSE_S, WAIT_S, check_kinds
+from spool.ledger_log import is_log
 from spool.locks import let_go, take_as_it_is
 
 _WORDS = {
@@ -46,9 +47,13 @@ def access_to(path: Path) -> Access:
 
     Raises :class:`SpoolError` ``ledger.needs_writing`` or ``ledger.*``.
     """
-    if may_write(path.parent) or is_readable(path):
-        return "ro"
     log, index = (path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))
+    if may_write(path.parent):
+        return "ro"
+    if not is_log(log):
+        raise needs_writing("has a -wal file beside it that is none of SQLite's")
+    if is_readable(path):
+        return "ro"
     if index.exists() or (log.exists() and log.stat().st_size):
         raise needs_writing(
             "has its last changes in a -wal or -shm file whose other half is missing"

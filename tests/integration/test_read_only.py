@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from spool.clock import SYSTEM_CLOCK
+from spool.ledger import Ledger
+from spool.ledger_log import is_log
 from tests.support.bridges import Node, node_for, told
 from tests.support.filesystems import read_only
 
@@ -92,3 +95,29 @@ def test_what_needs_no_ledger_needs_no_writing(node: Node, words: tuple[str, ...
     assert json.loads(seen.stdout.replace(str(beyond), str(node.folder))) == json.loads(
         expected.stdout
     )
+
+
+def test_a_log_beside_the_ledger_that_is_none_is_named_at_once(node: Node) -> None:
+    _append(node, "a")
+    told(node, "status", code=1)
+    (node.spool / "ledger.db-wal").write_bytes(b"x" * 4096)
+    (node.spool / "ledger.db-shm").write_bytes(b"y" * 32768)
+    error = _seen(node, "status", code=DISK)["error"]
+    assert error["id"] == "ledger.needs_writing"
+    assert "-wal" in error["message"]
+    told(node, "status", code=1)  # where it may be written, SQLite puts it aside
+
+
+def test_the_log_of_a_ledger_that_nobody_closed_is_read(node: Node) -> None:
+    _append(node, "a")
+    told(node, "status", code=1)
+    names = [f"ledger.db{part}" for part in ("", "-wal", "-shm")]
+    with Ledger.open(node.spool, clock=SYSTEM_CLOCK):
+        _append(node, "b")
+        told(node, "status", code=1)
+        kept = {name: (node.spool / name).read_bytes() for name in names}
+    for name, data in kept.items():
+        (node.spool / name).write_bytes(data)
+    assert len(kept["ledger.db-wal"]) > 0
+    assert is_log(node.spool / "ledger.db-wal")
+    assert _seen(node, "status", code=UNHEALTHY)["lanes"] == told(node, "status", code=1)["lanes"]
