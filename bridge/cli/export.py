@@ -1,26 +1,29 @@
 """``bridge export``: packs what waits for a courier; on a relay, what goes back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.cli.exportagain import asked_again, say_twice
 from bridge.cli.exportreturn import give_back
 from bridge.cli.localspool import check_spool
 from bridge.cli.moving import bar_of
-from bridge.cli.peers import identity_of, trust_of
+from bridge.cli.peers import trust_of
 from bridge.cli.selecting import wanted_of
 from bridge.cli.session import Session, json_option
 from bridge.cli.told import ledger_of
 from bridge.terminal import counted
 from bridge.transfer.peer import peer_for
-from keys.errors import ConfigError
+from keys.errors import BridgeError, ConfigError
 from spool.streams import STREAMS
 
 if TYPE_CHECKING:
+    from bridge.daemon.packing import Packer
     from bridge.transfer.exporting import Exported
-    from spool.ranges import Range
+    from bridge.transfer.peer import Peer
 
 PARTLY = 3
 SIZE_MAX = "4000000000"
@@ -91,6 +94,7 @@ def command(
     if not other.age and not session.as_json:
         session.note("It is not encrypted: whoever holds the medium can read it.")
     if other.role == "node":
+        _check_bare(other, [*streams, since, until, *segments, again, resend, note])
         give_back(session, trust, other, folder, name, dry_run=dry_run)
         return
     from bridge.daemon.packing import Packer
@@ -104,25 +108,14 @@ def command(
     with ledger_of(session) as ledger:
         packer = Packer(session.config, session.signing_key, ledger, SYSTEM_CLOCK)
         if resend is not None:
-            asked = _asked_for(session, resend)
-            found = packer.these(asked, other.name, dry_run=dry_run)
-            if left := packer.left_to_others(asked, other.name):
-                session.note(
-                    f"{counted(left, 'segment that it asks for is', 'segments that it asks for are')} "
-                    "in bundles for another relay, and not packed. If those never arrived: "
-                    f"bridge export --again --for {other.name} --to DIR"
-                )
+            found = asked_again(session, packer, resend, other, dry_run=dry_run)
         else:
             states = ("pending", "exported") if again else ("pending",)
             wanted = wanted_of(session, states, streams, since, until, segments)
             found = packer.waiting(wanted, dry_run=dry_run)
-            if twice := packer.for_others(found, other.name):
-                session.note(
-                    f"{counted(twice, 'record of it is', 'records of it are')} in a bundle for "
-                    "another relay, too: if both send them, the beacon gets them twice."
-                )
+            say_twice(session, packer.for_others(found, other.name))
         total = sum(each.packed.size for each in found)
-        with bar_of(session, "writing", 2 * total) as progress:
+        with bar_of(session, "writing", 2 * total) as progress, _whole_ones_told(session, packer):
             done = packer.pack(found, order, progress, dry_run=dry_run)
     for name in packer.mended:
         session.note(
@@ -135,6 +128,25 @@ def command(
     }
     session.result(answer, lambda: _show(session, done, dry_run=dry_run))
     session.finish(PARTLY if packer.mended else 0)
+
+
+def _check_bare(other: "Peer", given: Sequence[object]) -> None:
+    """Raises :class:`click.UsageError` for options that mean nothing to a return bundle."""
+    if any(given):
+        raise click.UsageError(
+            f"{other.name} is a node: a return bundle tells all, and takes no selection or note."
+        )
+
+
+@contextmanager
+def _whole_ones_told(session: Session, packer: "Packer") -> Iterator[None]:
+    """Where a bundle could not be written, those before it are none the worse for it."""
+    try:
+        yield
+    except BridgeError:
+        for each in packer.written:
+            session.note(f"{each.path.name} is whole, and what is in it is exported.")
+        raise
 
 
 def _place(target: Path) -> tuple[Path, str | None]:
@@ -157,22 +169,6 @@ def _size(text: str) -> int:
     except ValueError:
         raise click.BadParameter("a size, e.g. 4GiB", param_hint="--max-size") from None
     return found
-
-
-def _asked_for(session: Session, path: Path) -> "Mapping[str, Sequence[Range]]":
-    """The numbers, by stream, that the relay's receipt says it never got."""
-    from bridge.transfer.bundle import ReturnBundle, opened
-
-    trust, config = trust_of(session), session.config
-    secret, spool = identity_of(session, None), config.spool
-    with opened(path, trust.keys_for, secret, spool.path, spool.min_free) as found:
-        if not isinstance(found, ReturnBundle) or found.receipt.node != config.node:
-            raise ConfigError(
-                "export.resend",
-                "It is no return bundle for this node.",
-                "Give the file that came back from the relay.",
-            )
-        return {lane.stream: lane.missing for lane in found.receipt.lanes}
 
 
 def _answer(each: "Exported") -> Mapping[str, Any]:

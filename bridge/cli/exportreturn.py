@@ -27,8 +27,8 @@ def give_back(
     from bridge.transfer.abandoned import clear_abandoned
     from bridge.transfer.receipt import REFUSED_MAX
     from bridge.transfer.returning import receipt_for, write_return
+    from bridge.transfer.writing import failed
     from spool.clock import SYSTEM_CLOCK, rfc3339
-    from spool.durable import explained
 
     config = session.config
     with ledger_of(session) as ledger:
@@ -64,7 +64,7 @@ def give_back(
                 signer=session.signing_key, age=other.age, clock=SYSTEM_CLOCK,
             )  # fmt: skip
         except OSError as error:
-            raise explained(error, "write the return bundle") from error
+            raise failed(error) from error
         answer["bundles"] = [
             {
                 "path": str(path),

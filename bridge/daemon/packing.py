@@ -24,6 +24,7 @@ from bridge.transfer.exporting import (
 from bridge.transfer.manifest import name_of
 from bridge.transfer.sources import DamagedSourceError
 from bridge.transfer.ustar import BLOCK
+from bridge.transfer.writing import failed
 from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
 from spool.clock import Clock
@@ -46,6 +47,8 @@ class Packer:
         self._clock = clock
         self.mended: list[str] = []
         """Members that were missing or damaged: their loss is declared, the rest goes on."""
+        self.written: list[Exported] = []
+        """Bundles that are whole and exported, whatever became of those after them."""
 
     def waiting(self, wanted: Wanted, *, dry_run: bool = False) -> list[Chosen]:
         """What of this node's lanes is wanted and held; what is damaged is mended before.
@@ -161,7 +164,7 @@ class Packer:
         """Write ``found`` into as many bundles as it takes.
 
         Raises :class:`SpoolError` ``disk.full`` before anything is written, :class:`ConfigError`
-        ``export.target`` where one file is named and it takes several, and as
+        ``export.target`` where one file is named and it takes several, ``medium.failed``, and as
         :meth:`bridge.transfer.exporting.Exporter.export` does.
         """
         exporter = Exporter(self._ledger, self._signer, self._clock)
@@ -183,10 +186,12 @@ class Packer:
                     f"It takes {len(parts)} bundles, and --to names one file.",
                     "Name a folder with --to.",
                 )
-            done = [self._one(exporter, part, order, progress, dry_run=dry_run) for part in parts]
+            for part in parts:
+                done = self._one(exporter, part, order, progress, dry_run=dry_run)
+                self.written += [] if done is None else [done]
         except OSError as error:
-            raise explained(error, "write a bundle") from error
-        return [each for each in done if each is not None]
+            raise failed(error) from error
+        return self.written
 
     def _one(
         self,

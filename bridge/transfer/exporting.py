@@ -150,7 +150,7 @@ class Exporter:
             for each in ranges
         ]
         serial = self._ledger.begin_bundle(
-            identity, now, order.recipient, str(order.folder), numbers
+            identity, now, order.recipient, str(order.folder.absolute()), numbers
         )
         try:
             told = self._manifest(part, order, identity, serial, now)
@@ -161,7 +161,7 @@ class Exporter:
             self._ledger.drop_bundle(serial)
             raise
         parts = list(_stretches(part, self._ledger))
-        self._ledger.end_bundle(serial, str(path), medium.size, medium.sha256, parts)
+        self._ledger.end_bundle(serial, str(path.absolute()), medium.size, medium.sha256, parts)
         return Exported(path, told, medium, bool(order.age))
 
     def _sources(self, told: Manifest, part: Sequence[Chosen]) -> Iterator[Source]:

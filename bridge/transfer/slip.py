@@ -56,6 +56,8 @@ def return_slip(name: str, told: Return, receipt: Receipt, medium: Medium) -> st
     """What lies beside the return bundle ``name``."""
     spans = [span for lane in receipt.lanes for span in lane.spans]
     by = {state: sum(len(s) for s in spans if s.state == state) for state in STATES}
+    refused = sum(len(lane.refused) for lane in receipt.lanes)
+    refused += sum(len(fork.refused) for lane in receipt.lanes for fork in lane.forks)
     missing = sum(len(run) for lane in receipt.lanes for run in lane.missing)
     asks = ""
     if missing:
@@ -66,6 +68,7 @@ def return_slip(name: str, told: Return, receipt: Receipt, medium: Medium) -> st
 {_head(name, told.sender, told.recipient, told.serial, told.made_at, medium)}
 says of   {counted(sum(by.values()), "segment", "segments")}: \
 {by["delivered"]} delivered, {by["quarantined"]} refused, {by["pending"]} on their way
+refused   {counted(refused, "record", "records")} of them
 missing   {missing}
 token     {"a license token" if len(told.members) > 1 else "-"}
 

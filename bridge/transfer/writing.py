@@ -17,6 +17,7 @@ from bridge.transfer.pouring import pour
 from bridge.transfer.rereading import Comparison, Opening, reread
 from bridge.transfer.settling import Settling
 from bridge.transfer.sources import DamagedSourceError, Source, Stored, layout, open_source
+from keys.errors import shown
 from spool.errors import SpoolError
 from spool.locks import still_named
 
@@ -81,6 +82,16 @@ def write(
     finally:
         os.close(fd)
     return Medium(size, found, past_the_cache)
+
+
+def failed(error: OSError) -> SpoolError:
+    """The error for people of a medium that could not be written: it is not the spool's disk."""
+    where = f" ({shown(str(error.filename))})" if error.filename else ""
+    return SpoolError(
+        "medium.failed",
+        f"The medium could not be written: {os.strerror(error.errno or 0)}{where}.",
+        "Look whether it is there, has room, and lets this user write; nothing half done looks whole.",
+    )
 
 
 def take_away(path: Path) -> None:

@@ -395,6 +395,55 @@ def test_one_segment_that_rotted_does_not_stop_the_others_that_a_relay_asks_for(
     assert answer["damaged"] == ["segments/inside/transactions/000000000001.ndjson.zst"]
 
 
+def test_bundles_before_one_that_could_not_be_written_are_named_and_stay_exported(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, _ = paired
+    append(inside, "a")
+    append(inside, "b")
+    (stick / "inside-to-relay-1-000002.agb.age").mkdir()
+    done = inside.bridge("export", "--to", str(stick), "--max-size", "8000")
+    assert (done.returncode, "[medium.taken]" in done.stderr) == (5, True)
+    assert "inside-to-relay-1-000001.agb.age is whole" in done.stderr
+    assert records(inside) == {"exported": 1, "pending": 1}
+
+
+def test_a_medium_that_cannot_be_written_is_not_taken_for_the_spools_disk(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    (stick / "SHA256SUMS").mkdir()
+    error = told(inside, "export", "--to", stick, code=5)["error"]
+    assert error["id"] == "medium.failed"
+    assert "spool" not in error["hint"]
+    assert [path.name for path in stick.iterdir()] == ["SHA256SUMS"]
+    assert records(inside) == {"pending": 1}
+    told(inside, "export", "--to", stick / "..")
+    told(relay, "import", next(stick.parent.glob("*.agb.age")))
+    error = told(relay, "export", "--for", "inside", "--to", stick, code=5)["error"]
+    assert error["id"] == "medium.failed"
+
+
+def test_where_a_bundle_went_is_known_wherever_it_was_exported_from(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, _ = paired
+    append(inside, "a")
+    told(inside, "export", "--to", os.path.relpath(stick))
+    (bundle,) = told(inside, "audit")["bundles"]
+    assert Path(bundle["path"]).is_absolute()
+    assert Path(bundle["path"]).resolve().parent == stick
+
+
+def test_what_a_return_bundle_has_no_use_for_is_a_usage_error(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    _, relay = paired
+    for words in (["--note", "x"], ["--again"], ["--stream", "logs"]):
+        told(relay, "export", "--for", "inside", "--to", stick, *words, code=2)
+
+
 def test_the_bar_is_shown_on_a_terminal(paired: tuple[Node, Node], stick: Path) -> None:
     inside, _ = paired
     append(inside, "a")

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.transfer.checksums import SUMS
 from bridge.transfer.manifest import decode
-from bridge.transfer.receipt import LaneReceipt, Receipt, Span, decode_receipt
+from bridge.transfer.receipt import Fork, LaneReceipt, Receipt, Refused, Span, decode_receipt
 from bridge.transfer.returnmanifest import Return, decode_return
 from bridge.transfer.slip import bundle_slip, drop_slip, return_slip, slip_of
 from bridge.transfer.writing import Medium
@@ -179,6 +179,18 @@ def test_the_slip_of_a_return_bundle_counts_segments_by_what_became_of_them() ->
     assert "says of   1 segment: 1 delivered, 0 refused, 0 on their way" in one.splitlines()
     for line in ("from      relay-1", "to        prod-1", "serial    3", "file      back.agr"):
         assert line in text
+
+
+def test_the_slip_of_a_return_bundle_counts_what_was_refused_of_delivered_segments_and_forks() -> (
+    None
+):
+    refused = Refused(1, 0, 422, "refused")
+    (run,) = spans((1, 1, "delivered"))
+    text = told(
+        LaneReceipt("logs", (run,), (refused,), (), 0),
+        LaneReceipt("traces", (), (), (), 0, (Fork(run, (refused, refused)),)),
+    )
+    assert "refused   3 records of them" in text.splitlines()
 
 
 def test_the_slip_of_a_return_bundle_says_what_to_pack_again() -> None:
