@@ -51,7 +51,7 @@ def access_to(path: Path) -> Access:
     if may_write(path.parent):
         return "ro"
     if not is_log(log):
-        raise needs_writing("has a -wal file beside it that is none of SQLite's")
+        raise needs_writing("has a -wal beside it that is none of SQLite's")
     if is_readable(path):
         return "ro"
     if index.exists() or (log.exists() and log.stat().st_size):
