@@ -53,10 +53,19 @@ class Usage:
                     elif shards:
                         total += self._sealed(entry)
                     else:
-                        total += self.bytes_below(entry.path)
+                        total += self._below(entry)
                 except FileNotFoundError:
                     continue  # sealed or deleted meanwhile
         return total
+
+    def _below(self, entry: "os.DirEntry[str]") -> int:
+        try:
+            return self.bytes_below(entry.path)
+        except PermissionError:
+            # Another user's, as the lost+found of a disk that the spool is the top of: none of ours.
+            if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
+                raise
+            return 0
 
     def _sealed(self, entry: "os.DirEntry[str]") -> int:
         changed = entry.stat(follow_symlinks=False).st_mtime_ns

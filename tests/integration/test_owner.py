@@ -1,6 +1,7 @@
 """A process of another user, root too, changes nothing in a spool: all would pass for planted."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from spool.errors import SpoolError
 from spool.owner import check_owner
 from spool.writer import Writer
 from tests.support.bridges import Node, node_for
+from tests.support.commands import COMMAND, environment
+from tests.support.filesystems import as_any_user
 
 NOBODY = "http://127.0.0.1:9"
 pytestmark = [
@@ -57,3 +60,17 @@ def test_a_lane_of_another_user_is_told_though_the_spools_folder_is_roots(tmp_pa
         Writer(tmp_path, "transactions", node="n")
     assert refused.value.id == "spool.owner"
     Writer(tmp_path, "langgraph", node="n").close()
+
+
+def test_a_closed_folder_of_another_user_in_a_spool_holds_up_nothing(tmp_path: Path) -> None:
+    with node_for(tmp_path, NOBODY, more="egress: {mode: offline}\n") as node:
+        closed = node.spool / "lost+found"  # the spool is the top of a disk of its own
+        closed.mkdir(mode=0o700, parents=True)
+        os.chown(closed, 12345, 12345)
+        for arguments in [("append", "transactions"), ("run", "--once")]:
+            done = subprocess.run(
+                [*as_any_user(), *COMMAND, "--config", node.config, *arguments],
+                input=b'{"id":"a"}\n', capture_output=True, check=False, env=environment(),
+            )  # fmt: skip
+            assert done.returncode == 0, (arguments, done.stderr)
+            assert b"disk.permission" not in done.stderr
