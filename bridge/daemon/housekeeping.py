@@ -11,16 +11,22 @@ from pathlib import Path
 
 from bridge.egress.event import Event
 from keys.ed25519 import SigningKey
+from keys.errors import BridgeError
 from spool.chain import begin_lane
 from spool.clock import Clock
+from spool.discovery import news_mark
 from spool.durable import Disk
 from spool.gently import GivenUp, may_give_up
+from spool.head import read_head
 from spool.lane import Lane
 from spool.ledger import Ledger
 from spool.recovery import Recovered, Recovery
 from spool.sealing import HEARTBEAT_MS, Sealer
 from spool.streams import STREAMS
 from spool.usage import is_settled
+
+BEATS_APART_S = 3600.0
+"""Seconds at least between two heartbeats of a lane, whatever clocks say."""
 
 
 class Housekeeping:
@@ -43,6 +49,8 @@ class Housekeeping:
         self._disk = disk
         self._tell = tell
         self._empty: dict[str, int] = {}
+        self._heads: dict[str, tuple[tuple[int, int] | None, int]] = {}
+        self._beaten: dict[str, float] = {}
         self.is_at_rest = False
         """Whether no lane had an open file at the last look."""
         self.sealers = {
@@ -71,7 +79,8 @@ class Housekeeping:
     def look(self) -> None:
         """Recover what lies in ``open/`` without a writer; seal the heartbeats that are due.
 
-        Raises :class:`OSError`.
+        Raises :class:`OSError` or :class:`BridgeError`, the first of all lanes', at the end: what is
+        wrong with one lane holds up none of the others.
         """
         self.is_at_rest = False  # also where it fails
         with suppress(GivenUp), may_give_up(self._is_over):
@@ -79,15 +88,42 @@ class Housekeeping:
 
     def _look(self) -> bool:
         """Whether no lane has an open file."""
-        is_at_rest = True
+        is_at_rest, failed = True, None
         for sealer in self.sealers.values():
-            if not self._is_empty(f"{sealer.lane.place}/open"):
-                is_at_rest = False
-                for done in Recovery(self._disk, sealer, self._clock).recover():
-                    self._tell(_event(sealer.lane, done))
-            if STREAMS[sealer.lane.stream].kind == "billing" and self._silent(sealer.lane):
-                sealer.heartbeat()
+            try:
+                is_at_rest &= self._look_at(sealer)
+            except (OSError, BridgeError) as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return is_at_rest
+
+    def _look_at(self, sealer: Sealer) -> bool:
+        """Whether the lane has no open file."""
+        lane = sealer.lane
+        if self._is_half_sealed(lane):
+            sealer.settle_head()
+        is_at_rest = self._is_empty(f"{lane.place}/open")
+        if not is_at_rest:
+            for done in Recovery(self._disk, sealer, self._clock).recover():
+                self._tell(_event(lane, done))
+        if STREAMS[lane.stream].kind == "billing" and self._silent(lane):
+            sealer.heartbeat()
+            self._beaten[lane.stream] = self._clock.monotonic()
+        return is_at_rest
+
+    def _is_half_sealed(self, lane: Lane) -> bool:
+        """Whether something lies in the next number's place.
+
+        Where the disk failed a sealing between its rename and the head, nothing else would send what
+        was acknowledged until something more is sealed in that lane, which may be never.
+        """
+        mark = news_mark(lane)
+        if mark != self._heads.get(lane.stream, (None, 0))[0]:
+            head = read_head(lane)
+            self._heads[lane.stream] = mark, 0 if head is None else head.seq
+        seq = self._heads[lane.stream][1]
+        return bool(seq) and os.path.lexists(lane.segment_place(seq + 1))
 
     def _is_empty(self, folder: str) -> bool:
         """Whether nothing is in ``folder``; one that was empty is read again when it has changed."""
@@ -105,6 +141,9 @@ class Housekeeping:
         return True
 
     def _silent(self, lane: Lane) -> bool:
+        beaten = self._beaten.get(lane.stream)
+        if beaten is not None and self._clock.monotonic() - beaten < BEATS_APART_S:
+            return False  # the disk's clock may be another one than ours
         try:
             sealed_at = os.stat(f"{lane.place}/head").st_mtime_ns // 1_000_000  # noqa: PTH116
         except FileNotFoundError:

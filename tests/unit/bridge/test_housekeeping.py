@@ -1,5 +1,6 @@
 """A stop is not held up by the files of dead writers, and what is left for the next start is whole."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,32 +8,46 @@ import pytest
 
 from bridge.daemon.housekeeping import Housekeeping
 from spool.chain import begin_lane
-from spool.clock import SYSTEM_CLOCK
+from spool.clock import SYSTEM_CLOCK, Clock
+from spool.head import read_head
 from spool.lane import Lane
 from spool.segment import Segment
 from spool.statement import Lost
 from tests.support.disks import FastDisk
-from tests.support.spools import FAST, KEY, leave_open, lines_of, new_lane, records, unit
+from tests.support.spools import (
+    FAST,
+    KEY,
+    HandClock,
+    leave_open,
+    lines_of,
+    new_lane,
+    open_tail,
+    records,
+    seal_one,
+    sealer,
+    unit,
+)
 
 GROUPS = 6
 """Frames of one record: they are rewritten into one when there is time."""
 UNKNOWN = Lost("", None, None, "bad_frames")
 
 
+def house_of(
+    spool: Path, is_over: Callable[[], bool] = lambda: False, clock: Clock = SYSTEM_CLOCK
+) -> Housekeeping:
+    """The house of a daemon, its lanes begun."""
+    house = Housekeeping(
+        spool, "n", KEY, disk=FastDisk(), clock=clock, tell=lambda _: None, is_over=is_over
+    )
+    for each in house.sealers.values():
+        begin_lane(FAST, each.lane)
+    return house
+
+
 def keep_house(spool: Path, is_over: Callable[[], bool]) -> None:
     """One look of a daemon."""
-    house = Housekeeping(
-        spool,
-        "n",
-        KEY,
-        disk=FastDisk(),
-        clock=SYSTEM_CLOCK,
-        tell=lambda _: None,
-        is_over=is_over,
-    )
-    for sealer in house.sealers.values():
-        begin_lane(FAST, sealer.lane)
-    house.look()
+    house_of(spool, is_over).look()
 
 
 def after(steps: int) -> Callable[[], bool]:
@@ -104,3 +119,59 @@ def test_lanes_that_come_after_the_stop_are_not_begun(tmp_path: Path) -> None:
         left_behind(lane, "")
     keep_house(tmp_path, after(1))
     assert [len(list((lane.folder / "open").iterdir())) for lane in lanes] == [1, 1]
+
+
+class _NoHead(FastDisk):
+    """Has no room for the head once the segment is in its place."""
+
+    def create(self, path: Path) -> int:
+        if path.name == "head.tmp":
+            raise OSError(errno.ENOSPC, "no room", str(path))
+        return super().create(path)
+
+
+def test_what_was_half_sealed_is_seen_to_without_another_sealing(tmp_path: Path) -> None:
+    house = house_of(tmp_path)
+    house.look()
+    lane = house.sealers["logs"].lane
+    seal_one(lane, records(1))
+    tail = open_tail(lane, [records(2)])
+    with pytest.raises(OSError, match="no room"):
+        sealer(lane, _NoHead()).seal(tail.filled(), "age")
+    assert not list(lane.open.iterdir())
+    head = read_head(lane)
+    assert head is not None
+    assert head.seq == 1
+    house.look()
+    head = read_head(lane)
+    assert head is not None
+    assert head.seq == 2
+    assert len(said(lane)[0]) == 3
+
+
+def test_a_lane_that_cannot_be_looked_after_holds_up_none_of_the_others(tmp_path: Path) -> None:
+    house = house_of(tmp_path)
+    first, *others = [each.lane for each in house.sealers.values()]
+    (tmp_path / "quarantine").write_bytes(b"no folder")
+    first.open_file("planted").symlink_to("nowhere")
+    for lane in others:
+        left_behind(lane, "")
+    for _ in range(2):
+        with pytest.raises(FileExistsError):
+            house.look()
+    assert not any(list(lane.open.iterdir()) for lane in others)
+    (tmp_path / "quarantine").unlink()
+    house.look()
+
+
+def test_a_disk_whose_clock_is_ahead_gets_no_heartbeat_at_each_look(tmp_path: Path) -> None:
+    clock = HandClock()  # days behind the clock that stamps files
+    house = house_of(tmp_path, clock=clock)
+    lane = house.sealers["transactions"].lane
+    for _ in range(5):
+        house.look()
+        clock.seconds += 4
+    assert list(lane.sealed_numbers()) == [1]
+    clock.seconds += 3600
+    house.look()
+    assert list(lane.sealed_numbers()) == [1, 2]
