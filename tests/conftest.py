@@ -4,9 +4,11 @@ pytest-socket refuses every socket but Unix ones. A test marked ``enable_socket`
 to the loopback addresses alone.
 """
 
+import gc
 import os
 import signal
 import sys
+from collections.abc import Generator
 
 import hypothesis
 import pytest
@@ -32,6 +34,17 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("bridge")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # Thousands of tests are made, and all of them stay: looking for garbage among them is in vain.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
