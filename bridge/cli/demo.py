@@ -15,6 +15,25 @@ INCOMPLETE = 1
 """Exit code where a single record is missing."""
 
 
+def _new_folder(keep: Path | None) -> Path:
+    """Where the journey happens. Raises :class:`ConfigError` ``demo.exists`` or ``demo.folder``."""
+    try:
+        if keep is None:
+            return Path(tempfile.mkdtemp(prefix="bridge-demo-"))
+        keep.mkdir(0o700, parents=True)
+        return keep.absolute()
+    except FileExistsError as error:
+        raise ConfigError(
+            "demo.exists", "The folder to keep is there already.", "Name a new one with --keep."
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            "demo.folder",
+            f"The folder for the demo cannot be made: {error.strerror}.",
+            "Name a new folder that can be made here, with --keep.",
+        ) from error
+
+
 @click.command("demo")
 @click.option(
     "--keep",
@@ -28,12 +47,7 @@ def command(session: Session, keep: Path | None) -> None:
     from bridge.demo.journey import Journey, Outcome
 
     session.begin("demo")
-    if keep is not None and keep.exists():
-        raise ConfigError(
-            "demo.exists", "The folder to keep is there already.", "Name a new one with --keep."
-        )
-    folder = Path(tempfile.mkdtemp(prefix="bridge-demo-")) if keep is None else keep.absolute()
-    folder.mkdir(0o700, parents=True, exist_ok=True)
+    folder = _new_folder(keep)
 
     def tell(act: str) -> None:
         session.note(f"… {act}")

@@ -52,8 +52,8 @@ def command(
     with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
         receiver = Receiver(config, session.license_keys, session.signing_key, ledger, trust)
         for path in paths:
-            size = path.stat().st_size if path.is_file() else 0
             try:
+                size = path.stat().st_size if path.is_file() else 0
                 with bar_of(session, "reading", size) as progress:
                     found = receiver.receive(path, secret, progress, dry_run=dry_run)
             except (BridgeError, OSError) as error:

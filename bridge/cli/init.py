@@ -86,7 +86,7 @@ def command(
     session.begin("init", as_json=as_json)
     if (renew or ca_key is not None) > tls or new_ca > renew:
         raise click.UsageError("--ca-key and --renew go with --tls, --new-ca goes with --renew.")
-    if any((folder / mark).exists() for mark in _SOURCE_TREE):
+    if _holds_source(folder):
         raise ConfigError(
             "init.source_tree",
             "This folder holds source code; keys and data do not belong there.",
@@ -129,6 +129,13 @@ def command(
         session.say(f"{order} run")
 
     session.result(answer, show)
+
+
+def _holds_source(folder: Path) -> bool:
+    try:
+        return any((folder / mark).exists() for mark in _SOURCE_TREE)
+    except OSError as error:
+        raise _failed("The node", error) from error
 
 
 def _made(folder: Path, text: str) -> tuple[Config, SigningKey, list[str]]:

@@ -7,7 +7,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -85,7 +85,10 @@ class Interrupts:
             self._reading = True
             if self._asked:
                 raise KeyboardInterrupt
-            return os.read(fd, size)
+            while True:
+                with suppress(BlockingIOError):  # who gave it to us may have it so
+                    return os.read(fd, size)
+                select.select([fd], [], [])
         except KeyboardInterrupt:
             raise StoppedError("interrupted", "Told to stop.", "Append the rest again.") from None
         except OSError as error:

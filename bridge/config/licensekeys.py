@@ -19,6 +19,8 @@ from spool.streams import STREAMS
 KEY_MAX = 4096
 """Bytes of a license key: the vendor's offline keys are long, but not this long."""
 CREDENTIAL = "license_key"
+_AROUND = " \"'"
+"""What a shell or an editor leaves around a key; no producer sends it, so all would be refused."""
 ONLINE_KEY = "lcl_"
 """What the vendor's online keys begin with."""
 VARIABLE = "BRIDGE_LICENSE_KEY"
@@ -131,7 +133,7 @@ def load_license_keys(config: Config, environment: Mapping[str, str]) -> License
     credentials = environment.get("CREDENTIALS_DIRECTORY")
     if config.license_key_file is not None:
         own.append(_read(config.license_key_file))
-    elif credentials and (Path(credentials) / CREDENTIAL).is_file():
+    elif credentials and _is_there(Path(credentials) / CREDENTIAL):
         own.append(_read(Path(credentials) / CREDENTIAL))
     elif environment.get(VARIABLE):
         own.append(_judged(environment[VARIABLE], VARIABLE))
@@ -145,6 +147,14 @@ def load_license_keys(config: Config, environment: Mapping[str, str]) -> License
         data_plane=None if data_plane is None else _read(data_plane),
         from_environment=from_environment,
     )
+
+
+def _is_there(credential: Path) -> bool:
+    """Whether there is one, also where nobody can tell: to read it says why."""
+    try:
+        return credential.is_file()
+    except OSError:
+        return True
 
 
 def _read(path: Path) -> LicenseKey:
@@ -162,11 +172,12 @@ def _read(path: Path) -> LicenseKey:
 
 
 def _judged(text: str, where: str) -> LicenseKey:
-    if SECRET_MIN <= len(text) <= KEY_MAX and text.isascii() and text.isprintable():
+    alone = text == text.strip(_AROUND)
+    if alone and SECRET_MIN <= len(text) <= KEY_MAX and text.isascii() and text.isprintable():
         return LicenseKey(text)
     raise ConfigError(
         "license.form",
         f"What {shown(where)} holds is no key: {SECRET_MIN} to {KEY_MAX} printable "
-        "characters on one line.",
+        "characters on one line, without spaces or quotes around them.",
         "Store the key alone, as the vendor gave it.",
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.config.keys import KEYS, SECTIONS
+from bridge.config.licensekeys import ONLINE_KEY
 from bridge.config.model import Config
 from bridge.config.yamlfile import FILE_MAX, Setting, read_settings, value_of
 from keys.errors import ConfigError, shown
@@ -187,13 +188,18 @@ def _judged(key: str, setting: Setting | None) -> object:
     try:
         value = row.parse(setting.value)
     except (ValueError, TypeError):
-        found = "" if row.secret else f"; it is {shown(setting.value)}"
+        found = "" if row.secret else f"; it is {_shown(setting.value)}"
         raise ConfigError(
             "config.value",
             f"{setting.where}: `{key}` must be {row.allowed}{found}.",
             f"Write e.g. `{key.rpartition('.')[2]}: {row.example}`.",
         ) from None
     return value
+
+
+def _shown(written: object) -> str:
+    """What somebody wrote, but for a license key: that shall not be found in a log."""
+    return f"'{ONLINE_KEY}…'" if ONLINE_KEY in str(written) else shown(written)
 
 
 def _unknown(key: str, setting: Setting) -> ConfigError:
@@ -205,7 +211,7 @@ def _unknown(key: str, setting: Setting) -> ConfigError:
     near = sorted(k for k in KEYS if k.rpartition(".")[0] == section) or sorted(KEYS)
     return ConfigError(
         "config.unknown_key",
-        f"{setting.where}: {shown(key)} is no key of the configuration.",
+        f"{setting.where}: {_shown(key)} is no key of the configuration.",
         f"Use one of: {', '.join(near)}.",
     )
 

@@ -3,7 +3,6 @@
 Whether an installation reports by itself is told by the form of its license key.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from bridge.operate.problem import Problem
@@ -56,5 +55,11 @@ def silence(since: int, at: int, said: IntakeSaid | None, *, online_key: bool | 
 
 
 def _unsealed(lane: Lane) -> bool:
-    sizes: Sequence[int] = [path.stat().st_size for path in open_files(lane) if path.exists()]
-    return any(sizes)
+    return any(map(_size, open_files(lane)))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # sealed meanwhile
+        return 0

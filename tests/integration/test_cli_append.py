@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
+from bridge.cli.input import Interrupts
 from keys.keyfile import read_signing_key
 from spool.lane import Lane
 from spool.lines import LINE_MAX
@@ -148,6 +150,18 @@ def test_a_pipe_given_by_name_is_taken_as_it_comes(config: Path, tmp_path: Path)
             file.write(GOOD)
         assert process.communicate(timeout=60)[0] == b"2 records are durable.\n"
     assert len(stored(config)) == 2
+
+
+def test_a_pipe_that_does_not_wait_is_waited_for() -> None:
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    later = Timer(0.02, os.write, (theirs, GOOD))
+    with Interrupts() as interrupts:
+        later.start()
+        assert interrupts.read(ours, 100) == GOOD
+    later.join()
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_a_link_to_a_file_is_the_file(config: Path, tmp_path: Path) -> None:

@@ -119,6 +119,21 @@ def test_init_where_a_file_lies_says_so(tmp_path: Path) -> None:
     assert (told.code, "[init.no_folder]" in told.err) == (78, True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["init", "x" * 300], "init.failed"),
+        (["demo", "--keep", "x" * 300], "demo.folder"),
+        (["demo", "--keep", "/proc/demo"], "demo.folder"),
+        (["demo", "--keep", "/"], "demo.exists"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_no_fault_of_the_program(
+    tmp_path: Path, arguments: list[str], error: str
+) -> None:
+    assert f"[{error}]" in bridge(*arguments, cwd=tmp_path).stderr
+
+
 def test_init_refuses_a_source_tree(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     assert "[init.source_tree]" in bridge("init", str(tmp_path), "--node", "n").stderr

@@ -281,7 +281,18 @@ def test_license_keys_come_from_files_and_are_shown_by_nothing(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "short", "two\nlines", "caf\xe9-caf\xe9", "x" * 5000, "a\x1bbcdefgh"]
+    "text",
+    [
+        "",
+        "short",
+        "two\nlines",
+        "caf\xe9-caf\xe9",
+        "x" * 5000,
+        "a\x1bbcdefgh",
+        "lcl_WITH_A_SPACE \n",
+        " lcl_WITH_A_SPACE",
+        '"lcl_IN_QUOTES"',
+    ],
 )
 def test_what_is_no_license_key_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
     (tmp_path / "key").write_text(text, encoding="latin-1")
@@ -290,6 +301,32 @@ def test_what_is_no_license_key_is_refused_without_showing_it(tmp_path: Path, te
         load_license_keys(config, {})
     assert caught.value.id == "license.form"
     assert not text or text not in caught.value.message
+
+
+def test_a_credential_that_nobody_can_look_at_is_named(tmp_path: Path) -> None:
+    config = load(written(tmp_path, NODE), {})
+    with pytest.raises(ConfigError) as caught:
+        load_license_keys(config, {"CREDENTIALS_DIRECTORY": f"/{'x' * 300}"})
+    assert caught.value.id == "license.file"
+    assert "name too long" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"node: lcl_SECRET_KEY",
+        b"node: n\nlcl_SECRET_KEY: 1",
+        b"node: n\nspool: {lcl_SECRET_KEY: 1}",
+        b"node: n\nspool: {max_size: [lcl_SECRET_KEY]}",
+    ],
+)
+def test_a_license_key_that_stands_where_none_belongs_is_not_shown(
+    tmp_path: Path, text: bytes
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text), {})
+    assert "'lcl_…'" in caught.value.message
+    assert "SECRET" not in caught.value.message + caught.value.hint
 
 
 def test_the_systemd_credential_is_found_and_a_missing_file_is_named(tmp_path: Path) -> None:
