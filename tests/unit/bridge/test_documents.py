@@ -1,9 +1,10 @@
 """Manifests and receipts at the bounds of their fields: what fits is read, the rest is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from bridge.transfer.fields import COUNT_MAX, SEGMENTS_MAX
@@ -20,10 +21,11 @@ from bridge.transfer.manifest import (
     unlike,
 )
 from bridge.transfer.receipt import FORKS_MAX, Span, decode_receipt, encode_receipt
+from bridge.transfer.returnmanifest import decode_return, encode_return
 from keys.errors import VerificationError
 from keys.rotation import ROTATION_MAX, ROTATIONS_MAX
 from spool.lane import SEQ_MAX
-from spool.ranges import Range
+from spool.ranges import RANGES_MAX, Range, format_ranges
 from spool.segment import SEGMENT_STORED_MAX
 from spool.statement import NO_DIGEST, Lost, Statement
 from spool.totals import NOTHING
@@ -70,7 +72,32 @@ def sents(count: int) -> list[Document]:
     ]
 
 
+def members(*places: tuple[str, int], order: Sequence[str] = ()) -> Change:
+    """These segments of these streams in the place of all others."""
+
+    def change(document: Document) -> None:
+        (known,) = document["lanes"]
+        document["members"] = [
+            {"name": name_of("prod-1", stream, seq), "size": 1, "digest": "a" * 64}
+            for stream, seq in places
+        ]
+        document["lanes"] = [
+            known
+            | {"stream": name, "ranges": format_ranges(Range(n, n) for s, n in places if s == name)}
+            for name in order or dict(places)
+        ]
+        for each in document["lanes"]:
+            each["head"]["seq"] = SEQ_MAX
+
+    return change
+
+
 FIT: dict[str, Change] = {
+    "nothing": members(),
+    "two streams": members(("logs", 4), ("logs", 5), ("traces", 1)),
+    "more holes than a text has room for elsewhere": members(
+        *(("logs", seq) for seq in range(1, 2 * RANGES_MAX + 4, 2))
+    ),
     "the first bundle": lambda d: d.update(serial=1, received=0),
     "the last": lambda d: d.update(serial=COUNT_MAX, received=COUNT_MAX),
     "the longest note": lambda d: d.update(note="n" * NOTE_MAX),
@@ -98,6 +125,12 @@ FIT: dict[str, Change] = {
 }
 
 BEYOND: dict[str, tuple[Change, str]] = {
+    "streams in another order": (members(("traces", 1), ("logs", 4)), "manifest.sense"),
+    "lanes in another order": (
+        members(("logs", 4), ("traces", 1), order=("traces", "logs")),
+        "manifest.sense",
+    ),
+    "a lane without segments": (members(("logs", 4), order=("logs", "traces")), "document.field"),
     "no version": (lambda d: d.pop("v"), "document.field"),
     "an older version": (lambda d: d.update(v=1), "document.field"),
     "a newer version": (lambda d: d.update(v=3), "document.field"),
@@ -456,4 +489,65 @@ def test_a_receipt_beyond_its_bounds_is_refused_by_name(change: Change, problem:
     change(document)
     with pytest.raises(VerificationError) as caught:
         decode_receipt(compact(document))
+    assert caught.value.id == problem
+
+
+def named(*names: str) -> Change:
+    def change(document: Document) -> None:
+        (receipt,) = document["members"]
+        document["members"] = [receipt | {"name": name} for name in names]
+
+    return change
+
+
+RECEIPT_NAME, TOKEN_NAME = "receipt.dsse.json", "token.jwt"
+RETURN_FITS: dict[str, Change] = {
+    "the first": lambda d: d.update(serial=1),
+    "the last": lambda d: d.update(serial=COUNT_MAX),
+    "a token": named(RECEIPT_NAME, TOKEN_NAME),
+    "a relay that reads nothing": lambda d: d.update(accepts=[]),
+    "one that reads much": lambda d: d.update(accepts=[f"segment.v{n}" for n in range(64)]),
+    "the longest words": lambda d: d.update(accepts=["x" * 16 + ".v9999"]),
+    "a rotation": lambda d: d.update(rotations=[rotation()]),
+}
+RETURN_BEYOND: dict[str, tuple[Change, str]] = {
+    "another version": (lambda d: d.update(v=2), "document.field"),
+    "version 0": (lambda d: d.update(v=0), "document.field"),
+    "serial 0": (lambda d: d.update(serial=0), "document.field"),
+    "a time that is none": (
+        lambda d: d.update(made_at="2026-02-30T00:00:00.000Z"),
+        "receipt.sense",
+    ),
+    "one more": (lambda d: d.update(more=1), "document.unknown_key"),
+    "too many words": (lambda d: d.update(accepts=["segment.v1"] * 65), "document.field"),
+    "words too long": (lambda d: d.update(accepts=["x" * 17 + ".v1"]), "document.field"),
+    "another kind of word": (lambda d: d.update(accepts=["segment"]), "document.field"),
+    "no member": (named(), "document.field"),
+    "three members": (named(RECEIPT_NAME, TOKEN_NAME, TOKEN_NAME), "document.field"),
+    "another member": (named("words.txt"), "document.field"),
+    "a token alone": (named(TOKEN_NAME), "receipt.sense"),
+    "a token first": (named(TOKEN_NAME, RECEIPT_NAME), "receipt.sense"),
+    "two receipts": (named(RECEIPT_NAME, RECEIPT_NAME), "receipt.sense"),
+    "two tokens": (named(TOKEN_NAME, TOKEN_NAME), "receipt.sense"),
+}
+
+
+@pytest.mark.parametrize("change", RETURN_FITS.values(), ids=RETURN_FITS)
+def test_a_return_manifest_at_its_bounds_is_read_and_written_again_to_the_byte(
+    change: Change,
+) -> None:
+    document = orjson.loads(golden.return_manifest(b"sealed"))
+    change(document)
+    data = compact(document)
+    assert encode_return(decode_return(data)) == data
+
+
+@pytest.mark.parametrize(("change", "problem"), RETURN_BEYOND.values(), ids=RETURN_BEYOND)
+def test_a_return_manifest_beyond_its_bounds_is_refused_by_name(
+    change: Change, problem: str
+) -> None:
+    document = orjson.loads(golden.return_manifest(b"sealed"))
+    change(document)
+    with pytest.raises(VerificationError) as caught:
+        decode_return(compact(document))
     assert caught.value.id == problem

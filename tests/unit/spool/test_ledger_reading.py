@@ -1,10 +1,12 @@
 """The ledger where the spool may not be written: read as it is, or refused by name."""
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,8 +16,10 @@ import pytest
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
 from spool.ledger import Ledger, State
-from spool.ledger_file import LOCK_NAME, NAME
+from spool.ledger_file import LOCK_NAME, NAME, PAUSE_S, WAIT_S
 from spool.ledger_kept import kept_audit
+from spool.ledger_reading import open_file_to_read
+from spool.locks import let_go
 from tests.support.filesystems import as_any_user, read_only
 from tests.support.ledgers import fill, filled, lane, rows
 
@@ -44,6 +48,7 @@ def refused(spool: Path) -> SpoolError:
     with pytest.raises(SpoolError) as raised, looked_at(spool):
         pass
     assert {path.name: path.read_bytes() for path in spool.iterdir()} == before
+    assert raised.value.hint
     return raised.value
 
 
@@ -95,6 +100,51 @@ def test_one_in_a_folder_that_lets_this_user_only_read_is_read_and_left_as_it_is
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("1-10 pending\n", "")
     assert sorted(path.name for path in spool.iterdir()) == [NAME, LOCK_NAME]
+
+
+def test_while_it_is_read_nobody_puts_it_aside(spool: Path) -> None:
+    with filled(spool):
+        pass
+    database, lock = open_file_to_read(spool)
+    with (spool / LOCK_NAME).open() as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        database.close()
+        assert lock is not None
+        let_go(lock)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_one_that_is_being_put_aside_is_waited_for(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with filled(spool):
+        pass
+    waited = []
+    with (spool / LOCK_NAME).open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 2:
+                fcntl.flock(other, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        with looked_at(spool) as ledger:
+            assert rows(ledger, lane(spool)) == ALL
+        assert waited == [PAUSE_S, PAUSE_S]
+        waited.clear()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", waited.append)
+        assert refused(spool).id == "ledger.locked"
+        assert sum(waited) == pytest.approx(WAIT_S)
+
+
+def test_what_the_system_says_of_the_spool_is_told_with_what_was_tried(tmp_path: Path) -> None:
+    with pytest.raises(SpoolError) as raised:
+        open_file_to_read(tmp_path / ("x" * 300))
+    assert raised.value.id.startswith("disk.")
+    assert "open the ledger" in raised.value.message
 
 
 def test_one_that_somebody_begins_to_write_while_it_is_read_at_rest_is_not_trusted(
