@@ -55,22 +55,15 @@ def gaps_of(
     runs = _runs(ledger, lane, arriving)
     came = _accounted_for(ledger, lane, trust, arriving)
     came += [numbers for _, numbers in runs]
-    came += [Range(seq, seq) for seq, _ in ledger.forks(lane)]
     said = {each.seq: each for each, _ in arriving.segments if each.follows is not None}
     yield from without(_gaps_by_chain(runs, lambda seq: said.get(seq) or said_by(lane, seq)), came)
 
 
 def _runs(ledger: Ledger, lane: Lane, arriving: Arriving) -> list[tuple[str, Range]]:
-    """The numbers that came, with their chains, ascending."""
+    """The numbers that came, with their chains, ascending; a fork has the number of one of them."""
     came = [(span.first, span.last, span.chain) for span in ledger.spans(lane)]
     came += [(said.seq, said.seq, said.chain) for said, _ in arriving.segments]
-    runs: list[tuple[str, Range]] = []
-    for first, last, chain in sorted(came):
-        if runs and runs[-1][0] == chain and runs[-1][1].last + 1 == first:
-            runs[-1] = chain, Range(runs[-1][1].first, last)
-        else:
-            runs.append((chain, Range(first, last)))
-    return runs
+    return [(chain, Range(first, last)) for first, last, chain in sorted(came)]
 
 
 def _accounted_for(

@@ -12,7 +12,7 @@ from keys.truststore import TrustStore
 from spool.chain import NEW_CHAIN_STEP as STEP
 from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
-from spool.ledger import By, Ledger, State
+from spool.ledger import Arrival, By, Elsewhere, Ledger, State
 from spool.ranges import Range
 from spool.statement import NO_DIGEST, Follows, Lost, Statement
 from spool.totals import NOTHING
@@ -159,6 +159,28 @@ def test_a_loss_counts_as_long_as_the_key_that_declared_it_may_speak(
         revoked = TRUST.revoke(KEY.id, {"n1/logs": first})
         assert gaps(ledger, here, arriving(record), revoked) == lacks
         assert gaps(ledger, here, arriving(record, key=OLD.id), revoked) == []
+
+
+def test_what_was_told_of_another_way_counts_as_long_as_no_key_that_may_have_told_it_is_revoked(
+    ledger: Ledger, here: Lane
+) -> None:
+    fill(ledger, here, 1, 1)
+    fill(ledger, here, 8, 8)
+    ledger.note_elsewhere(here, [Elsewhere(CHAIN, 2, 4, "e" * 64)], KEY.id)
+    # By whom, an earlier version did not note.
+    ledger.note_elsewhere(here, [Elsewhere(CHAIN, 5, 7, "e" * 64)], "")
+    coming = Arriving()
+    assert gaps(ledger, here, coming) == []
+    assert gaps(ledger, here, coming, TRUST.revoke(OLD.id, {})) == [Range(5, 7)]
+    assert gaps(ledger, here, coming, TRUST.revoke(KEY.id, {})) == [Range(2, 7)]
+
+
+def test_a_fork_fills_no_gap_of_its_own_and_makes_none(ledger: Ledger, here: Lane) -> None:
+    for seq, digest in ((2, "a"), (2, "b"), (4, "c")):
+        arrival = Arrival(here, seq, digest * 64, CHAIN, NO_DIGEST, NOTHING, NOTHING, (), KEY.id)
+        ledger.take_in_all([arrival])
+    assert [seq for seq, _ in ledger.forks(here)] == [2]
+    assert gaps(ledger, here, Arriving()) == [Range(1, 1), Range(3, 3)]
 
 
 def test_a_node_is_asked_for_what_never_came_and_for_what_was_lost_here(
