@@ -1,11 +1,13 @@
 """A ledger of an earlier version is migrated on a copy: all of it, or it stays as it is."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
 from spool.clock import SYSTEM_CLOCK
 from spool.errors import SpoolError
+from spool.head import folder_mark, read_head, write_head
 from spool.ledger import By, Ledger, State
 from spool.ledger_schema import VERSION
 from spool.ranges import Range
@@ -158,6 +161,46 @@ def test_a_segment_that_was_pruned_before_the_migration_vouches_for_nothing(
     outcome = relay.take(inside.export(relay, tmp_path, numbers=first, name="one.agb").path)
     assert [each.error.id for each in outcome.refused] == ["key.revoked"] * pruned
     assert outcome.new == (not pruned)
+
+
+def imported(spool: Path) -> list[tuple[int, str, int]]:
+    """Number, predecessor and whether it is another than the one here, as the ledger at rest has it."""
+    with closing(sqlite3.connect(spool / "ledger.db")) as connection:
+        return connection.execute(
+            "SELECT seq, prev, unlinked FROM imported WHERE fork = 0 ORDER BY seq"
+        ).fetchall()
+
+
+def test_seals_behind_one_that_was_pruned_are_asked_all_the_same(tmp_path: Path) -> None:
+    relay = crossed(tmp_path, "forks")
+    before = imported(relay.spool)
+    as_of(relay.spool / "ledger.db", "bundles")
+    relay.lane(node="inside").segment(1).unlink()
+    Ledger.open(relay.spool, clock=SYSTEM_CLOCK).close()
+    assert imported(relay.spool) == [(1, "", 0), *before[1:]]
+
+
+def test_what_does_not_follow_what_is_before_it_is_found_at_a_migration(tmp_path: Path) -> None:
+    """Two machines made a 2; the relay got one of them, and the 3 of the other."""
+    inside, relay = pair(tmp_path)
+    twin = Machine(tmp_path / "twin", "inside", inside.seed)
+    inside.append(1)
+    shutil.copytree(inside.lane().folder, twin.lane().folder)
+    head = read_head(twin.lane())
+    assert head is not None
+    write_head(twin.disk, twin.lane(), replace(head, folder=folder_mark(twin.lane())))
+    inside.append(2)
+    relay.take(inside.export(relay, tmp_path, name="one.agb").path)
+    for number in (3, 4):
+        twin.append(number)
+    three = {"transactions": [Range(3, 3)]}
+    relay.take(twin.export(relay, tmp_path, numbers=three, name="three.agb").path)
+    relay.ledger.close()
+    before = imported(relay.spool)
+    assert [(seq, unlinked) for seq, _, unlinked in before] == [(1, 0), (2, 0), (3, 1)]
+    as_of(relay.spool / "ledger.db", "bundles")
+    Ledger.open(relay.spool, clock=SYSTEM_CLOCK).close()
+    assert imported(relay.spool) == before
 
 
 def test_what_a_node_gave_up_is_told_by_its_loss_records_after_a_migration(tmp_path: Path) -> None:
