@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rows import Row, below_beside
@@ -17,7 +18,7 @@ SETTLED_TURNS = 6
 """In a calm all threads together go to sleep so often within so many seconds: the main one twice, and
 one that turns now and then. Before it, the main thread alone does eight times."""
 SETTLE_MAX_S = 900.0
-"""Seconds after which it is watched in any case."""
+"""Seconds after which it is watched in any case, and the row says that it had not settled."""
 IDLE_MAX = 0.5
 """Percent of a core."""
 AGAINST = "one that adds up 5,000 squares every four seconds"
@@ -36,8 +37,10 @@ def idling(work: str, pid: int) -> Row:
     """Percent of a core that the process ``pid`` takes.
 
     What was not touched for seconds is slow to touch again, on virtual machines most of all. What that
-    costs, the process beside it says: its work takes 0.16 ms where it is repeated at once.
+    costs, the process beside it says: its work takes 0.16 ms where it is repeated at once. What has
+    not settled meets no bound, and the row says so.
     """
+    has_settled = _settles(pid)
     command = [sys.executable, "-c", _SMALL]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as small:  # noqa: S603 - our own
         try:
@@ -49,19 +52,23 @@ def idling(work: str, pid: int) -> Row:
         finally:
             small.terminate()
     ours, theirs = ((end - begin) / IDLE_S * 100 for begin, end in zip(before, after, strict=True))
-    return below_beside(f"{work}, of a core", AGAINST, ours, theirs, "%", limit=IDLE_MAX)
+    if not has_settled:
+        work = f"{work} that did not settle in {SETTLE_MAX_S:,.0f} s"
+    row = below_beside(f"{work}, of a core", AGAINST, ours, theirs, "%", limit=IDLE_MAX)
+    return row if has_settled else replace(row, met=False)
 
 
-def settle(pid: int) -> None:
-    """Wait until the process ``pid`` sleeps as in a calm."""
+def _settles(pid: int) -> bool:
+    """Wait until the process ``pid`` sleeps as in a calm; False where it did not come to that."""
     begun = time.monotonic()
     before = _slept(pid)
     while time.monotonic() - begun < SETTLE_MAX_S:
         time.sleep(SETTLED_S)
         now = _slept(pid)
         if now - before <= SETTLED_TURNS:
-            break
+            return True
         before = now
+    return False
 
 
 def _slept(pid: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from draining import forget
-from idling import idling, settle
+from idling import idling
 from records import STREAMS, records
 from rows import Row, at_most, below, beside, interleaved
 from sink import sink
@@ -56,7 +56,6 @@ def opening(folder: Path, rounds: int, segments: int) -> list[Row]:
     work, rival = f"open a spool of {segments:,} segments", "bare directory scan"
     start = f"start the daemon on {segments:,} segments"
     with _Daemon(node) as daemon:
-        settle(daemon.pid)
         idle_row = idling("idle daemon", daemon.pid)
         peak = daemon.peak_mib()
     return [
@@ -108,7 +107,6 @@ def idle(folder: Path, _: int) -> list[Row]:
         record.write_bytes(records(STREAMS[0], 1)[0] + b"\n")
         _bridge("--config", str(node / "bridge.yaml"), "append", STREAMS[0], str(record))
         with _Daemon(node, mode="online") as daemon:
-            settle(daemon.pid)
             return [idling("idle daemon that is online", daemon.pid)]
 
 
