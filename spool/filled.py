@@ -34,7 +34,7 @@ class Filled:
     def rewritten(self, disk: Disk) -> "Filled":
         """The same records in full frames, under the same name; ``fd`` stays open, and is old.
 
-        What stands behind ``size`` is left out. Raises :class:`OSError` or :class:`GivenUp`; the file
+        What stands behind ``size`` is left out. Raises :class:`OSError` or :class:`LeftOff`; the file
         is then as it was.
         """
         source = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -2,7 +2,7 @@
 
 Python runs one thread at a time, and a thread that wants to go on waits until another lets go. So a
 second of work that nobody waits for, done in one go, makes each step of the others late; done with
-pauses it is late itself, and they hardly are. What is better left undone than waited for is given up
+pauses it is late itself, and they hardly are. What is better left undone than waited for is left off
 between two steps.
 """
 
@@ -25,11 +25,11 @@ class _Local(threading.local):
     """How the thread's work knows that it is waited for; None where it need not ask."""
 
     hurried: Callable[[], bool] | None = None
-    given_up: Callable[[], bool] | None = None
+    left_off: Callable[[], bool] | None = None
     paused_at = 0.0
 
 
-class GivenUp(Exception):  # noqa: N818 - no error: nobody waits for it any longer
+class LeftOff(Exception):  # noqa: N818 - no error: nobody waits for it any longer
     """The work was not finished, and is not to be."""
 
 
@@ -47,32 +47,32 @@ def gently(hurried: Callable[[], bool], work: Callable[..., _T], *arguments: obj
 
 
 @contextmanager
-def may_give_up(given_up: Callable[[], bool]) -> Iterator[None]:
-    """The work of this thread in here raises :class:`GivenUp` at its next step once that is true."""
-    _local.given_up = given_up
+def may_leave_off(left_off: Callable[[], bool]) -> Iterator[None]:
+    """The work of this thread in here raises :class:`LeftOff` at its next step once that is true."""
+    _local.left_off = left_off
     try:
         yield
     finally:
-        _local.given_up = None
+        _local.left_off = None
 
 
 @contextmanager
 def to_the_end() -> Iterator[None]:
-    """The work of this thread in here is not given up: what was begun would have to be begun twice."""
-    given_up, _local.given_up = _local.given_up, None
+    """The work of this thread in here is not left off: what was begun would have to be begun twice."""
+    left_off, _local.left_off = _local.left_off, None
     try:
         yield
     finally:
-        _local.given_up = given_up
+        _local.left_off = left_off
 
 
 def breathe() -> None:
     """Pause, where this thread works gently and has worked for a while.
 
-    Raises :class:`GivenUp` where the work is given up.
+    Raises :class:`LeftOff` where the work is left off.
     """
-    if _local.given_up is not None and _local.given_up():
-        raise GivenUp
+    if _local.left_off is not None and _local.left_off():
+        raise LeftOff
     hurried = _local.hurried
     if hurried is None:
         return

@@ -20,7 +20,7 @@ from spool.clock import Clock
 from spool.durable import Disk, explained
 from spool.egressfile import seal_age_ms
 from spool.errors import SpoolError
-from spool.gently import gently, may_give_up
+from spool.gently import gently, may_leave_off
 from spool.lane import Lane
 from spool.sealing import Sealer
 from spool.tail import Tail
@@ -194,7 +194,7 @@ class Keeper:
                     self._disk.close(filled.fd)
                 else:
                     behind = len(self.complete) >= BEHIND
-                    with may_give_up(self._is_over):
+                    with may_leave_off(self._is_over):
                         self._sealer.seal(filled, reason, as_it_is=behind)
             except Exception as error:  # noqa: BLE001 - the thread has others to seal
                 # Nothing is lost: it lies in open/, durable, and the next recovery seals it.

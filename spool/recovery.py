@@ -66,7 +66,7 @@ class Recovery:
     def recover(self) -> Iterator[Recovered]:
         """Take care of every file in ``open/`` that nobody writes.
 
-        Raises :class:`GivenUp` where that is given up; the file at hand stays as it was.
+        Raises :class:`LeftOff` where that is left off; the file at hand stays as it was.
         One that cannot be taken care of stays there and holds up none of the others; at the end,
         the first :class:`OSError` or :class:`VerificationError` of those is raised.
         """

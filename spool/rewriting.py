@@ -24,7 +24,7 @@ from spool.frames import (
     FrameWalker,
     ReadAt,
 )
-from spool.gently import GivenUp, breathe
+from spool.gently import LeftOff, breathe
 from spool.openfile import temporary_of
 from spool.torn import is_torn
 from spool.totals import NOTHING, Totals
@@ -195,7 +195,7 @@ def rewrite(disk: Disk, path: Path, read: ReadAt, found: Findings) -> tuple[int,
 
     A descriptor that holds the new file's lock, and what is in it; the file and its name are durable.
     This is the one replacement of a file with records that is allowed. Raises :class:`OSError`, or
-    :class:`GivenUp`: then all is as it was.
+    :class:`LeftOff`: then all is as it was.
     """
     temporary = temporary_of(path)
     if os.path.lexists(temporary):
@@ -208,7 +208,7 @@ def rewrite(disk: Disk, path: Path, read: ReadAt, found: Findings) -> tuple[int,
         disk.sync(fd)
         disk.rename(temporary, path)
         disk.sync_dir(path.parent)
-    except GivenUp:
+    except LeftOff:
         disk.close(fd)
         disk.unlink(temporary)
         raise

@@ -16,7 +16,7 @@ from spool.chain import Chain, chain_lock
 from spool.clock import Clock
 from spool.durable import Disk, make_folders
 from spool.filled import Filled
-from spool.gently import GivenUp
+from spool.gently import LeftOff
 from spool.head import Head, folder_mark
 from spool.lane import Lane
 from spool.openfile import begin_file
@@ -43,14 +43,14 @@ class Sealer:
     ) -> Statement:
         """Seal a complete file, rewritten before if its frames are small; closes its descriptor.
 
-        With ``as_it_is``, or where the rewriting is given up, it stays larger than it could be, which
+        With ``as_it_is``, or where the rewriting is left off, it stays larger than it could be, which
         is quick.
         Raises :class:`OSError`; the file is then still in ``open/``, for the next recovery.
         """
         fd = filled.fd
         try:
             if filled.small_frames and not as_it_is:
-                with suppress(GivenUp):
+                with suppress(LeftOff):
                     filled = filled.rewritten(self._disk)
                     self._disk.close(fd)
                     fd = filled.fd

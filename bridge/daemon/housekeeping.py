@@ -16,7 +16,7 @@ from spool.chain import begin_lane
 from spool.clock import Clock
 from spool.discovery import news_mark
 from spool.durable import Disk
-from spool.gently import GivenUp, may_give_up
+from spool.gently import LeftOff, may_leave_off
 from spool.head import read_head
 from spool.lane import Lane
 from spool.ledger import Ledger
@@ -83,7 +83,7 @@ class Housekeeping:
         wrong with one lane holds up none of the others.
         """
         self.is_at_rest = False  # also where it fails
-        with suppress(GivenUp), may_give_up(self._is_over):
+        with suppress(LeftOff), may_leave_off(self._is_over):
             self.is_at_rest = self._look()
 
     def _look(self) -> bool:
