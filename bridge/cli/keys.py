@@ -14,12 +14,13 @@ from bridge.cli.session import Session, json_option
 from keys.agerecipient import check_recipient
 from keys.errors import ConfigError, VerificationError
 from keys.keyfile import PUBLIC_NAME
+from keys.trustedkey import ROLES
 from keys.trustfile import change_store
-from keys.truststore import ROLES, TRUST_NAME, TrustStore
+from keys.truststore import TRUST_NAME, TrustStore
 from spool.lane import NODE_NAME
 
 if TYPE_CHECKING:
-    from keys.truststore import TrustedKey
+    from keys.trustedkey import TrustedKey
 
 _GROUP = 4
 

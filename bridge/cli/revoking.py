@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import click
 
 from keys.errors import shown
-from keys.truststore import TrustedKey, TrustStore
+from keys.trustedkey import TrustedKey
+from keys.truststore import TrustStore
 from spool.streams import STREAMS
 
 _ID_MIN = 8

@@ -15,8 +15,8 @@ from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import ConfigError, VerificationError
 from keys.keyfile import read_public_key, read_signing_key
 from keys.strictjson import INTEGER_MAX, loads
-from keys.truststore import TrustedKey, encode
-from keys.truststore import parse as parse_trust
+from keys.trustedkey import TrustedKey, encode
+from keys.trustedkey import parse as parse_trust
 
 KEY = SigningKey(b"\x06" * 32)
 PRIVATE_DER = base64.b64decode(KEY.pem().split(b"-----")[2])

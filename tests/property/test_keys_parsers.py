@@ -9,7 +9,7 @@ from keys.dsse import parse, seal
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
 from keys.strictjson import loads
-from keys.truststore import parse as parse_trust
+from keys.trustedkey import parse as parse_trust
 
 KEY = SigningKey(b"\x05" * 32)
 GOOD = seal("application/x-test", b"{}", [KEY])

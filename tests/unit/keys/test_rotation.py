@@ -2,6 +2,7 @@
 
 import base64
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -10,7 +11,13 @@ import pytest
 from keys import dsse
 from keys.ed25519 import PublicKey, SigningKey
 from keys.errors import VerificationError
-from keys.rotation import PAYLOAD_TYPE, Rotation, read_rotation, seal_rotation
+from keys.rotation import (
+    PAYLOAD_TYPE,
+    ROTATIONS_MAX,
+    Rotation,
+    read_rotation,
+    seal_rotation,
+)
 from keys.truststore import TrustStore
 
 AT = "2026-11-24T00:00:00.000Z"
@@ -148,6 +155,20 @@ def test_a_successor_has_the_role_and_the_recipient_of_the_key_before_it() -> No
     assert (old.public, old.successor) == (OLD.public, NEW.public.id)
     assert (new.role, new.name, new.public, new.age) == ("relay", "hub", NEW.public, recipient)
     assert new.successor is None
+
+
+def test_one_machine_does_not_fill_the_store_with_its_keys() -> None:
+    """Each statement is signed by both keys; a thief makes as many as it takes."""
+    keys = [SigningKey(bytes([7, n]) * 16) for n in range(ROTATIONS_MAX + 2)]
+    chain = [read_rotation(seal_rotation(1, "prod-1", AT, old, new)) for old, new in pairwise(keys)]
+    full = trusting(keys[0].public).rotated("prod-1", chain[:ROTATIONS_MAX])
+    assert len(full.keys) == ROTATIONS_MAX + 1
+    assert full.rotated("prod-1", chain[:ROTATIONS_MAX]) == full
+    with pytest.raises(VerificationError) as refused:
+        full.rotated("prod-1", chain)
+    assert refused.value.id == "rotation.many"
+    other = SigningKey(b"\x09" * 32).public
+    assert len(full.with_key("node", "prod-2", other, other.id).keys) == ROTATIONS_MAX + 2
 
 
 def test_a_chain_of_rotations_is_followed_from_any_key_of_it() -> None:

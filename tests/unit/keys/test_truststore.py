@@ -13,7 +13,8 @@ import pytest
 from keys import dsse
 from keys.ed25519 import SigningKey
 from keys.errors import BridgeError
-from keys.truststore import TRUST_MAX, TrustedKey, TrustStore, encode, parse
+from keys.trustedkey import TRUST_MAX, TrustedKey, encode, parse
+from keys.truststore import TrustStore
 from tests.unit.keys.points import small_order_encodings
 
 KEY = SigningKey(b"\x03" * 32).public
