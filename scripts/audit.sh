@@ -27,7 +27,29 @@ readonly TYPE=application/vnd.airgap-bridge.segment.v1+json
 readonly SEAL_MAGIC=$((0x184D2A5B)) SEAL_MAX=65536 SEGMENT_STORED_MAX=1073741824
 readonly FRAME_RAW_MAX=8388608 WINDOW_MAX=8388608 BLOCK_MAX=131072 FRAME_STORED_MAX=8519680
 ZEROS=$(printf '%064d' 0)
-readonly ZEROS SHARD=4096 HEAD_MAX=1024 DELIVERED_MAX=106064 NEW_CHAIN_STEP=1000000 SUFFIX=.ndjson.zst
+readonly ZEROS SHARD=4096 HEAD_MAX=1024 DELIVERED_MAX=10466256 NEW_CHAIN_STEP=1000000 SUFFIX=.ndjson.zst
+
+# What jq programs below share: each form as docs/formats.md and docs/bundles.md have it.
+readonly FORMS='
+def hex($n): type == "string" and test("\\A[0-9a-f]{\($n)}\\z");
+def word($form): type == "string" and test("\\A(?:" + $form + ")\\z");
+def count: type == "number" and (tojson | test("\\A(?:0|[1-9][0-9]{0,15})\\z")) and . <= 9007199254740991;
+def number: count and . >= 1 and . <= 999999999999;
+def positive: count and . >= 1;
+def node: word("[a-z0-9][a-z0-9-]{0,62}");
+def stream: word("[a-z][a-z0-9-]{0,31}");
+def time: word("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
+    and ((.[:19] + "Z") as $s | ($s | fromdateiso8601 | todateiso8601) == $s);
+def nullable(good): . == null or good;
+def list($least; $most): type == "array" and length >= $least and length <= $most;
+def ranges($most): type == "string" and (. == "" or (
+    word("[1-9][0-9]{0,11}(?:-[1-9][0-9]{0,11})?(?:,[1-9][0-9]{0,11}(?:-[1-9][0-9]{0,11})?)*")
+    and (split(",") | length <= $most and
+        (map(split("-") | map(tonumber)) | . as $r | all(range(length);
+            ($r[.] | length == 1 or .[0] < .[1]) and (. == 0 or $r[.][0] > $r[. - 1][-1] + 1))))));
+def ranges: ranges(1000);
+def ascending: . as $all | all(range(1; length); $all[. - 1] < $all[.]);
+'
 
 usage() {
     echo "usage: scripts/audit.sh PUB.pem PATH..." >&2
@@ -43,14 +65,25 @@ done
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
+is_key() { # DER: an Ed25519 key in its canonical form, and none of small order
+    local hex y
+    hex=$(od -An -v -tx1 "$1")
+    hex=${hex//[[:space:]]/}
+    [[ $hex =~ ^302a300506032b6570032100([0-9a-f]{62})([0-9a-f]{2})$ ]] || return 1
+    # The y coordinate without the sign of x; from 2^255-19 on it is written in a second form.
+    printf -v y '%s%02x' "${BASH_REMATCH[1]}" $((16#${BASH_REMATCH[2]} & 127))
+    [[ ! $y =~ ^0[01](00){31}$ && ! $y =~ ^e[c-f](ff){30}7f$ && ! $y =~ ^f[0-9a-f](ff){30}7f$ ]] || return 1
+    [[ $y != c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a &&
+        $y != 26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05 ]]
+}
+
 # The key, once: its id is the SHA-256 of its DER, and it must be an Ed25519 key.
 [[ -f $1 ]] || usage "there is no key file $(printf %q "$1")"
 head -c 4096 <"$1" >"$work/key.pem"
 shift
 openssl pkey -pubin -in "$work/key.pem" -outform DER -out "$work/key.der" 2>/dev/null ||
     usage "the first argument is no public key in PEM"
-key_der=$(od -An -v -tx1 "$work/key.der")
-[[ ${key_der//[[:space:]]/} =~ ^302a300506032b6570032100[0-9a-f]{64}$ ]] || usage "it is no Ed25519 key"
+is_key "$work/key.der" || usage "it is no Ed25519 key, or one in whose name anybody could sign"
 read -r key_id _ < <(sha256sum <"$work/key.der")
 mkdir "$work/keys"
 cp -- "$work/key.pem" "$work/keys/$key_id" # by id: those whose signatures count
@@ -64,11 +97,13 @@ add_file() { # SHOWN ABSOLUTE
 }
 
 add_folder() { # SHOWN
-    local shown=${1%/} folder file before=$((${#paths[@]} + ${#bundles[@]}))
+    local shown=${1%/} folder file found="" before=$((${#paths[@]} + ${#bundles[@]}))
     folder=$(cd -P -- "$1" && printf '%s/' "$PWD")
     folder=${folder%/}
     for file in "$folder"/**/sealed/; do
-        [[ -L ${file%/} || $file == "$folder"/quarantine/* ]] || whole[${file%/sealed/}]=1
+        [[ -L ${file%/} || $file == "$folder"/quarantine/* ]] && continue
+        whole[${file%/sealed/}]=1
+        [[ ! -e ${file%/sealed/}/head ]] || found=1 # whose segments may all be delivered and gone
     done
     for file in "$folder"/**/*.ag[br]; do
         add_bundle "${shown:-/}${file#"$folder"}" "$file"
@@ -79,7 +114,7 @@ add_folder() { # SHOWN
         [[ $file == "$folder"/quarantine/* ]] && continue
         add_file "${shown:-/}${file#"$folder"}" "$file"
     done
-    if [[ $((${#paths[@]} + ${#bundles[@]})) -eq $before ]]; then
+    if [[ -z $found && $((${#paths[@]} + ${#bundles[@]})) -eq $before ]]; then
         add_file "$1" "$folder"
         problems[-1]="there is no segment in it"
     fi
@@ -90,15 +125,21 @@ bundles=() verdicts=() manifests=()
 readonly MEMBER='^(manifest\.dsse\.json|receipt\.dsse\.json|token\.jwt|keys/[0-9]{6}\.dsse\.json|segments/[a-z0-9][a-z0-9-]{0,62}/[a-z][a-z0-9-]{0,31}/[0-9]{12}\.ndjson\.zst)$'
 readonly BUNDLE=application/vnd.airgap-bridge.bundle.v1+json BUNDLE_2=application/vnd.airgap-bridge.bundle.v2+json RECEIPT=application/vnd.airgap-bridge.receipt.v1+json
 readonly RETURN=application/vnd.airgap-bridge.return.v1+json ROTATION=application/vnd.airgap-bridge.rotation.v1+json
-readonly MEMBERS_MAX=4160 MANIFEST_MAX=4194304 RETURN_MAX=65536 RECEIPT_MAX=8388608 ROTATION_MAX=4096
+readonly MEMBERS_MAX=4160 MANIFEST_MAX=4194304 RETURN_MAX=65536 RECEIPT_MAX=8388608 ROTATION_MAX=4096 TOKEN_MAX=16384
 
 header() { # NAME SIZE: the one header that a member of this name and size has
-    local base=${1##*/} prefix="" size at sum=3181
+    local base=${1##*/} prefix="" size at code sum=3181
     [[ $1 != */* ]] || prefix=${1%/*}
     printf -v size '%011o' "$2"
     # The sum of all bytes, the checksum's own read as spaces: what is always there, and these.
-    for ((at = 0; at < ${#base}; at++)); do sum=$((sum + $(printf '%d' "'${base:at:1}"))); done
-    for ((at = 0; at < ${#prefix}; at++)); do sum=$((sum + $(printf '%d' "'${prefix:at:1}"))); done
+    for ((at = 0; at < ${#base}; at++)); do
+        printf -v code '%d' "'${base:at:1}"
+        sum=$((sum + code))
+    done
+    for ((at = 0; at < ${#prefix}; at++)); do
+        printf -v code '%d' "'${prefix:at:1}"
+        sum=$((sum + code))
+    done
     for ((at = 0; at < 11; at++)); do sum=$((sum + ${size:at:1} + 48)); done
     printf '%s' "$base"
     head -c $((100 - ${#base})) /dev/zero
@@ -200,9 +241,11 @@ take_over() { # STATEMENT NUMBER SENDER: sets why; trusts the new key if the old
     opened "$1" $ROTATION $ROTATION_MAX 2
     [[ -z $why ]] || return 0
     why="a rotation statement in it is not in the one form, or of another machine"
-    said=$(jq -R -s -r --argjson number "$2" --arg name "$3" '. as $t | fromjson
+    said=$(jq -R -s -r --argjson number "$2" --arg name "$3" "$FORMS"'. as $t | fromjson
         | select(({v, number, name, made_at, old, new} | tojson) == $t)
-        | select(.v == 1 and .number == $number and .name == $name and .old != .new) | "\(.old) \(.new)"' \
+        | select(.v == 1 and .number == $number and .name == $name and (.name | node) and .old != .new
+            and (.made_at | word("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")))
+        | "\(.old) \(.new)"' \
         "$work/payload" 2>/dev/null) || return 0
     [[ $said =~ ^[A-Za-z0-9+/=]+\ [A-Za-z0-9+/=]+$ ]] || return 0
     old=${said% *} new=${said#* }
@@ -210,6 +253,8 @@ take_over() { # STATEMENT NUMBER SENDER: sets why; trusts the new key if the old
     for side in 0 1; do
         [[ $side -eq 0 ]] && said=$old || said=$new
         base64 -d <<<"$said" 2>/dev/null >"$work/der" || return 0
+        [[ $(base64 -w 0 "$work/der") == "$said" ]] || return 0
+        is_key "$work/der" || return 0
         read -r id _ < <(sha256sum <"$work/der")
         [[ $id == "${signers[side]}" ]] || return 0
         openssl pkey -pubin -inform DER -in "$work/der" -out "$work/side.pem" 2>/dev/null || return 0
@@ -228,9 +273,11 @@ add_bundle() { # SHOWN ABSOLUTE
     [[ -z $why ]] || return 0
     verdicts[-1]="its first member is not the manifest"
     [[ ${members[0]-} == manifest.dsse.json ]] || return 0
-    if jq -e --arg type $RETURN '.payloadType == $type' "$into/manifest.dsse.json" >/dev/null 2>&1; then
+    # After the payload there are 280 bytes; that it is this kind is looked at below.
+    { said=$(tail -c 400 -- "$into/manifest.dsse.json"); } 2>/dev/null
+    if [[ $said == *"\"payloadType\":\"$RETURN\""* ]]; then
         kind=$RETURN max=$RETURN_MAX
-    elif jq -e --arg type $BUNDLE_2 '.payloadType == $type' "$into/manifest.dsse.json" >/dev/null 2>&1; then
+    elif [[ $said == *"\"payloadType\":\"$BUNDLE_2\""* ]]; then
         kind=$BUNDLE_2 version=2
     fi
     opened "$into/manifest.dsse.json" $kind $max 1
@@ -239,11 +286,24 @@ add_bundle() { # SHOWN ABSOLUTE
     local by=${signers[0]} sig=${sigs[0]}
     cp -- "$work/payload" "$into/payload"
     verdicts[-1]="its manifest is not in the one form, or contradicts itself"
-    said=$(jq -R -s -r --arg kind "${kind:30:6}" --argjson version $version '. as $t | fromjson
+    said=$(jq -R -s -r --arg kind "${kind:30:6}" --argjson version $version "$FORMS"'. as $t | fromjson
         | def enclosed: {name, size, sha256};
-          def ranges: reduce .[] as $n ([]; if length > 0 and .[-1][1] + 1 == $n
+          def small($form; $most): (.name | word($form)) and (.size | positive) and .size <= $most and (.sha256 | hex(64));
+          def joined: reduce .[] as $n ([]; if length > 0 and .[-1][1] + 1 == $n
               then .[-1][1] = $n else . + [[$n, $n]] end)
               | map(if .[0] == .[1] then "\(.[0])" else "\(.[0])-\(.[1])" end) | join(",");
+          # Controls, and marks that do not show.
+          def plain: type == "string" and length <= 500 and (test("[\\x{0}-\\x{1f}\\x{7f}-\\x{9f}\\x{ad}\\x{34f}\\x{61c}"
+              + "\\x{115f}\\x{1160}\\x{17b4}\\x{17b5}\\x{180b}-\\x{180f}\\x{200b}-\\x{200f}\\x{2028}-\\x{202e}"
+              + "\\x{2060}-\\x{206f}\\x{3164}\\x{fe00}-\\x{fe0f}\\x{feff}\\x{ffa0}\\x{fff9}-\\x{fffb}"
+              + "\\x{e0000}-\\x{e0fff}]") | not);
+          def lane: (.node | node) and (.stream | stream) and (.ranges | length <= 16384 and ranges(4096) and . != "")
+              and (.records | count) and (.raw_size | count) and (.first_at | nullable(time)) and (.last_at | nullable(time))
+              and (.head | (.chain | hex(32)) and (.seq | number) and (.digest | hex(64)))
+              and (.lost | list(0; 4096) and all((.ranges | length <= 16384 and ranges) and (.records | nullable(count))))
+              and (.first_at == null) == (.records == 0)
+              and (.first_at == null or (.last_at != null and .first_at <= .last_at))
+              and (.ranges | split(",")[-1] | split("-")[-1] | tonumber) <= .head.seq;
         select(if $kind == "bundle" then
             ({v, id, serial, made_at, from, to, note, received, rotations: [.rotations[] | enclosed],
               lanes: [.lanes[] | {node, stream, ranges, records, raw_size, first_at, last_at,
@@ -251,20 +311,28 @@ add_bundle() { # SHOWN ABSOLUTE
               members: [.members[] | {name, size, digest}]}
               + if $version == 2 then {elsewhere: [.elsewhere[] | {stream, chain, first, last, digest}]} else {} end
               | tojson) == $t
-            and ([.elsewhere[]?] | all((.stream | test("\\A[a-z][a-z0-9-]{0,31}\\z")) and (.chain | test("\\A[0-9a-f]{32}\\z"))
-                and (.digest | test("\\A[0-9a-f]{64}\\z")) and .first >= 1 and .first <= .last and .last < 1e12)
+            and (.note | plain) and (.received | count) and (.lanes | list(0; 4096) and all(lane))
+            and (.members | list(0; 4096) and all((.name | type == "string") and (.size | positive)
+                and .size <= 1073741824 and (.digest | hex(64))))
+            and ([.elsewhere[]?] | list(0; 1000) and all((.stream | stream) and (.chain | hex(32))
+                and (.digest | hex(64)) and (.first | number) and (.last | number) and .first <= .last)
                 and . as $runs | all(range(1; length); $runs[. - 1] as $a | $runs[.] as $b
                     | [$a.stream, $a.last] < [$b.stream, $b.first]))
-            and (.note | test("[\\x{0}-\\x{1f}\\x{7f}-\\x{9f}\\x{200b}-\\x{200f}\\x{2028}-\\x{202e}\\x{2060}-\\x{206f}\\x{feff}]") | not)
-            and (.from as $from | [.members[].name] | . == unique and all(startswith("segments/" + $from + "/")))
+            and (.from as $from | [.members[].name] | all(startswith("segments/" + $from + "/")))
+            and ([.members[].name | split("/") | [.[1], .[2], (.[3][:12] | tonumber)]]
+                | ascending and all(.[2] >= 1))
             and ([.members[].name | split("/")] | group_by(.[1:3])
-                | map({node: .[0][1], stream: .[0][2], ranges: (map(.[3][:12] | tonumber) | ranges)}))
+                | map({node: .[0][1], stream: .[0][2], ranges: (map(.[3][:12] | tonumber) | joined)}))
                 == [.lanes[] | {node, stream, ranges}]
           else
             ({v, id, serial, made_at, from, to, accepts, rotations: [.rotations[] | enclosed],
               members: [.members[] | enclosed]} | tojson) == $t
+            and (.accepts | list(0; 64) and all(word("[a-z]{1,16}[.]v[0-9]{1,4}")))
+            and (.members | all(small("receipt[.]dsse[.]json|token[.]jwt"; 8388608)))
+            and ([.members[].name] | . == ["receipt.dsse.json"] or . == ["receipt.dsse.json", "token.jwt"])
           end)
-        | select(.v == $version and ([.serial, .rotations[].size, .members[].size] | all(tojson | test("\\A[1-9][0-9]{0,15}\\z"))))
+        | select(.v == $version and (.id | hex(32)) and (.serial | positive) and (.made_at | time) and (.from | node)
+            and (.to | node) and (.rotations | list(0; 63) and all(small("keys/[0-9]{6}[.]dsse[.]json"; 4096))))
         | .from, (.rotations[] | "\(.name) \(.size) \(.sha256)"), (.members[] | "\(.name) \(.size) \(.sha256 // .digest)")' \
         "$into/payload" 2>/dev/null) || return 0
     [[ -n $said ]] || return 0
@@ -301,19 +369,30 @@ add_bundle() { # SHOWN ABSOLUTE
         verdicts[-1]=$why
         [[ -z $why ]] || return 0
         verdicts[-1]="its receipt is another relay's, or for another node, or not in the one form"
-        said=$(jq -R -s -r --argjson around "$(jq '{from, to}' "$into/payload")" '. as $t | fromjson
-            | select(({v, serial, made_at, relay, node, lanes: [.lanes[] | {stream, in_doubt, missing,
-                spans: [.spans[] | {chain, first, last, state, digest}],
-                refused: [.refused[] | {seq, line, status, code, text}],
-                forks: [.forks[] | {chain, first, last, state, digest,
-                    refused: [.refused[] | {seq, line, status, code, text}]}]}]} | tojson) == $t)
-            | select(.v == 1 and .relay == $around.from and .node == $around.to)
-            | select((.lanes | length) == ([.lanes[].stream] | unique | length))
-            | select(all(.lanes[].forks[]; .first == .last) and all(.lanes[].forks; . == unique_by([.first, .digest])))
-            | select(all(.lanes[] | .spans[], .forks[]; .state == "pending" or .state == "delivered" or .state == "quarantined"))
-            | select(all(.lanes[].spans; . as $s | all(range(length); $s[.].first <= $s[.].last and (. == 0 or $s[. - 1].last < $s[.].first))))
+        said=$(jq -R -s -r --argjson around "$(jq '{from, to}' "$into/payload")" "$FORMS"'. as $t | fromjson
+            | def told: [.[] | {seq, line, status, code, text}];
+              def refused: list(0; 20000) and all((.seq | number) and (.line | count) and .line <= 2147483648
+                  and (.status | count) and .status >= 100 and .status <= 599
+                  and (.code == "refused" or .code == "too_large") and (.text | word("[ -~]{0,500}")))
+                  and (map([.seq, .line]) | ascending);
+              def span: (.chain | hex(32)) and (.first | number) and (.last | number) and .first <= .last
+                  and (.state == "pending" or .state == "delivered" or .state == "quarantined") and (.digest | hex(64));
+              def lane: (.stream | stream) and (.in_doubt | count) and (.missing | length <= 16384 and ranges)
+                  and (.spans | list(0; 20000) and all(span)
+                      and (. as $s | all(range(1; length); $s[. - 1].last < $s[.].first)))
+                  and (.refused | refused)
+                  and (.forks | list(0; 1000) and all(span and .first == .last and (.refused | refused)
+                          and (.first as $seq | all(.refused[]; .seq == $seq)))
+                      and (map([.first, .digest]) | ascending));
+            select(({v, serial, made_at, relay, node, lanes: [.lanes[] | {stream, in_doubt, missing,
+                spans: [.spans[] | {chain, first, last, state, digest}], refused: (.refused | told),
+                forks: [.forks[] | {chain, first, last, state, digest, refused: (.refused | told)}]}]} | tojson) == $t)
+            | select(.v == 1 and .relay == $around.from and .node == $around.to and (.serial | positive) and (.made_at | time))
+            | select((.lanes | list(0; 64) and all(lane)) and (.lanes | length) == ([.lanes[].stream] | unique | length))
             | "good"' "$work/payload" 2>/dev/null) || return 0
         [[ $said == good ]] || return 0
+        verdicts[-1]="its token is too large"
+        [[ ${members[-1]} -le $TOKEN_MAX || ${members[-2]} != token.jwt ]] || return 0
         verdicts[-1]=""
         return
     fi
@@ -376,20 +455,8 @@ for i in "${!paths[@]}"; do
 done >"$work/envelopes"
 
 # Second look: all envelopes and statements in one jq. What it lets through is plain ASCII without |.
-jq -R -r --arg type "$TYPE" --arg zeros "$ZEROS" '
+jq -R -r --arg type "$TYPE" --arg zeros "$ZEROS" "$FORMS"'
 def need(good; $why): if good then . else error("!" + $why) end;
-def hex($n): type == "string" and test("\\A[0-9a-f]{\($n)}\\z");
-def word($form): type == "string" and test("\\A(?:" + $form + ")\\z");
-def count: type == "number" and (tojson | test("\\A(?:0|[1-9][0-9]{0,15})\\z")) and . <= 9007199254740991;
-def number: count and . >= 1 and . <= 999999999999;
-def time: word("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
-    and ((.[:19] + "Z") as $s | ($s | fromdateiso8601 | todateiso8601) == $s);
-def nullable(good): . == null or good;
-def ranges: type == "string" and (. == "" or (
-    word("[1-9][0-9]{0,11}(?:-[1-9][0-9]{0,11})?(?:,[1-9][0-9]{0,11}(?:-[1-9][0-9]{0,11})?)*")
-    and (split(",") | length <= 1000 and
-        (map(split("-") | map(tonumber)) | . as $r | all(range(length);
-            ($r[.] | length == 1 or .[0] < .[1]) and (. == 0 or $r[.][0] > $r[. - 1][-1] + 1))))));
 def statement_again: . as $s
     | {v, node, stream, chain, seq, prev, records, size, raw_size, sha256,
        before: (.before | {records, raw_size}), first_at, last_at, reason, policy}
@@ -438,7 +505,8 @@ def judged: . as $text
     | fields | sense
     | [.node, .stream, .chain, .seq, .prev, .records, .size, .raw_size, .sha256, .before.records,
        .before.raw_size, .follows.chain // "-", .follows.seq // "-", .follows.digest // "-",
-       (.lost.ranges // "" | if . == "" then "-" else . end), $by.keyid, $by.sig, $payload] | map(tostring) | join("|");
+       (.lost.ranges // "" | if . == "" then "-" else . end), .first_at // "-", .last_at // "-",
+       (if .lost then .lost | "\(.ranges):\(.records)" else "-" end), $by.keyid, $by.sig, $payload] | map(tostring) | join("|");
 if . == "" then "" else
     try judged catch (if type == "string" and startswith("!") then . else "!its seal is no seal of ours" end)
 end' <"$work/envelopes" >"$work/said" || {
@@ -447,8 +515,8 @@ end' <"$work/envelopes" >"$work/said" || {
 }
 
 # Third look: signature, digest, and only then the frames, walked by their headers.
-nodes=() streams=() chains=() seqs=() prevs=() records=() raws=() befores=() digests=()
-follow_chains=() follow_seqs=() follow_digests=() losts=()
+nodes=() streams=() chains=() seqs=() prevs=() records=() raws=() befores=() digests=() known=()
+follow_chains=() follow_seqs=() follow_digests=() losts=() begins=() ends_at=() declares=()
 
 # Headers lie far apart: what is read at a time is a few frames of a slow producer, or one block header.
 readonly WINDOW=4096
@@ -567,15 +635,15 @@ check_place() { # INDEX: sets why; a file that lies in a lane must be the one of
         why="it lies in another lane"
 }
 
-check_file() { # INDEX LINE-OF-JQ: sets why
-    local i=$1 size sha data_sum digest keyid sig payload brecords braw
+check_file() { # INDEX LINE-OF-JQ: sets why, and known where its seal is good, whatever its bytes are
+    local i=$1 size sha data_sum digest keyid sig payload brecords braw rot=""
     local file=${absolutes[$1]}
     if [[ $2 == !* ]]; then
         why=${2#!}
         return
     fi
     IFS='|' read -r "nodes[i]" "streams[i]" "chains[i]" "seqs[i]" "prevs[i]" "records[i]" size "raws[i]" \
-        sha brecords braw "follow_chains[i]" "follow_seqs[i]" "follow_digests[i]" "losts[i]" keyid sig payload <<<"$2"
+        sha brecords braw "follow_chains[i]" "follow_seqs[i]" "follow_digests[i]" "losts[i]" "begins[i]" "ends_at[i]" "declares[i]" keyid sig payload <<<"$2"
     befores[i]="$brecords $braw"
     why="its seal states another size than it has"
     ((size == sizes[i] - totals[i])) || return 0
@@ -583,17 +651,18 @@ check_file() { # INDEX LINE-OF-JQ: sets why
     printf 'DSSEv1 %d %s %d %s' ${#TYPE} "$TYPE" ${#payload} "$payload" >"$work/pae"
     { read -r data_sum _ && read -r digest _; } < <(head -c "$size" -- "$file" | sha256sum - "$work/payload")
     digests[i]=$digest
-    why="its bytes are not the ones that were sealed"
-    [[ $data_sum == "$sha" ]] || return 0
-    why="it is not the segment that the manifest names"
+    [[ $data_sum == "$sha" ]] || rot="its bytes are not the ones that were sealed"
+    why=${rot:-it is not the segment that the manifest names}
     [[ -z ${named[$file]-} || ${named[$file]} == "$digest" ]] || return 0
-    why="it is signed by key ${keyid:0:16}, not by this one"
+    why=${rot:-it is signed by key ${keyid:0:16}, not by this one}
     [[ -f $work/keys/$keyid ]] || return 0
-    why="its signature was not made by this key over these bytes"
+    why=${rot:-its signature was not made by this key over these bytes}
     base64 -d <<<"$sig" >"$work/sig"
     openssl pkeyutl -verify -pubin -inkey "$work/keys/$keyid" -rawin -in "$work/pae" -sigfile "$work/sig" \
         >/dev/null 2>&1 || return 0
     check_place "$i"
+    [[ -z $why ]] || return 0
+    known[i]=1 why=$rot
     [[ -z $why ]] || return 0
     walk "$size" "${raws[i]}"
     [[ -z $why ]] || return 0
@@ -608,7 +677,7 @@ while IFS= read -r line; do
         check_file "$i" "$line"
         problems[i]=$why
     fi
-    if [[ -z ${problems[i]} && ${absolutes[i]} != */forks/* ]]; then
+    if [[ -n ${known[i]-} && ${absolutes[i]} != */forks/* ]]; then
         lane=${absolutes[i]%/*}
         [[ ! $lane =~ ^(.+)/sealed/[0-9]{8}$ ]] || lane=${BASH_REMATCH[1]}
         group="$lane|${nodes[i]}|${streams[i]}"
@@ -627,7 +696,8 @@ done <"$work/said" >"$work/order"
 
 # Fourth look: within each lane every segment links to the one before it.
 gaps=() heads=() last_group=""
-declare -A digest_at=() chain_at=() holes=()
+declare -A headed=()
+declare -A holes=()
 
 gap() { # GROUP FROM TO
     local lane=${lane_of[$1]} numbers=$2
@@ -656,8 +726,11 @@ def text: map(if .[0] == .[1] then "\(.[0])" else "\(.[0])-\(.[1])" end) | join(
 
 delivered_in() { # LANE: what its note of delivered numbers names; a note in another form is none
     [[ ! -L $1/delivered && -f $1/delivered && $(stat -c %s -- "$1/delivered") -le $DELIVERED_MAX ]] || return 0
-    jq -er '[.chains[].ranges | select(test("\\A[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\\z"))] | join(",")' \
-        <"$1/delivered" 2>/dev/null || true
+    jq -er "$FORMS"'select((keys == ["chains", "v"] and .v == 1)
+            or (keys == ["chains", "given_up", "in_doubt", "partial", "refused", "v"] and .v == 2))
+        | .chains | select(all(keys == ["chain", "ranges"] and (.chain | hex(32)) and (.ranges | ranges and . != "")))
+        | select(([.[].chain] | unique | length) == length)
+        | [.[].ranges] | join(",")' <"$1/delivered" 2>/dev/null || true
 }
 
 after() { # INDEX
@@ -667,65 +740,71 @@ after() { # INDEX
 }
 
 link() { # GROUP PREVIOUS INDEX: sets why
-    local g=$1 p=$2 i=$3 was now key from
-    key="$g ${follow_seqs[i]}"
-    why="it does not follow what it says it follows"
-    if [[ ${follow_seqs[i]} != - && -n ${digest_at[$key]-} && ${follow_chains[i]} != "${ZEROS:0:32}" ]]; then
-        [[ ${digest_at[$key]} == "${follow_digests[i]}" && ${chain_at[$key]} == "${follow_chains[i]}" ]] || return 0
-    fi
+    local g=$1 p=$2 i=$3 was now from
     if [[ ${seqs[p]} -eq ${seqs[i]} ]]; then
         why="another segment has its number"
         [[ ${digests[p]} != "${digests[i]}" ]] || why=""
+    elif [[ ${chains[p]} != "${chains[i]}" && ${follow_seqs[i]} != - ]]; then
+        gap "$g" $((seqs[p] + 1)) "${follow_seqs[i]}"
+        why="it does not follow what it says it follows"
+        ((follow_seqs[i] >= seqs[p])) || return 0
+        if ((follow_seqs[i] == seqs[p])); then
+            [[ ${follow_chains[i]} == "${chains[p]}" || ${follow_chains[i]} == "${ZEROS:0:32}" ]] || return 0
+            [[ ${follow_digests[i]} == "${digests[p]}" || ${follow_digests[i]} == "$ZEROS" ]] || return 0
+        fi
+        why=""
     elif [[ ${chains[p]} != "${chains[i]}" ]]; then
         why="a new chain begins in it without saying what it follows"
-        [[ ${prevs[i]} != "$ZEROS" && $((seqs[p] + 1)) -eq ${seqs[i]} ]] || why=""
-        if [[ -n $why ]]; then
-            return 0
-        elif [[ ${follow_seqs[i]} != - ]]; then
-            gap "$g" $((seqs[p] + 1)) "${follow_seqs[i]}"
-        else
-            from=$((seqs[i] / NEW_CHAIN_STEP * NEW_CHAIN_STEP))
-            gap "$g" $((from > seqs[p] ? from : seqs[p] + 1)) $((seqs[i] - 1))
-        fi
+        ((seqs[p] + 1 != seqs[i])) || return 0
+        why=""
+        from=$((seqs[i] / NEW_CHAIN_STEP * NEW_CHAIN_STEP))
+        gap "$g" $((from > seqs[p] ? from : seqs[p] + 1)) $((seqs[i] - 1))
     elif [[ $((seqs[p] + 1)) -eq ${seqs[i]} ]]; then
         why="it does not link to the segment before it"
         [[ ${prevs[i]} == "${digests[p]}" && ${befores[i]} == "$(after "$p")" ]] || return 0
         why=""
     else
+        gap "$g" $((seqs[p] + 1)) $((seqs[i] - 1))
         read -r -a was <<<"$(after "$p")"
         read -r -a now <<<"${befores[i]}"
         why="its chain had more records before than it has now"
+        [[ ${prevs[i]} != "$ZEROS" ]] || return 0
         ((now[0] >= was[0] && now[1] >= was[1])) || return 0
         why=""
-        gap "$g" $((seqs[p] + 1)) $((seqs[i] - 1))
     fi
 }
 
-check_head() { # GROUP LAST-INDEX ONE-BEFORE: the head must agree with the segments
-    local head=${lane_of[$1]}/head text said chain seq digest sums i=$2
-    [[ ${lane_of[$1]}/sealed/ == "${absolutes[i]%/*/*}/" ]] || return 0
+check_head() { # GROUP LAST-INDEX ONE-BEFORE: the head must agree with the segments, if there are good ones
+    local head=${lane_of[$1]}/head text said chain first seq digest sums i=$2
+    [[ -z $i || ${lane_of[$1]}/sealed/ == "${absolutes[i]%/*/*}/" ]] || return 0
+    headed[${lane_of[$1]}]=1
     [[ -e $head || -L $head ]] || return 0
     why="it is no regular file of at most $HEAD_MAX bytes"
     if [[ ! -L $head && -f $head && $(stat -c %s -- "$head") -le $HEAD_MAX ]]; then
         { text=$(cat -- "$head"); } 2>/dev/null
         why="it is not in the one form"
-        said=$(jq -R -r '. as $t | fromjson | select(({v, chain, first, seq, digest, records, raw_size, folder} | tojson) == $t)
-            | select(.v == 1 and ([.chain, .digest] | all(type == "string" and test("\\A[0-9a-f]+\\z"))))
-            | select([.first, .seq, .records, .raw_size] | all(type == "number" and (tojson | test("\\A[0-9]{1,16}\\z"))))
-            | select(.folder | type == "string" and test("\\A[0-9]{1,20}\\z"))
-            | "\(.chain) \(.seq) \(.digest) \(.records) \(.raw_size)"' <<<"$text" 2>/dev/null) || said=""
+        said=$(jq -R -r "$FORMS"'. as $t | fromjson
+            | select(({v, chain, first, seq, digest, records, raw_size, folder} | tojson) == $t)
+            | select(.v == 1 and (.chain | hex(32)) and (.digest | hex(64)) and (.records | count) and (.raw_size | count)
+                and (.first | number) and (.seq | number) and .first <= .seq and (.folder | word("[0-9]{1,20}")))
+            | "\(.chain) \(.first) \(.seq) \(.digest) \(.records) \(.raw_size)"' <<<"$text" 2>/dev/null) || said=""
         if [[ -n $said && ${#text} -eq $(stat -c %s -- "$head") ]]; then
-            read -r chain seq digest sums <<<"$said"
+            read -r chain first seq digest sums <<<"$said"
             why="more than one segment lies above number $seq, which it names"
             # One may: a crash between its rename and the head leaves it there.
-            ((seqs[i] <= seq + 1)) || seq=""
-            ((${seq:-0} != seqs[i] - 1)) || i=$3
-            if [[ -n $seq && -n $i && ${seqs[i]} -lt $seq ]]; then
-                gap "$1" $((seqs[i] + 1)) "$seq"
+            [[ -z $i ]] || ((seqs[i] <= seq + 1)) || seq=""
+            [[ -z $i ]] || ((${seq:-0} != seqs[i] - 1)) || i=$3
+            if [[ -n $seq && -z $i ]]; then
+                gap "$1" "$first" "$seq"
+                why=""
+            elif [[ -n $seq && ${seqs[i]} -lt $seq ]]; then
+                # Of a new chain nothing is missing below its first number.
+                [[ ${chains[i]} != "$chain" ]] || first=0
+                gap "$1" $((first > seqs[i] ? first : seqs[i] + 1)) "$seq"
                 why=""
             elif [[ -n $seq ]]; then
                 why="it does not agree with segment $seq"
-                [[ -n $i && ${seqs[i]} -eq $seq && ${chains[i]} == "$chain" && ${digests[i]} == "$digest" &&
+                [[ ${seqs[i]} -eq $seq && ${chains[i]} == "$chain" && ${digests[i]} == "$digest" &&
                     $(after "$i") == "$sums" ]] && why=""
             fi
         fi
@@ -746,12 +825,15 @@ while read -r group _ i; do
     fi
     why=""
     [[ -z $previous ]] || link "$group" "$previous" "$i"
-    problems[i]=$why
-    digest_at["$group ${seqs[i]}"]=${digests[i]}
-    chain_at["$group ${seqs[i]}"]=${chains[i]}
+    problems[i]=${problems[i]:-$why}
     earlier=$previous previous=$i
 done < <(sort -n -k1,1 -k2,2 -k3,3 "$work/order")
 [[ -z $last_group ]] || check_head "$last_group" "$previous" "$earlier"
+for lane in "${!whole[@]}"; do # of which no segment is good, or none is left
+    [[ -z ${headed[$lane]-} ]] || continue
+    lane_of[none]=$lane
+    check_head none "" ""
+done
 
 # What lacks in a lane must have been declared lost, or delivered.
 declare -A bad_in=() lost_in=()
@@ -780,21 +862,29 @@ for lane in "${!holes[@]}"; do
 done
 
 # What a manifest says of its lanes must be what their segments hold, if all of these are good.
-declare -A sums=() unclear=()
+declare -A sums=() begun=() ended=() lost_by=() unclear=()
 for i in "${!paths[@]}"; do
     [[ ${absolutes[i]} =~ ^(.*/bundle[0-9]+)/segments/([^/]+/[^/]+)/ && -n ${named[${absolutes[i]}]-} ]] || continue
     lane="${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+    if [[ -n ${problems[i]} ]]; then
+        unclear[$lane]=1
+        continue
+    fi
     read -r -a before <<<"${sums[$lane]:-0 0}"
-    [[ -z ${problems[i]} ]] || unclear[$lane]=1
-    sums[$lane]="$((before[0] + ${records[i]:-0})) $((before[1] + ${raws[i]:-0}))"
+    sums[$lane]="$((before[0] + records[i])) $((before[1] + raws[i]))"
+    [[ ${declares[i]} == - ]] || lost_by[$lane]+="${declares[i]};"
+    [[ ${begins[i]} != - ]] || continue
+    [[ -n ${begun[$lane]-} && ${begun[$lane]} < ${begins[i]} ]] || begun[$lane]=${begins[i]}
+    [[ ${ended[$lane]-} > ${ends_at[i]} ]] || ended[$lane]=${ends_at[i]}
 done
 for i in "${!bundles[@]}"; do
     [[ -z ${verdicts[i]} ]] || continue
     while read -r lane said; do
         lane="${manifests[i]} $lane"
-        [[ -n ${unclear[$lane]-} || ${sums[$lane]-} == "$said" ]] ||
+        [[ -n ${unclear[$lane]-} || "${sums[$lane]-} ${begun[$lane]:--} ${ended[$lane]:--} ${lost_by[$lane]-}." == "$said" ]] ||
             verdicts[i]="its manifest says something else than its segments"
-    done < <(jq -r '.lanes[]? | select(has("node")) | "\(.node)/\(.stream) \(.records) \(.raw_size)"' "${manifests[i]}/payload")
+    done < <(jq -r '.lanes[]? | select(has("node")) | "\(.node)/\(.stream) \(.records) \(.raw_size) "
+        + "\(.first_at // "-") \(.last_at // "-") \(.lost | map("\(.ranges):\(.records);") | join(""))."' "${manifests[i]}/payload")
 done
 for i in "${!bundles[@]}"; do
     if [[ -n ${verdicts[i]} ]]; then

@@ -74,6 +74,12 @@ def decode(data: bytes) -> Head:
         folder=int(fields.text("folder", r"[0-9]{1,20}")),
     )
     fields.done()
+    if head.first > head.seq:
+        raise VerificationError(
+            "head.sense",
+            f"A head names {head.seq} as the last number of a chain that begins at {head.first}.",
+            "Start the daemon: it begins a new chain that says so.",
+        )
     return head
 
 

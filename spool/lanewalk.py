@@ -53,7 +53,7 @@ def _chain(inspector: Inspector, lane: Lane, *, own: bool) -> Iterator[Item]:
     head, problem = _head(lane, own=own)
     links = Links()
     counted = 0 if head is None else head.seq
-    found = above = 0
+    found = above = beyond = 0
     at_head: Known | None = None
     for seq in lane.sealed_numbers():
         if head is not None and seq > counted:
@@ -66,6 +66,7 @@ def _chain(inspector: Inspector, lane: Lane, *, own: bool) -> Iterator[Item]:
         found += 1
         if head is not None and seq > counted:
             above += 1
+            beyond += seq > counted + 1
             item = replace(item, note="above the head: it does not count yet")
         if head is not None and seq == head.seq:
             at_head = known
@@ -73,7 +74,7 @@ def _chain(inspector: Inspector, lane: Lane, *, own: bool) -> Iterator[Item]:
         yield item
     if head is not None:
         links.finish(head)
-        problem = _judge(head, at_head, above)
+        problem = _judge(head, at_head, above if beyond else 0)
     if found or head is not None or problem is not None:
         yield Item(lane.head, "head", problem, None if problem else _head_note(head, at_head))
     yield from _gaps(lane, links)
@@ -100,6 +101,7 @@ def _head(lane: Lane, *, own: bool) -> tuple[Head | None, Problem | None]:
 
 
 def _judge(head: Head, at_head: Known | None, above: int) -> Problem | None:
+    """``above`` counts the segments above the head, 0 where a crash can have left the only one."""
     if at_head is not None:
         said = at_head.said
         agreed = (said.chain, at_head.digest, said.after) == (head.chain, head.digest, head.after)
@@ -109,10 +111,11 @@ def _judge(head: Head, at_head: Known | None, above: int) -> Problem | None:
                 f"The head does not agree with segment {head.seq}, which it names.",
                 "One of them was exchanged; start the daemon only after you know which.",
             )
-    if above > 1:
+    if above:
         return Problem(
             "head.behind",
-            f"{above} segments lie above number {head.seq}, which the head names as the last.",
+            f"The head names number {head.seq} as the last; segments above it: {above}. A crash leaves "
+            "the next number there, and no other.",
             "The head is older than the segments; start the daemon, it takes over what is good.",
         )
     return None

@@ -120,7 +120,8 @@ def _place(seq: int) -> str:
     return f"segments/prod-1/transactions/{seq:012d}.ndjson.zst"
 
 
-def _bundle(said: object, *, signer: Key = SIGNER, kind: str = BUNDLE) -> list[tuple[str, bytes]]:
+def bundle_of(said: object, *, signer: Key = SIGNER, kind: str = BUNDLE) -> list[tuple[str, bytes]]:
+    """The members of the good bundle under a manifest that says ``said``."""
     held = [(_place(one["seq"]), data) for one, data, _ in _segments()]
     return [("manifest.dsse.json", envelope(compact(said), kind, signer)), *held]
 
@@ -198,9 +199,10 @@ def return_of(sealed: bytes, outer: bytes) -> list[tuple[str, bytes]]:
     return [("manifest.dsse.json", outer), ("receipt.dsse.json", sealed)]
 
 
-def _return(
+def answer_of(
     told: object, *, by: Key = RELAY, inner: Key | None = None, **changes: object
 ) -> list[tuple[str, bytes]]:
+    """The members of a return bundle whose receipt says ``told``."""
     sealed = envelope(compact(told), RECEIPT, inner or by)
     return return_of(sealed, envelope(return_manifest(sealed, **changes), RETURN, by))
 
@@ -215,11 +217,11 @@ def bundles() -> Iterator[Made]:
 
 
 def _manifests() -> Iterator[Made]:
-    whole = _bundle(manifest())
+    whole = bundle_of(manifest())
     name, sealed = whole[0]
     yield Made("good.agb", ustar(whole), "")
-    yield Made("stranger.agb", ustar(_bundle(manifest(), signer=STRANGER)), "key.untrusted")
-    yield Made("another-kind.agb", ustar(_bundle(manifest(), kind=RECEIPT)), "envelope.type")
+    yield Made("stranger.agb", ustar(bundle_of(manifest(), signer=STRANGER)), "key.untrusted")
+    yield Made("another-kind.agb", ustar(bundle_of(manifest(), kind=RECEIPT)), "envelope.type")
     changed = json.loads(sealed)
     changed["payload"] = base64.b64encode(compact(manifest(serial=8))).decode()
     other = [(name, compact(changed)), *whole[1:]]
@@ -227,17 +229,17 @@ def _manifests() -> Iterator[Made]:
     doubled = compact(manifest()).replace(b'"serial":7', b'"serial":7,"serial":7')
     twice = [(name, envelope(doubled, BUNDLE, SIGNER)), *whole[1:]]
     yield Made("key-twice.agb", ustar(twice), "json.duplicate_key")
-    yield Made("unknown-key.agb", ustar(_bundle(manifest(more=1))), "document.unknown_key")
-    yield Made("serial-float.agb", ustar(_bundle(manifest(serial=7.5))), "json.number")
-    yield Made("note-bidi.agb", ustar(_bundle(manifest(note="a\u202eb"))), "document.field")
-    yield Made("version-2.agb", ustar(_bundle(manifest(v=2))), "document.field")
+    yield Made("unknown-key.agb", ustar(bundle_of(manifest(more=1))), "document.unknown_key")
+    yield Made("serial-float.agb", ustar(bundle_of(manifest(serial=7.5))), "json.number")
+    yield Made("note-bidi.agb", ustar(bundle_of(manifest(note="a\u202eb"))), "document.field")
+    yield Made("version-2.agb", ustar(bundle_of(manifest(v=2))), "document.field")
     yield Made(
-        "anothers-lane.agb", ustar(_bundle(manifest(**{"from": "prod-2"}))), "manifest.sense"
+        "anothers-lane.agb", ustar(bundle_of(manifest(**{"from": "prod-2"}))), "manifest.sense"
     )
     lying = manifest()
     lying["lanes"][0]["records"] = 3
-    yield Made("records-unlike-segments.agb", ustar(_bundle(lying)), "manifest.sums")
-    later = _bundle(manifest_2(), kind=BUNDLE_2)
+    yield Made("records-unlike-segments.agb", ustar(bundle_of(lying)), "manifest.sums")
+    later = bundle_of(manifest_2(), kind=BUNDLE_2)
     yield Made("elsewhere.agb", ustar(later), "")
     runs = manifest_2()["elsewhere"]
     for name, told in (
@@ -245,15 +247,15 @@ def _manifests() -> Iterator[Made]:
         ("elsewhere-out-of-order", runs[::-1]),
         ("elsewhere-backwards", [runs[0] | {"first": 5}]),
     ):
-        odd = _bundle(manifest_2(elsewhere=told), kind=BUNDLE_2)
+        odd = bundle_of(manifest_2(elsewhere=told), kind=BUNDLE_2)
         yield Made(f"{name}.agb", ustar(odd), "manifest.sense")
-    earlier = _bundle(manifest_2(v=1))
+    earlier = bundle_of(manifest_2(v=1))
     yield Made("elsewhere-in-version-1.agb", ustar(earlier), "document.unknown_key")
     lacking = manifest(v=2)
-    yield Made("elsewhere-missing.agb", ustar(_bundle(lacking, kind=BUNDLE_2)), "document.field")
+    yield Made("elsewhere-missing.agb", ustar(bundle_of(lacking, kind=BUNDLE_2)), "document.field")
     unlike = manifest()
     unlike["lanes"][0]["ranges"] = "1-3"
-    yield Made("ranges-unlike-members.agb", ustar(_bundle(unlike)), "manifest.sense")
+    yield Made("ranges-unlike-members.agb", ustar(bundle_of(unlike)), "manifest.sense")
 
 
 def _unwelcome() -> Iterator[Made]:
@@ -262,8 +264,8 @@ def _unwelcome() -> Iterator[Made]:
     It knows the successor's key as well; in ``revoked.agb`` it was told that the signer's is stolen, in
     ``rotated-again.agb`` that the successor followed it.
     """
-    yield Made("for-another.agb", ustar(_bundle(manifest(to="relay-2"))), "bundle.recipient")
-    yield Made("revoked.agb", ustar(_bundle(manifest(), signer=SUCCESSOR)), "key.revoked")
+    yield Made("for-another.agb", ustar(bundle_of(manifest(to="relay-2"))), "bundle.recipient")
+    yield Made("revoked.agb", ustar(bundle_of(manifest(), signer=SUCCESSOR)), "key.revoked")
     again = _rotated(SIGNER, STRANGER, by=SUCCESSOR, new=_spki(STRANGER))
     yield Made("rotated-again.agb", ustar(again), "rotation.fork")
     line = b"A" * 43 + b"\n"
@@ -306,7 +308,7 @@ def _rotated(*signers: Key, by: Key = SUCCESSOR, **changes: object) -> list[tupl
         "size": len(statement),
         "sha256": hashlib.sha256(statement).hexdigest(),
     }
-    whole = _bundle(manifest(rotations=[named]), signer=by)
+    whole = bundle_of(manifest(rotations=[named]), signer=by)
     return [whole[0], ("keys/000001.dsse.json", statement), *whole[1:]]
 
 
@@ -324,12 +326,12 @@ def _rotations() -> Iterator[Made]:
     yield Made("rotated-for-another.agb", ustar(another), "rotation.name")
     yield Made("rotation-missing.agb", ustar([whole[0], *whole[2:]]), "bundle.members")
     yield Made(
-        "rotation-not-named.agb", ustar([_bundle(manifest())[0], *whole[1:]]), "bundle.members"
+        "rotation-not-named.agb", ustar([bundle_of(manifest())[0], *whole[1:]]), "bundle.members"
     )
 
 
 def _containers() -> Iterator[Made]:
-    whole = _bundle(manifest())
+    whole = bundle_of(manifest())
     _, sealed = whole[0]
     yield Made("member-missing.agb", ustar(whole[:2]), "bundle.members")
     yield Made("members-exchanged.agb", ustar([whole[0], whole[2], whole[1]]), "bundle.members")
@@ -348,36 +350,36 @@ def _containers() -> Iterator[Made]:
 
 
 def _returns() -> Iterator[Made]:
-    yield Made("good.agr", ustar(_return(receipt())), "")
-    yield Made("by-a-node.agr", ustar(_return(receipt(), by=SIGNER)), "key.untrusted")
-    mixed = _return(receipt(), inner=SIGNER)
+    yield Made("good.agr", ustar(answer_of(receipt())), "")
+    yield Made("by-a-node.agr", ustar(answer_of(receipt(), by=SIGNER)), "key.untrusted")
+    mixed = answer_of(receipt(), inner=SIGNER)
     yield Made("receipt-by-a-node.agr", ustar(mixed), "key.untrusted")
-    yield Made("receipt-of-another.agr", ustar(_return(receipt(node="prod-2"))), "bundle.receipt")
-    back = _return(receipt())
+    yield Made("receipt-of-another.agr", ustar(answer_of(receipt(node="prod-2"))), "bundle.receipt")
+    back = answer_of(receipt())
     yield Made(
         "receipt-exchanged.agr",
-        ustar([back[0], _return(receipt(serial=4))[1]]),
+        ustar([back[0], answer_of(receipt(serial=4))[1]]),
         "bundle.digest",
     )
     spans = receipt()
     spans["lanes"][0]["spans"] *= 2
-    yield Made("spans-overlap.agr", ustar(_return(spans)), "receipt.sense")
+    yield Made("spans-overlap.agr", ustar(answer_of(spans)), "receipt.sense")
     state = receipt()
     state["lanes"][0]["spans"][0]["state"] = "lost"
-    yield Made("state-unknown.agr", ustar(_return(state)), "document.field")
-    yield Made("forked.agr", ustar(_return(forked())), "")
+    yield Made("state-unknown.agr", ustar(answer_of(state)), "document.field")
+    yield Made("forked.agr", ustar(answer_of(forked())), "")
     wide = forked()
     wide["lanes"][0]["forks"][0]["first"] = 1
-    yield Made("fork-of-two.agr", ustar(_return(wide)), "receipt.sense")
+    yield Made("fork-of-two.agr", ustar(answer_of(wide)), "receipt.sense")
     twice = forked()
     twice["lanes"][0]["forks"] *= 2
-    yield Made("fork-twice.agr", ustar(_return(twice)), "receipt.sense")
+    yield Made("fork-twice.agr", ustar(answer_of(twice)), "receipt.sense")
     lane = receipt()
     lane["lanes"] *= 2
-    yield Made("lane-twice.agr", ustar(_return(lane)), "receipt.sense")
+    yield Made("lane-twice.agr", ustar(answer_of(lane)), "receipt.sense")
     text = receipt()
     text["lanes"][0]["refused"][0]["answer"] = "what the beacon said"
-    yield Made("text-of-others.agr", ustar(_return(text)), "document.unknown_key")
+    yield Made("text-of-others.agr", ustar(answer_of(text)), "document.unknown_key")
 
 
 def document() -> bytes:
