@@ -10,6 +10,7 @@ was set back, and the ledger knows of more than the head.
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from keys.errors import VerificationError
 from spool import locks
 from spool.clock import Clock
 from spool.durable import Disk, make_folders
+from spool.errors import SpoolError
 from spool.frontier import read_frontier
 from spool.head import Head, is_at_home, read_head, write_head
 from spool.lane import SEQ_MAX, Lane
@@ -30,6 +32,12 @@ from spool.totals import NOTHING, Totals
 
 NEW_CHAIN_STEP = 1_000_000
 """A new chain begins at the next multiple of it: far above what a lost head can have counted."""
+
+LOCK_WAIT_S = 10.0
+"""Seconds to wait for another process that seals: one that was stopped in the midst of it has the lock
+for ever, and whoever waits for that stands still without a word."""
+_LOCK_PAUSE_S = 0.005
+"""Seconds between two tries; a sealing takes as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +53,21 @@ class Next:
 
 
 @contextmanager
-def chain_lock(lane: Lane) -> Iterator[None]:
-    """Hold the lane's chain lock; waits for who has it, which is milliseconds."""
-    fd = locks.take(lane.chain_lock)
-    assert fd is not None  # noqa: S101 - it waits
+def chain_lock(lane: Lane, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lane's chain lock; waits for who has it, which is milliseconds.
+
+    Raises :class:`SpoolError` ``lane.locked`` where it is not had within ``wait_s`` seconds.
+    """
+    end = time.monotonic() + wait_s
+    while (fd := locks.take(lane.chain_lock, wait=False)) is None:
+        if time.monotonic() > end:
+            raise SpoolError(
+                "lane.locked",
+                f"Another process has been sealing in {lane.node}/{lane.stream} for over "
+                f"{wait_s:.0f} s.",
+                "Look for a stopped or hanging process that uses this spool, and end it.",
+            )
+        time.sleep(_LOCK_PAUSE_S)
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keys.ed25519 import SigningKey
-from spool.chain import Chain, chain_lock
+from spool.chain import LOCK_WAIT_S, Chain, chain_lock
 from spool.clock import Clock
 from spool.durable import Disk, make_folders
 from spool.filled import Filled
@@ -31,8 +31,21 @@ HEARTBEAT_MS = 24 * 3600 * 1000
 class Sealer:
     """Seals the files of one lane with one key; any number of them, in any processes."""
 
-    def __init__(self, disk: Disk, lane: Lane, signer: SigningKey, clock: Clock) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        lane: Lane,
+        signer: SigningKey,
+        clock: Clock,
+        *,
+        lock_wait_s: float = LOCK_WAIT_S,
+    ) -> None:
+        """Every method waits ``lock_wait_s`` seconds for another process that seals in this lane.
+
+        Then it raises :class:`SpoolError` ``lane.locked``.
+        """
         self.lane = lane
+        self._lock_wait_s = lock_wait_s
         self._disk = disk
         self._signer = signer
         self._clock = clock
@@ -101,7 +114,7 @@ class Sealer:
         """
         self._chain.learn()
         self._chain.known = max(self._chain.known, known)
-        with chain_lock(self.lane):
+        with chain_lock(self.lane, self._lock_wait_s):
             head = self._chain.finish()
         if head is not None and self._chain.counts(head):
             return None
@@ -135,7 +148,7 @@ class Sealer:
     def _place(self, path: Path, fd: int, said: Statement, *, forked: bool = False) -> Statement:
         """Seal the file behind ``fd`` as the next of the chain, saying what ``said`` says."""
         self._chain.learn()
-        with chain_lock(self.lane):
+        with chain_lock(self.lane, self._lock_wait_s):
             after = self._chain.next(forked=forked)
             said = replace(
                 said,

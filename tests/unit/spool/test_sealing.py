@@ -7,7 +7,9 @@ import pytest
 
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
+from spool.chain import chain_lock
 from spool.clock import SYSTEM_CLOCK
+from spool.errors import SpoolError
 from spool.head import read_head
 from spool.keeper import Keeper
 from spool.openfile import open_files
@@ -168,4 +170,18 @@ def test_the_sealed_file_keeps_the_lock_until_it_is_sealed_and_then_is_nobodys(
     assert recover(lane) == []
     sealer(lane).seal(tail.filled(), "size")
     assert recover(lane) == []
+    assert lines(lane, KEY) == records(1)
+
+
+def test_whoever_waits_in_vain_for_another_process_that_seals_says_so(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path)
+    hand = Sealer(FAST, lane, KEY, SYSTEM_CLOCK, lock_wait_s=0.05)
+    tail = open_tail(lane, [records(1)])
+    with chain_lock(lane):  # as by one that was stopped in the midst of it
+        for seal in (hand.heartbeat, hand.settle_head, lambda: hand.seal(tail.filled(), "age")):
+            with pytest.raises(SpoolError) as locked:
+                seal()
+            assert locked.value.id == "lane.locked"
+    assert list(lane.sealed_numbers()) == []
+    recover(lane)
     assert lines(lane, KEY) == records(1)
