@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from keys.errors import BridgeError
 from spool import ledger_counts, ledger_frontier, ledger_spans
 from spool.clock import Clock
 from spool.errors import SpoolError
@@ -25,6 +26,7 @@ from spool.ledger_audit import DISCARDED, Answer, AuditRow, RecordException
 from spool.ledger_batches import Attempt, Batch
 from spool.ledger_bounds import Bounds, Position
 from spool.ledger_bundles import Written
+from spool.ledger_condition import Condition, examine
 from spool.ledger_counts import LaneCounts
 from spool.ledger_db import Database
 from spool.ledger_elsewhere import Elsewhere
@@ -128,6 +130,14 @@ class Ledger(Receipts):
                 "The ledger was removed or exchanged while it was in use.",
                 "Start again: it is rebuilt from the segments, and at worst something is sent twice.",
             )
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether whoever opens it next will put it aside and begin anew; it is read for that."""
+        try:
+            return examine(self._database.path) is Condition.DAMAGED
+        except BridgeError:
+            return False
 
     def mark(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """What changes with the ledger; nothing is read of it. File times may be too coarse to tell.

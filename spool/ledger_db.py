@@ -80,14 +80,14 @@ class Database:
     """An open ledger file; where the ``access`` is none for writing, :meth:`write` raises."""
 
     def __init__(self, path: Path, access: Access = "rw") -> None:
-        self._path = path
+        self.path = path
         self._access: Access = access
         self._at_rest = self.mark()
         self._file = _identity(path)
         self._turn = threading.Lock()
         self._pool_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
-        with translated(self._path):
+        with translated(self.path):
             self._writer = connect(path, access)
             try:
                 self._writer.execute("PRAGMA synchronous = FULL")
@@ -97,7 +97,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; nobody may be using them."""
-        with translated(self._path):
+        with translated(self.path):
             for connection in (*self._readers, self._writer):
                 connection.close()
         self._readers.clear()
@@ -106,7 +106,7 @@ class Database:
     def in_place(self) -> bool:
         """Whether the file's name still leads to the file that is open. Raises :class:`OSError`."""
         try:
-            return _identity(self._path) == self._file
+            return _identity(self.path) == self._file
         except FileNotFoundError:
             return False
 
@@ -120,18 +120,18 @@ class Database:
 
         Raises :class:`OSError`.
         """
-        return _changed(f"{self._path}"), _changed(f"{self._path}-wal")
+        return _changed(f"{self.path}"), _changed(f"{self.path}-wal")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """One ``BEGIN IMMEDIATE`` transaction: committed at the end, undone by any exception."""
-        with self._turn, translated(self._path), _transaction(self._writer, "BEGIN IMMEDIATE"):
+        with self._turn, translated(self.path), _transaction(self._writer, "BEGIN IMMEDIATE"):
             yield self._writer
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """One consistent view; whoever writes meanwhile does not wait, nor does the reader."""
-        with translated(self._path):
+        with translated(self.path):
             try:
                 connection = self._reader()
                 try:
@@ -148,7 +148,7 @@ class Database:
         with self._pool_lock:
             if self._readers:
                 return self._readers.pop()
-        connection = connect(self._path, self._access)
+        connection = connect(self.path, self._access)
         connection.execute("PRAGMA query_only = ON")
         return connection
 

@@ -93,7 +93,9 @@ class Engine:
         self._stopping = False
         self._threads: list[threading.Thread] = []
         self._pulse = Pulse(clock.monotonic)
-        self._workers = Workers(self._lanes, self._changed, turn, clock.monotonic, self._after)
+        self._workers = Workers(
+            self._lanes, self._changed, turn, clock.monotonic, self._after, self._is_the_end
+        )
         self.broken: BaseException | None = None
         """What ended one of the threads; the process must say so and stop."""
 
@@ -215,6 +217,11 @@ class Engine:
                 self.broken = error
                 self._changed.notify_all()
             self._tell_ended()
+
+    def _is_the_end(self, failure: BridgeError | OSError) -> bool:
+        """Whether a new start mends it, and nothing else: a damaged ledger is then made anew."""
+        is_corrupt = isinstance(failure, BridgeError) and failure.id == "ledger.corrupt"
+        return is_corrupt and self._ledger.is_damaged
 
     def _after(
         self, state: LaneState, step: Step, failure: BridgeError | OSError | None, news: int

@@ -26,12 +26,15 @@ class Workers:
         turn: Turn,
         monotonic: Callable[[], float],
         after: After,
+        ends: Callable[[BridgeError | OSError], bool],
     ) -> None:
+        """``ends`` tells whether a failure is one that ends the thread."""
         self._lanes = lanes
         self._changed = changed
         self._turn = turn
         self._monotonic = monotonic
         self._after = after
+        self._ends = ends
         self._stopping = False
         self.stepping: dict[Lane, float] = {}
         """Since when, monotonic seconds, a step of a lane is under way; the same guard's."""
@@ -69,7 +72,10 @@ class Workers:
             step = state.sender.step()
         except (BridgeError, OSError) as error:
             failure = error
+        ends = failure is not None and self._ends(failure)
         with self._changed:
             self.stepping.pop(state.sender.lane)
             self._after(state, step, failure, news)
             self._changed.notify_all()
+        if failure is not None and ends:
+            raise failure
