@@ -168,10 +168,11 @@ def _apply_lane(ledger: Ledger, heard: _Heard, applied: Applied, *, at: int, dry
 def _went(ledger: Ledger, heard: _Heard, span: Span) -> bool:
     """Whether the last segment of ``span`` was delivered and deleted since: none can compare it then.
 
-    A receipt tells of all that ever came, and this node keeps its segments for some time only.
+    A receipt tells of all that ever came, and this node keeps its segments for some time only. Of the
+    last one the head has the digest.
     """
     lane, head = heard.lane, heard.head
-    if head is None or (span.chain == head.chain and span.last > head.seq):
+    if head is None or (span.chain == head.chain and span.last >= head.seq):
         return False
     if os.path.lexists(lane.segment(span.last)):
         return False

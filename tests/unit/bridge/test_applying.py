@@ -224,6 +224,31 @@ def test_what_was_delivered_and_deleted_is_not_called_foreign(told: Told) -> Non
         assert found.foreign == [(STREAM, span.last)]
 
 
+def test_the_last_segment_is_compared_by_the_head_also_where_it_was_deleted(told: Told) -> None:
+    told.hear(told.of(told.span(5, 5)))
+    told.lane.segment(5).unlink()
+    assert told.hear(told.of(told.span(5, 5))).foreign == []
+    wrong = replace(told.span(5, 5), digest="f" * 64)
+    assert told.hear(told.of(wrong)).foreign == [(STREAM, 5)]
+
+
+def test_each_lane_of_a_receipt_is_told_beside_the_others(told: Told) -> None:
+    wrong = replace(told.span(3, 3), digest="f" * 64)
+    here = told.of(wrong, missing=[Range(1, 2)])
+    there = replace(told.of(told.span(1, 4), missing=[Range(7, 9)]), stream="langgraph")
+    found = told.hear(here, there)
+    assert found.foreign == [(STREAM, 3), ("langgraph", 4)]
+    assert found.missing == 5
+    assert told.node.ledger.missing(told.lane) == [Range(1, 2)]
+    assert told.node.ledger.missing(told.node.lane("langgraph")) == [Range(7, 9)]
+
+
+def test_what_is_on_its_way_is_counted_whatever_became_of_parts_of_it(told: Told) -> None:
+    told.hear(told.of(told.span(2, 2)))
+    assert told.hear(told.of(told.span(1, 5, P))).pending == 10
+    assert told.states() == "edeee"
+
+
 def test_what_is_known_there_above_the_head_is_told_by_stream(told: Told) -> None:
     beyond = replace(told.span(5, 5), first=6, last=7, digest="f" * 64)
     elsewhere = replace(beyond, chain=OTHER, first=8, last=9)
