@@ -51,6 +51,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def refused(outcome: Outcome) -> list[tuple[int, str]]:
+    assert all(OLD.public.id[:16] in each.error.message for each in outcome.refused)
     return [(each.packed.seq, each.error.id) for each in outcome.refused]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.transfer.judging import check_stream, keys_of, side_by_side
+from bridge.transfer.judging import AT_ONCE, check_stream, keys_of, side_by_side
 from bridge.transfer.manifest import Packed
 from keys.ed25519 import SigningKey
 from keys.errors import VerificationError
@@ -66,9 +66,19 @@ def test_no_more_is_begun_than_was_taken_and_so_many_ahead(ahead: int) -> None:
     assert sorted(begun) == [each.seq for each in MEMBERS]
 
 
-def judging() -> int:
-    """How many threads judge."""
-    return sum(thread.name.startswith("judge") for thread in threading.enumerate())
+def test_no_more_are_worked_on_at_once_than_have_memory() -> None:
+    at_work: list[int] = []
+    too_many = threading.Event()
+
+    def work(packed: Packed) -> None:
+        at_work.append(packed.seq)
+        if len(at_work) > 2 * AT_ONCE:
+            too_many.set()
+        too_many.wait(0.03)
+        at_work.remove(packed.seq)
+
+    assert len(list(side_by_side(work, MEMBERS, ahead=len(MEMBERS)))) == len(MEMBERS)
+    assert not too_many.is_set()
 
 
 def test_any_other_error_ends_it_and_whoever_stops_leaves_nothing_running() -> None:
@@ -77,14 +87,15 @@ def test_any_other_error_ends_it_and_whoever_stops_leaves_nothing_running() -> N
             raise KeyError(packed.seq)
         return packed.seq
 
+    before = set(threading.enumerate())
     with closing(side_by_side(fails, MEMBERS, ahead=3)) as found:
         assert [next(found)[1], next(found)[1]] == [1, 2]
         with pytest.raises(KeyError):
             next(found)
-        assert judging() == 0
+        assert set(threading.enumerate()) <= before
     with closing(side_by_side(lambda packed: packed, MEMBERS, ahead=3)) as found:
         next(found)
-    assert judging() == 0
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_segment_of_a_stream_that_is_not_known_here_is_refused_by_name() -> None:
