@@ -1,5 +1,6 @@
 """The ledger's verbs for bundles that were written; part of :class:`spool.ledger.Ledger`."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ class Bundling(Retaining):
         with self._database.write() as tx:
             added = tx.execute(
                 "INSERT INTO bundle (id, at, recipient, path) VALUES (?, ?, ?, ?)",
-                (bundle, at, recipient, path),
+                (bundle, at, recipient, _told(path)),
             )
             serial = added.lastrowid
             assert serial is not None  # noqa: S101 - a row was added
@@ -97,7 +98,7 @@ class Bundling(Retaining):
                     move(tx, row, stretch, (State.PENDING, State.EXPORTED), By.EXPORT)
             tx.execute(
                 "UPDATE bundle SET written = 1, path = ?, size = ?, sha256 = ? WHERE serial = ?",
-                (path, size, sha256, serial),
+                (_told(path), size, sha256, serial),
             )
 
     def drop_bundle(self, serial: int) -> None:
@@ -123,7 +124,7 @@ class Bundling(Retaining):
                 "SELECT at FROM bundle WHERE written = 1"
                 " AND (path = :folder OR rtrim(path, replace(path, '/', '')) = :folder || '/')"
                 " ORDER BY serial DESC LIMIT 1",
-                {"folder": folder},
+                {"folder": _told(folder)},
             ).fetchone()
         return None if row is None else int(row[0])
 
@@ -172,3 +173,8 @@ class Bundling(Retaining):
                 " WHERE written = 1"
             ).fetchone()
         return None if at is None else int(at)
+
+
+def _told(path: str) -> str:
+    """``path`` as it is told: SQLite takes no name of bytes that are no UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")

@@ -19,7 +19,9 @@ from spool.clock import rfc3339
 from spool.errors import SpoolError
 from spool.safefile import read_whole
 
-_FILE_MAX = 4096
+_FILE_MAX = 16 * 1024
+_NAME_MAX = 1000
+"""Characters that are told of the configuration's name; in JSON six bytes each, at most."""
 _TRIES, _PAUSE_S = 10, 0.02
 """Who only asks whether somebody has the lock holds it himself for a moment."""
 
@@ -66,7 +68,9 @@ class SenderLock:
 
     def _say(self, version: str, config: str, now_ms: int) -> None:
         """Who has it, for people; raises :class:`OSError`."""
-        said = {"pid": os.getpid(), "version": version, "since": rfc3339(now_ms), "config": config}
+        # A folder may have a name of any bytes.
+        name = os.fsencode(config).decode(errors="backslashreplace")[:_NAME_MAX]
+        said = {"pid": os.getpid(), "version": version, "since": rfc3339(now_ms), "config": name}
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, orjson.dumps(said), 0)
 

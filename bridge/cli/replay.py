@@ -141,6 +141,8 @@ def _check_discard(states: Sequence[str], note: str | None, *, timed: bool, numb
             "--discard goes with one --state, quarantined, lost or delivered, "
             "and a --note that says why."
         )
+    if (note or "").encode(errors="replace").decode() != note:
+        raise click.UsageError("--note is text in UTF-8.")
     if timed and "quarantined" not in states:
         raise click.UsageError("What is lost or counted less has no time: choose it by --stream.")
     if numbered and "delivered" in states:

@@ -37,8 +37,10 @@ NOTE_MAX = 500
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
 _FORMATS = r"\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 _INVISIBLE = r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0"
+_SURROGATES = r"\ud800-\udfff"
+"""What the command line has where it was given bytes that are no UTF-8."""
 _TAGS = r"\U000e0000-\U000e0fff"
-NOTE = rf"[^{_CONTROLS}{_FORMATS}{_INVISIBLE}{_TAGS}]{{0,{NOTE_MAX}}}"
+NOTE = rf"[^{_CONTROLS}{_FORMATS}{_INVISIBLE}{_SURROGATES}{_TAGS}]{{0,{NOTE_MAX}}}"
 """On one line, without controls and invisible marks: whole messages hide in them. The ranges stand
 here, for what Python knows of Unicode differs from machine to machine, and both sides must agree."""
 

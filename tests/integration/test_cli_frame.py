@@ -119,6 +119,12 @@ def test_init_where_a_file_lies_says_so(tmp_path: Path) -> None:
     assert (told.code, "[init.no_folder]" in told.err) == (78, True)
 
 
+def test_a_note_of_bytes_that_are_no_text_is_wrong_usage(tmp_path: Path) -> None:
+    discard = ("--state", "lost", "--stream", "logs", "--discard", "--note", "a\udcffb")
+    told = ran("--config", make_node(tmp_path / "node"), "replay", *discard)
+    assert (told.code, "UTF-8" in told.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -339,7 +339,7 @@ def test_a_lane_of_which_a_manifest_says_something_else_than_its_segments_is_nam
 def test_a_note_is_given_back_or_refused() -> None:
     assert check_note("week 48") == "week 48"
     assert check_note("n" * NOTE_MAX) == "n" * NOTE_MAX
-    for text in ("n" * (NOTE_MAX + 1), "a\nb", "a\u202eb", "a\n"):
+    for text in ("n" * (NOTE_MAX + 1), "a\nb", "a\u202eb", "a\n", "a\udcffb"):
         with pytest.raises(VerificationError) as caught:
             check_note(text)
         assert caught.value.id == "manifest.note"

@@ -400,12 +400,14 @@ def test_the_newest_bundle_of_a_folder_is_the_last_one_that_lay_in_it_itself(
         (5, "/outer/d.agb", True),
         (6, "/e.agb", True),
         (7, "/out/f.agb", False),
+        (8, "/\udcff/g.agb", True),  # of bytes that are no UTF-8
     ]:
         serial = ledger.begin_bundle(str(at) * 32, at, "relay-1", path, [])
         if is_written:
             ledger.end_bundle(serial, path, 1, "0" * 64, [])
     assert ledger.last_bundle_in("/out") == 2
     assert ledger.last_bundle_in("/out/below") == 4
+    assert ledger.last_bundle_in("/\udcff") == 8
     assert ledger.last_bundle_in("/none") is None
 
 
