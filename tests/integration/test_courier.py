@@ -1,6 +1,7 @@
 """The command line from one machine to the other and back, as operators and couriers use it."""
 
 import base64
+import fcntl
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from keys.ed25519 import SigningKey
 from spool.lane import Lane
 from tests.support.beacon import LICENSE, RunningBeacon, running_beacon
 from tests.support.bridges import Node, node_for, told, trust
-from tests.support.commands import on_a_terminal
+from tests.support.commands import COMMAND, on_a_terminal
 from tests.support.spools import wait_until
 
 pytestmark = pytest.mark.enable_socket
@@ -442,6 +443,20 @@ def test_what_a_return_bundle_has_no_use_for_is_a_usage_error(
     _, relay = paired
     for words in (["--note", "x"], ["--again"], ["--stream", "logs"]):
         told(relay, "export", "--for", "inside", "--to", stick, *words, code=2)
+
+
+def test_an_import_that_waits_for_another_says_so(paired: tuple[Node, Node], stick: Path) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    (bundle,) = told(inside, "export", "--to", stick)["bundles"]
+    lock = os.open(relay.spool, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    command = [*COMMAND, "--config", str(relay.config), "import", bundle["path"]]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr is not None
+        assert "this one waits for its end" in waiting.stderr.readline()
+        os.close(lock)
+        assert waiting.wait(60) == 0
 
 
 def test_the_bar_is_shown_on_a_terminal(paired: tuple[Node, Node], stick: Path) -> None:
