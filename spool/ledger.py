@@ -33,13 +33,14 @@ from spool.ledger_elsewhere import Elsewhere
 from spool.ledger_file import open_file
 from spool.ledger_importing import Arrival, Taken
 from spool.ledger_moves import Stretch, move
-from spool.ledger_reading import may_write, open_file_to_read
+from spool.ledger_reading import is_only_read, open_file_to_read
 from spool.ledger_receipts import Receipts
 from spool.ledger_replay import Lines
 from spool.ledger_retaining import Undeclared
 from spool.ledger_seen import Seen
 from spool.ledger_settle import SegmentSums
 from spool.ledger_spans import Span
+from spool.ledger_trial import open_copy
 from spool.locks import let_go
 from spool.ranges import Range
 from spool.states import By, LedgerError, State
@@ -90,10 +91,20 @@ class Ledger(Receipts):
         Then it is not :attr:`writable`, and every change raises ``ledger.readonly``. Raises also
         ``ledger.needs_writing`` where it is missing, damaged or of an earlier version there.
         """
-        if may_write(spool) or not spool.is_dir():
+        if not is_only_read(spool):
             return cls.open(spool, clock=clock)
         database, lock = open_file_to_read(spool)
         return cls(database, lock, fresh=False)
+
+    @classmethod
+    def open_on_trial(cls, spool: Path, *, clock: Clock) -> Self:
+        """As :meth:`open`, for a dry run; where the spool may not be written, a copy, gone when closed.
+
+        Raises also ``ledger.needs_writing``, as :meth:`open_to_read` does.
+        """
+        if not is_only_read(spool):
+            return cls.open(spool, clock=clock)
+        return cls(open_copy(spool), None, fresh=False)
 
     @property
     def writable(self) -> bool:

@@ -102,6 +102,11 @@ class Database:
                 connection.close()
         self._readers.clear()
 
+    def copy_to(self, path: Path) -> None:
+        """Make a database of all that is in this one now."""
+        with self.read() as tx, closing(sqlite3.connect(path)) as copy:
+            tx.backup(copy)
+
     @property
     def in_place(self) -> bool:
         """Whether the file's name still leads to the file that is open. Raises :class:`OSError`."""

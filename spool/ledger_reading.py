@@ -32,6 +32,11 @@ def may_write(spool: Path) -> bool:
     return os.access(spool, os.W_OK | os.X_OK)
 
 
+def is_only_read(spool: Path) -> bool:
+    """Whether ``spool`` is there, and this process may only read it."""
+    return spool.is_dir() and not may_write(spool)
+
+
 def needs_writing(what: str) -> SpoolError:
     """The error for a ledger that would have to be changed before it could be read."""
     return SpoolError(

@@ -101,11 +101,15 @@ def command(
     from bridge.daemon.sealingall import seal_all
     from bridge.transfer.exporting import Order
     from spool.clock import SYSTEM_CLOCK
+    from spool.ledger_reading import is_only_read
 
     order = Order(session.config.node, other.name, folder, name, _size(max_size), other.age, note)
-    for path in seal_all(session.config, session.signing_key):
-        session.note(f"A writer keeps {path.name} open; what is in it is not packed.")
-    with ledger_of(session) as ledger:
+    if dry_run and is_only_read(session.config.spool.path):
+        session.note("The spool may only be read: what is in open files does not count here.")
+    else:
+        for path in seal_all(session.config, session.signing_key):
+            session.note(f"A writer keeps {path.name} open; what is in it is not packed.")
+    with ledger_of(session, dry_run=dry_run) as ledger:
         packer = Packer(session.config, session.signing_key, ledger, SYSTEM_CLOCK)
         if resend is not None:
             found = asked_again(session, packer, resend, other, dry_run=dry_run)

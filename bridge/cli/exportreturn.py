@@ -31,7 +31,7 @@ def give_back(
     from spool.clock import SYSTEM_CLOCK, rfc3339
 
     config = session.config
-    with ledger_of(session) as ledger:
+    with ledger_of(session, dry_run=dry_run) as ledger:
         told, left_out = receipt_for(
             ledger,
             trust,

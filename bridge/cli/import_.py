@@ -38,18 +38,21 @@ def command(
     from spool.clock import SYSTEM_CLOCK
     from spool.durable import OS_DISK, explained, make_folders
     from spool.ledger import Ledger
+    from spool.ledger_reading import is_only_read
 
     config = session.config
     trust, secret = trust_of(session), identity_of(session, identity)
     check_spool(session)
+    opening = Ledger.open_on_trial if dry_run else Ledger.open
     try:
-        make_folders(OS_DISK, config.spool.path, config.spool.path)
+        if not (dry_run and is_only_read(config.spool.path)):
+            make_folders(OS_DISK, config.spool.path, config.spool.path)
     except OSError as error:
         raise explained(error, "make the spool") from error
     items: list[Mapping[str, Any]] = []
     failed: list[int] = []
     partly = False
-    with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
+    with opening(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
         receiver = Receiver(config, session.license_keys, session.signing_key, ledger, trust)
         for path in paths:
             try:

@@ -106,7 +106,7 @@ def command(
         wanted = replace(wanted_of(session, states or STATES, (), None, None, ()), segments=numbers)
     else:
         wanted = wanted_of(session, states, streams, since, until, segments) if states else None
-    ledger, choices = _open(session, wanted)
+    ledger, choices = _open(session, wanted, dry_run=dry_run)
     with ledger:
         if discard and wanted is not None:
             check_named(choices, wanted)
@@ -118,7 +118,7 @@ def command(
             else:
                 _make_pending(ledger, choices)
     stuck = None if dry_run or discard else _send(session, pace)
-    ledger, _ = _open(session, None)
+    ledger, _ = _open(session, None, dry_run=dry_run)
     with ledger:
         after = answer(
             session,
@@ -149,13 +149,15 @@ def _check_discard(states: Sequence[str], note: str | None, *, timed: bool, numb
         raise click.UsageError("What is counted less has no numbers: choose it by --stream.")
 
 
-def _open(session: Session, wanted: "Wanted | None") -> "tuple[Ledger, list[Choice]]":
+def _open(
+    session: Session, wanted: "Wanted | None", *, dry_run: bool
+) -> "tuple[Ledger, list[Choice]]":
     """The ledger, told of what is new, and what is chosen."""
     from bridge.egress.selection import choose
     from spool.durable import explained
     from spool.lane import lanes
 
-    ledger = ledger_of(session)
+    ledger = ledger_of(session, dry_run=dry_run)
     try:
         spool = session.config.spool.path
         found = [*lanes(spool), *ledger.fork_lanes(spool)]

@@ -39,6 +39,7 @@ def take_in(
     from spool.clock import SYSTEM_CLOCK
     from spool.durable import OS_DISK, make_folders
     from spool.ledger import Ledger
+    from spool.ledger_reading import is_only_read
 
     config, trust = session.config, trust_of(session)
     own = session.signing_key.own_keys
@@ -46,10 +47,13 @@ def take_in(
     def keys(role: str, name: str, rotations: "Sequence[Rotation]") -> Mapping[str, PublicKey]:
         return own if name == config.node else trust.keys_for(role, name, rotations)
 
-    make_folders(OS_DISK, config.spool.path, config.spool.path)
+    only_read = dry_run and is_only_read(config.spool.path)
+    if not only_read:
+        make_folders(OS_DISK, config.spool.path, config.spool.path)
     try:
         secret, spool = identity_of(session, None), config.spool
-        with opened(path, keys, secret, spool.path, spool.min_free) as found:
+        folder = None if only_read else spool.path
+        with opened(path, keys, secret, folder, spool.min_free) as found:
             if not isinstance(found, Bundle):
                 raise ConfigError(
                     "replay.bundle",
@@ -60,7 +64,8 @@ def take_in(
             if found.manifest.sender == config.node:
                 return None, numbers
             _check_recipient(found, config.node, yes=yes or dry_run)
-            with Ledger.open(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
+            opening = Ledger.open_on_trial if dry_run else Ledger.open
+            with opening(config.spool.path, clock=SYSTEM_CLOCK) as ledger:
                 if dry_run:
                     rotated = trust.rotated(found.manifest.sender, found.rotations)
                 else:  # what is sent is verified again, by the keys that are kept

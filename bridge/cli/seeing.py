@@ -27,7 +27,7 @@ def see(session: Session, wanted: "Wanted", note: str, *, dry_run: bool) -> None
 
     (state,) = wanted.states
     at = SYSTEM_CLOCK.wall_ms()
-    with ledger_of(session) as ledger:
+    with ledger_of(session, dry_run=dry_run) as ledger:
         try:
             spool = session.config.spool.path
             held = (*find_lanes(spool), *ledger.fork_lanes(spool))

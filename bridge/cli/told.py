@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from spool.ledger import Ledger
 
 
-def ledger_of(session: Session) -> "Ledger":
-    """Open it; raises :class:`SpoolError`."""
+def ledger_of(session: Session, *, dry_run: bool = False) -> "Ledger":
+    """Open it, for a ``dry_run`` also where it may not be written; raises :class:`SpoolError`."""
     from spool.clock import SYSTEM_CLOCK
     from spool.discovery import discover
     from spool.durable import explained
@@ -17,7 +17,8 @@ def ledger_of(session: Session) -> "Ledger":
     from spool.ledger import Ledger
 
     spool = session.config.spool.path
-    ledger = Ledger.open(spool, clock=SYSTEM_CLOCK)
+    opening = Ledger.open_on_trial if dry_run else Ledger.open
+    ledger = opening(spool, clock=SYSTEM_CLOCK)
     try:
         for lane in lanes(spool):
             discover(ledger, lane)

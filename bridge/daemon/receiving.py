@@ -25,6 +25,7 @@ from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger, Taken
+from spool.ledger_reading import is_only_read
 from spool.ranges import format_ranges
 from spool.sealing import Sealer
 
@@ -200,17 +201,20 @@ class Receiver:
     ) -> Received:
         """Verify and take in the file at ``path``.
 
-        Raises :class:`BridgeError` where nothing of it was taken, or :class:`OSError`.
+        For a dry run the spool need not be one that may be written. Raises :class:`BridgeError` where
+        nothing of it was taken, or :class:`OSError`.
         """
         spool = self._config.spool.path
         keep_free = self._config.spool.min_free
-        with opened(path, self._trust.keys_for, secret, spool, keep_free) as found:
+        only_read = dry_run and is_only_read(spool)
+        folder = None if only_read else spool
+        with opened(path, self._trust.keys_for, secret, folder, keep_free) as found:
             place = self._config.keys.path / TRUST_NAME
             if not dry_run and found.manifest.recipient == self._config.node:
                 self._trust = follow_rotations(self._trust, found, place)
             trust = self._trust.rotated(found.manifest.sender, found.rotations)
             if isinstance(found, Bundle):
-                if found.manifest.recipient == self._config.node:
+                if found.manifest.recipient == self._config.node and not only_read:
                     self._check_room(found)
                 importer = Importer(spool, self._ledger, trust, self._config.node, OS_DISK)
                 outcome = importer.take(found, progress, dry_run=dry_run)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from spool.clock import SYSTEM_CLOCK
+from spool.errors import SpoolError
 from spool.ledger import Ledger
 from spool.ledger_log import is_log
-from tests.support.bridges import Node, node_for, told
+from tests.support.bridges import Node, node_for, told, trust
 from tests.support.filesystems import read_only
 
 pytestmark = pytest.mark.enable_socket
@@ -21,6 +22,13 @@ UNHEALTHY, DISK = 3, 5
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     with node_for(tmp_path, "http://127.0.0.1:9", more="egress: {mode: offline}\n") as made:
+        yield made
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Node]:
+    more = "egress: {mode: offline}\n"
+    with node_for(tmp_path, "http://127.0.0.1:9", name="relay-1", more=more) as made:
         yield made
 
 
@@ -121,3 +129,90 @@ def test_the_log_of_a_ledger_that_nobody_closed_is_read(node: Node) -> None:
     assert len(kept["ledger.db-wal"]) > 0
     assert is_log(node.spool / "ledger.db-wal")
     assert _seen(node, "status", code=UNHEALTHY)["lanes"] == told(node, "status", code=1)["lanes"]
+
+
+def _dry(node: Node, *words: str, code: int = 0) -> dict[str, Any]:
+    """What a dry run answers where the node may only be read: as where it may be written."""
+    seen, expected = (
+        {name: value for name, value in answer.items() if name != "bundles"} | _unnamed(answer)
+        for answer in (
+            _seen(node, *words, "--dry-run", code=code),
+            told(node, *words, "--dry-run", code=code),
+        )
+    )
+    assert seen == expected
+    return seen
+
+
+def _unnamed(answer: dict[str, Any]) -> dict[str, Any]:
+    """Its bundles, of which each dry run makes up the id."""
+    bundles = answer.get("bundles", [])
+    return {"bundles": [{**each, "id": None} for each in bundles]}
+
+
+def test_a_dry_run_of_a_replay_knows_what_the_ledger_was_never_told_of(node: Node) -> None:
+    _append(node, "known")
+    told(node, "status", code=1)
+    _append(node, "new")
+    before = (node.spool / "ledger.db").read_bytes()
+    seen = _seen(node, "replay", "--dry-run", code=0)
+    assert (node.spool / "ledger.db").read_bytes() == before
+    assert seen["before"]["records"]["pending"] == 2
+    assert seen == told(node, "replay", "--dry-run")
+    _dry(node, "replay", "--state", "delivered")
+    give_up = ("--discard", "--note", "seen", "--stream", "transactions")
+    _dry(node, "replay", "--state", "quarantined", *give_up)
+    _dry(node, "replay", "--state", "lost", *give_up)
+
+
+def test_a_dry_run_of_an_export_says_what_it_would_pack_of_what_is_sealed(
+    node: Node, relay: Node, tmp_path: Path
+) -> None:
+    trust(node, relay, "relay")
+    _append(node, "a")
+    told(node, "status", code=1)
+    _append(node, "b")
+    (bundle,) = _dry(node, "export", "--to", str(tmp_path))["bundles"]
+    assert (bundle["segments"], bundle["records"]) == (2, 2)
+    assert not list(tmp_path.glob("*.agb"))
+
+
+@pytest.mark.parametrize("how", [["--plain"], []], ids=["plain", "encrypted"])
+def test_a_dry_run_on_a_relay_says_what_it_would_take_and_give_back(
+    node: Node, relay: Node, tmp_path: Path, how: list[str]
+) -> None:
+    trust(node, relay, "relay")
+    trust(relay, node, "node")
+    _append(node, "a")
+    (made,) = told(node, "export", "--to", str(tmp_path), *how)["bundles"]
+    bundle = made["path"]
+    told(relay, "status", code=1)
+    (item,) = _dry(relay, "import", bundle)["items"]
+    assert item["segments"]["new"] == made["segments"] > 0
+    assert _dry(relay, "replay", "--from", bundle)["imported"]["new"] == made["segments"]
+    told(relay, "import", bundle)
+    assert _dry(relay, "export", "--for", node.name, "--to", str(tmp_path))["pending"] > 0
+
+
+def test_the_copy_for_a_dry_run_is_gone_when_it_is_closed(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _append(node, "a")
+    told(node, "status", code=1)
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    with read_only(node.spool, tmp_path / "beyond") as beyond:
+        with Ledger.open_on_trial(beyond, clock=SYSTEM_CLOCK) as ledger:
+            (copy,) = place.iterdir()
+            assert copy.stat().st_mode & 0o777 == 0o700
+            assert ledger.writable
+        assert not list(place.iterdir())
+    (node.spool / "ledger.db").write_bytes(b"no ledger")
+    with (
+        read_only(node.spool, tmp_path / "beyond") as beyond,
+        pytest.raises(SpoolError) as caught,
+    ):
+        Ledger.open_on_trial(beyond, clock=SYSTEM_CLOCK)
+    assert caught.value.id == "ledger.needs_writing"
+    assert not list(place.iterdir())
