@@ -28,6 +28,7 @@ from bridge.transfer.writing import failed
 from keys.ed25519 import SigningKey
 from keys.errors import ConfigError
 from spool.clock import Clock
+from spool.discovery import discover
 from spool.durable import OS_DISK, explained
 from spool.errors import SpoolError
 from spool.lane import Lane
@@ -54,9 +55,12 @@ class Packer:
         """What of this node's lanes is wanted and held; what is damaged is mended before.
 
         Where nothing ever comes back, each bundle repeats what is in fewer than ``transfer.repeat``.
+        Offline nobody else tells the ledger of what is new.
         Raises :class:`SpoolError` ``disk.*`` or :class:`VerificationError`.
         """
         try:
+            for name in self._streams():
+                discover(self._ledger, Lane(self._config.spool.path, self._config.node, name))
             if not dry_run:
                 self._mend_missing(wanted)
         except OSError as error:

@@ -23,7 +23,7 @@ from spool.ageclock import next_look, read_look, write_look
 from spool.asking import ask
 from spool.ballast import Ballast
 from spool.clock import Clock
-from spool.discovery import news_mark
+from spool.discovery import discover, news_mark
 from spool.durable import Disk, explained
 from spool.lane import Lane, lanes
 from spool.ledger import Ledger
@@ -34,6 +34,9 @@ from spool.streams import STREAMS, Kind
 
 AGE_EVERY_S = 3600.0
 """Seconds between two looks at ages: they are counted in days."""
+REST_SHARE = 20
+"""A round that found too little to delete looked at every segment there is: the next begins after so
+many times as long, or when the ledger has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Retaining:
         self._said = ""
         self._said_stuck = False
         self._dropped: object = None
+        self._rests_until = 0.0
+        self._rests_with: object = None
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
@@ -129,22 +134,43 @@ class Retaining:
         """Have a round begin where there is something to do; to be called on the beat. Never waits."""
         try:
             is_due = (
-                self.is_troubled
+                (self.is_troubled and not self.rests())
                 or self._is_age_due()
                 or (bool(self._off()) and self._waiting() != self._dropped)
-                or self._is_room_wanted()
+                or (not self.is_troubled and self._is_room_wanted())
             )
         except OSError:
             is_due = True  # the round tells of it
         if is_due:
             self._woken.set()
 
+    def rests(self) -> bool:
+        """Whether a round so soon would find what the last one found; raises :class:`OSError`."""
+        if self._clock.monotonic() >= self._rests_until:
+            return False
+        return bool(self._ledger.mark() == self._rests_with)
+
     def round(self) -> None:
         """One round; what fails is told, nothing is raised."""
+        begun, self._rests_with = self._clock.monotonic(), self._mark()
+        self._one_round()
+        ended = self._clock.monotonic()
+        self._rests_until = ended + REST_SHARE * (ended - begun)
+
+    def _mark(self) -> object:
         try:
+            return self._ledger.mark()
+        except OSError:
+            return None
+
+    def _one_round(self) -> None:
+        try:
+            unknown = self._take_stock()
             self._drop_switched_off()
             self._make_room()
             self._by_age()
+            if unknown is not None:
+                raise unknown
             self._said = ""
         except (OSError, BridgeError) as error:
             known = (
@@ -163,6 +189,16 @@ class Retaining:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must learn of it
             self.broken = error
             self._calm.stir()
+
+    def _take_stock(self) -> OSError | BridgeError | None:
+        """Tell the ledger what is new, offline nobody else does; why some of it could not be told."""
+        failed = None
+        for lane in self._lanes():
+            try:
+                discover(self._ledger, lane)
+            except (OSError, BridgeError) as error:
+                failed = failed or error
+        return failed
 
     def _drop_switched_off(self) -> None:
         """Records of a stream that the operator has switched off since are not kept to be sent."""

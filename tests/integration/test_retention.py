@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.daemon.retaining import Retaining, Rules
+from bridge.daemon.retaining import REST_SHARE, Retaining, Rules
 from bridge.egress.event import Event
 from bridge.intake.room import Room
 from spool.ageclock import STEP_MAX_MS, read_look
@@ -165,6 +165,49 @@ def test_what_was_delivered_goes_when_it_is_old_by_an_answer_or_by_a_receipt(
         assert spool.records(logs) == {State.DELIVERED: 6, State.PENDING: 4}
         assert spool.said() == ["spool.pruned", "spool.pruned"]
         assert losses(logs) == []
+
+
+def test_a_round_gives_up_what_nobody_has_told_the_ledger(tmp_path: Path) -> None:
+    with kept(tmp_path) as spool:  # offline there is no engine, which would tell it
+        logs = fill(tmp_path, "logs", 4, 2)
+        spool.round(bytes_below(tmp_path) - 500)
+        assert "spool.dropped" in spool.said()
+        assert State.LOST in spool.records(logs)
+        assert losses(logs)
+
+
+def test_after_a_round_in_vain_the_next_one_waits_until_it_may_find_something(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, "transactions", 2, 2)
+    rounds: list[float] = []
+    with kept(tmp_path) as spool:
+
+        def full() -> Room:
+            spool.clock.seconds += 1  # it takes so long to look at all that there is
+            rounds.append(spool.clock.seconds)
+            return Room(used=1000, max_size=1000, free=1 << 40, min_free=0)
+
+        retaining = Retaining(
+            tmp_path, spool.ledger, lambda _: None, RULES, full, lambda _: None,
+            disk=spool.disk, clock=spool.clock, tell=spool.events.append,
+        )  # fmt: skip
+        retaining.start()
+        try:
+            wait_until(lambda: spool.said() == ["spool.filling"])
+            wait_until(retaining.rests)
+            for _ in range(3):
+                retaining.glance()
+            spool.clock.seconds += REST_SHARE
+            retaining.glance()
+            wait_until(lambda: len(rounds) == 2 and retaining.rests())
+            for _ in range(3):
+                retaining.glance()
+            spool.ledger.next_receipt("relay", 1)
+            retaining.glance()
+            wait_until(lambda: len(rounds) == 3)
+        finally:
+            retaining.stop()
 
 
 def test_a_glance_begins_a_round_when_a_stream_is_switched_off_or_room_is_wanted(
