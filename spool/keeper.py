@@ -82,8 +82,7 @@ class Keeper:
         """
         if self._gone is not None:
             return self._gone
-        self._unsealed = [path for path in self._unsealed if os.path.lexists(path)]
-        return self._failed if self._unsealed else None
+        return self._failed if any(map(os.path.lexists, self._unsealed)) else None
 
     def request(self) -> int:
         """When somebody asked last for what is open, ns since 1970 UTC; 0 if never.
@@ -199,7 +198,8 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - the thread has others to seal
                 # Nothing is lost: it lies in open/, durable, and the next recovery seals it.
                 self._failed = _told(error, "seal a file")
-                self._unsealed.append(tail.path)
+                # A new list each time: whoever asks for the problem goes through the old one.
+                self._unsealed = [*filter(os.path.lexists, self._unsealed), tail.path]
 
 
 def _told(error: Exception, what: str) -> SpoolError:

@@ -13,8 +13,9 @@ from keys.strictjson import loads
 from spool.durable import Disk, replace_file
 from spool.safefile import read_whole
 
-PARTS = ("tls", "inbox", "outbox")
-"""The intake's certificate, that could not be exchanged for a newer one, and the courier's folders."""
+PARTS = ("tls", "inbox", "outbox", "writers")
+"""The intake's certificate, that could not be exchanged for a newer one; the courier's folders; files
+that were moved or removed while they were written."""
 _FILE_MAX = 16 * 1024
 """Bytes; three texts at their longest, escaped."""
 _TEXT_MAX = 300

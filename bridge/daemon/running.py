@@ -9,6 +9,7 @@ from bridge.daemon.admin import AdminServer
 from bridge.daemon.certwatch import CertificateWatch
 from bridge.daemon.courier import Courier
 from bridge.daemon.glancing import Glance
+from bridge.daemon.gonefiles import GoneFiles
 from bridge.daemon.housekeeping import Housekeeping
 from bridge.daemon.licensing import Licensing
 from bridge.daemon.retaining import Retaining
@@ -17,6 +18,7 @@ from bridge.daemon.telling import tell
 from bridge.egress.engine import Engine
 from bridge.egress.event import Event
 from bridge.egress.watcher import HeadWatcher
+from spool.durable import OS_DISK
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Running:
     def looks(self, spool: Path) -> Iterator[Callable[[], None]]:
         """What is to be called at each look around."""
         yield self.licensing.glance
+        yield GoneFiles(self.serving.writers, spool, disk=OS_DISK, tell=tell).look
         if self.engine is not None:
             yield self.engine.glance
         if self.certificate is not None:

@@ -1,7 +1,7 @@
 """Puts the intake together: a writer for each stream, the gate, the server; and changes its rules."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -43,6 +43,7 @@ class Serving:
     def __init__(
         self,
         server: IntakeServer,
+        writers: Mapping[str, Writer],
         room: RoomWatch,
         rules: Rules,
         rules_for: Callable[[Config, LicenseKeys, Gate | None], Rules],
@@ -50,6 +51,7 @@ class Serving:
     ) -> None:
         """``rules_for`` makes rules, with the gate that it is given or a new one."""
         self.server = server
+        self.writers = writers
         self.room = room
         self._rules = rules
         self._rules_for = rules_for
@@ -176,4 +178,4 @@ def start_intake(  # noqa: PLR0913 - what the intake needs, given once
     server.start()
     calm.wakes(server.turn_soon)
     held.callback(server.stop)
-    return Serving(server, room, rules, rules_for, (config, licenses))
+    return Serving(server, writers, room, rules, rules_for, (config, licenses))

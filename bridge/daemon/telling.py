@@ -7,6 +7,7 @@ from bridge.operate.logs import log
 
 _LEVELS = {
     "spool.gap": logging.ERROR,
+    "spool.file_gone": logging.ERROR,
     "spool.quarantined": logging.ERROR,
     "record.refused": logging.ERROR,
     "spool.dropped": logging.ERROR,

@@ -174,6 +174,12 @@ def of_couriers(troubles: Mapping[str, Trouble | None]) -> Iterator[Problem]:
             yield Problem(trouble.id, message, trouble.hint)
 
 
+def of_gone_file(trouble: Trouble | None) -> Iterator[Problem]:
+    """A file that was moved or removed while the intake wrote it."""
+    if trouble is not None:
+        yield Problem(trouble.id, trouble.message, trouble.hint)
+
+
 def of_certificate(end: int | None, refused: Trouble | None, at: int) -> Iterator[Problem]:
     """The intake's: it ends at ``end`` (ms), None where nobody can tell; ``refused``: the next one."""
     if refused is not None:

@@ -24,6 +24,7 @@ from bridge.operate.problems import (
     of_certificate,
     of_couriers,
     of_egress,
+    of_gone_file,
     of_lanes,
     open_intake,
     stalled,
@@ -167,6 +168,7 @@ def look(  # noqa: PLR0913 - one fact each
         ),
     ]
     if begun is not None:
+        problems += of_gone_file(read_trouble(spool, "writers"))
         problems += of_couriers({folder: read_trouble(spool, folder) for folder in courier})
     if begun is not None and (hangs := read_stalled(spool)) is not None:
         problems.insert(0, stalled(hangs))
