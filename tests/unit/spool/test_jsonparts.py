@@ -130,3 +130,17 @@ def test_as_many_members_as_there_may_be_are_taken_and_one_more_is_not(value: by
     with pytest.raises(RecordError) as refused:
         members(b"{%b}" % b",".join(each))
     assert refused.value.id == "record.too_large"
+
+
+@pytest.mark.parametrize("marks", [0, FEW])
+@pytest.mark.usefixtures("few")
+def test_the_depth_that_a_parser_cannot_follow_is_refused_by_name(marks: int) -> None:
+    """Also where a text is long enough, and holds enough marks, for its parts to be counted."""
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for read, text in [
+        (elements, b'[{"b":"%b"},{"a":%b}]' % (b"," * marks, deep)),
+        (members, b'{"b":"%b","a":%b}' % (b":" * marks, deep)),
+    ]:
+        with pytest.raises(RecordError) as refused:
+            read(text)
+        assert refused.value.id == "record.depth"
