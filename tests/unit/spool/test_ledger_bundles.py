@@ -169,6 +169,8 @@ def test_what_others_are_to_bring_is_exported_for_them_and_not_confirmed_and_not
     ]  # fmt: skip
     assert ledger.packed_for_others(there, "relay-1") == [Range(2, 2)]
     assert ledger.packed_for_others(there, "relay-2") == []
+    move(ledger, here, (2, 3), (E, D), By.RECEIPT)
+    assert ledger.packed_for_others(here, "relay-2") == [Range(1, 1)]
 
 
 def test_sums_that_are_not_the_chains_leave_the_bundle_unwritten(
