@@ -349,3 +349,32 @@ def test_a_name_that_is_no_text_is_tampering_also_where_nobody_expects_one() -> 
         ({"jti": 7}, "claims"),
     ):
         _is(_judge(ED.sign(None, claims(**more)), what=anybody), Standing.TAMPERED, reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("JWT", ""),
+        ("application/at+jwt", ""),
+        ("", ""),
+        (None, ""),
+        ("application/at+jwt ", "header"),
+        (7, "header"),
+        ([], "header"),
+        ({}, "header"),
+        ("x" * 4096, "header"),
+    ],
+)
+def test_the_type_that_a_token_names_is_a_short_word(kind: object, reason: str) -> None:
+    token = ED.sign({"alg": ED.algorithm, "kid": ED.kid, "typ": kind}, claims())
+    _is(_judge(token), Standing.TAMPERED if reason else Standing.VALID, reason)
+
+
+@pytest.mark.parametrize(("size", "reason"), [(TOKEN_MAX, "form"), (TOKEN_MAX + 1, "size")])
+def test_a_token_is_too_large_from_one_byte_beyond_the_limit_on(size: int, reason: str) -> None:
+    _is(_judge(b"." * size), Standing.TAMPERED, reason)
+
+
+def test_a_header_or_claims_that_are_no_object_are_told_apart() -> None:
+    _is(_judge(ED.sign("[]", claims())), Standing.TAMPERED, "header")
+    _is(_judge(ED.sign(None, "[]")), Standing.TAMPERED, "claims")
