@@ -342,3 +342,7 @@ def test_a_file_of_a_byte_more_than_a_store_may_have_is_too_large(tmp_path: Path
         with pytest.raises(BridgeError) as caught:
             TrustStore.load(path)
         assert caught.value.id == error
+    os.truncate(path, 2**40)  # a hole: no memory holds it
+    with pytest.raises(BridgeError) as caught:
+        TrustStore.load(path)
+    assert caught.value.id == "json.too_large"
