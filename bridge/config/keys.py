@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from bridge.config.units import PORT_END, address, duration_ms, host_port, is_loopback, size
 from keys.errors import ConfigError
@@ -18,6 +17,10 @@ _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?"
 )
 """Nothing but scheme, host and port: an empty ``?`` would swallow the path that follows."""
+_PROXY = re.compile(
+    r"https?://([^/?#@\[\]\s]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?"
+)
+"""A password with one of the marks that part a URL would be taken for a host, and be looked up."""
 REQUEST_MIN = 64 * 1024
 """Bytes: a smaller request would send every frame in pieces."""
 RATE_MIN = 1024
@@ -125,11 +128,10 @@ def _url(value: object) -> str:
 
 
 def _proxy(value: object) -> str:
-    text = _text(value)
-    parts = urlsplit(text)
-    if parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/"):
-        return text
-    raise ValueError(value)
+    match = _PROXY.fullmatch(_text(value))
+    if match is None or not 0 < int(match["port"] or 1) < PORT_END:
+        raise ValueError(value)
+    return match[0]
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -203,7 +205,11 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "beacon.addresses": Key([], _addresses, "a list of addresses", "[192.0.2.1]"),
         "beacon.ca_file": Key(None, _or(None, _text), _PATH, "/etc/ssl/company-ca.pem"),
         "beacon.proxy": Key(
-            None, _or(None, _proxy), "the URL of a proxy", "http://proxy:3128", secret=True
+            None,
+            _or(None, _proxy),
+            "http:// or https:// with a login, if any (/ ? # @ [ ] as %XX), a host and a port alone",
+            "http://user:password@proxy:3128",
+            secret=True,
         ),
         "egress.mode": Key("online", _among("online", "offline"), "online or offline", "offline"),
         "egress.max_request": Key(

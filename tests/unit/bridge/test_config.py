@@ -265,6 +265,40 @@ def test_a_file_that_is_named_and_is_not_there_is_told_from_one_that_cannot_be_r
     assert word in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://proxy:99999",
+        "http://proxy:0",
+        "http://proxy:abc",
+        "http://user:SECRET#1@proxy:3128",
+        "http://user:12#SECRET@proxy",
+        "http://user:SECRET?@proxy",
+        "http://SECRET@SECRET@proxy",
+        "http://pro xy:1",
+        "http://proxy/path",
+        "http://[::1",
+        "socks5://proxy:1",
+    ],
+)
+def test_what_would_connect_to_another_proxy_is_refused_without_showing_it(
+    tmp_path: Path, proxy: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, NODE + f"beacon: {{proxy: '{proxy}'}}".encode()), {})
+    assert caught.value.id == "config.value"
+    assert "SECRET" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://proxy", "https://my_proxy:3128/", "http://u%40x:p%23w@proxy:8080", "http://[::1]:1"],
+)
+def test_a_proxy_is_taken_as_it_is_written(tmp_path: Path, proxy: str) -> None:
+    text = NODE + f"beacon: {{proxy: '{proxy}'}}".encode()
+    assert load(written(tmp_path, text), {}).beacon.proxy == proxy
+
+
 def test_license_keys_come_from_files_and_are_shown_by_nothing(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("lcl_FIRST_KEY\n")
     (tmp_path / "two").write_text("lcl_SECOND_KEY")
