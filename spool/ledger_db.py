@@ -134,6 +134,17 @@ class Database:
             yield self._writer
 
     @contextmanager
+    def tried(self) -> Iterator[Transaction]:
+        """As :meth:`write`, but undone at the end: what would be so then is to be read within it."""
+        with self._turn, translated(self.path):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+
+    @contextmanager
     def read(self) -> Iterator[Transaction]:
         """One consistent view; whoever writes meanwhile does not wait, nor does the reader."""
         with translated(self.path):

@@ -111,11 +111,25 @@ class Importing(Bundling):
     def unlinked(self, lane: Lane) -> list[int]:
         """The numbers whose predecessor here is not the one that they name."""
         with self._database.read() as tx:
-            rows = tx.execute(
-                "SELECT seq FROM imported WHERE lane = ? AND unlinked = 1 AND fork = 0 ORDER BY seq",
-                (lane_id(tx, lane),),
-            ).fetchall()
-        return [seq for (seq,) in rows]
+            return _unlinked(tx, lane)
+
+    def unlinked_after(
+        self,
+        lanes: Iterable[Lane],
+        told: Iterable[tuple[Lane, Elsewhere]],
+        key: str,
+        arrivals: Iterable[Arrival],
+    ) -> dict[Lane, list[int]]:
+        """What :meth:`unlinked` would say of ``lanes``, had all of this been entered; nothing is.
+
+        ``told`` is what a node says by ``key``, as in :meth:`note_elsewhere`.
+        """
+        with self._database.tried() as tx:
+            for lane, run in told:
+                note(tx, need_lane(tx, lane), [run], key)
+            for each in arrivals:
+                _take_in(tx, each)
+            return {lane: _unlinked(tx, lane) for lane in lanes}
 
     def fork_lanes(self, spool: Path) -> list[Lane]:
         """The lanes of all forks."""
@@ -191,6 +205,11 @@ def _take_in(tx: Transaction, one: Arrival) -> Taken:
         row = need_lane(tx, one.lane.fork_of(one.seq, one.digest))
     put(tx, row, span)
     return found
+
+
+def _unlinked(tx: Transaction, lane: Lane) -> list[int]:
+    query = "SELECT seq FROM imported WHERE lane = ? AND unlinked = 1 AND fork = 0 ORDER BY seq"
+    return [seq for (seq,) in tx.execute(query, (lane_id(tx, lane),))]
 
 
 def _held(tx: Transaction, lane: int, seq: int) -> tuple[str, str] | None:

@@ -31,12 +31,11 @@ def wanting(ledger: Ledger, lane: Lane, trust: TrustStore) -> list[Range]:
 class Arriving:
     """What an import would enter of a lane, and a dry run does not.
 
-    New segments by what their seals say and the id of the key that signed each, their digests by
-    number, and the numbers that its node sent to the beacon itself, by a key that counts.
+    New segments by what their seals say and the id of the key that signed each, and the numbers that
+    its node sent to the beacon itself, by a key that counts.
     """
 
     segments: list[tuple[Statement, str]] = field(default_factory=list)
-    digests: dict[int, str] = field(default_factory=dict)
     elsewhere: list[Range] = field(default_factory=list)
 
 

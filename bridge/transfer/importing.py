@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -101,6 +101,7 @@ class Importer:
         held: dict[tuple[str, str], list[Statement]] = {each.lane: [] for each in said.members}
         # A dry run notes nothing, and has to say the same.
         arriving: defaultdict[tuple[str, str], Arriving] = defaultdict(Arriving)
+        arrivals: list[Arrival] = []
         try:
             with self._alone(progress):
                 if not dry_run:
@@ -113,9 +114,10 @@ class Importer:
                         outcome.refused.append(Refusal(each, good))
                         continue
                     held[each.lane].append(good.judged.said)
+                    if dry_run and good.found is not Taken.DUPLICATE:
+                        arrivals.append(self._arrival(each, good.judged))
                     if dry_run and good.found is Taken.NEW:
                         arriving[each.lane].segments.append((good.judged.said, good.judged.key))
-                        arriving[each.lane].digests[each.seq] = each.digest
                     outcome.new += good.found in (Taken.NEW, Taken.AGAIN)
                     outcome.duplicate += good.found is Taken.DUPLICATE
                     outcome.forks += [each] * (good.found is Taken.FORK)
@@ -125,7 +127,14 @@ class Importer:
             raise explained(error, "import a segment") from error
         if not outcome.refused:
             outcome.problems += unlike(said, held)
-        self._look_at_lanes(said, arriving, outcome)
+        lanes = [Lane(self._spool, each.node, each.stream) for each in said.lanes]
+        if dry_run:
+            told = [(self._lane_of(said, sent), sent.run) for sent in elsewhere]
+            key = bundle.signer.id
+            unlinked = self._ledger.unlinked_after(lanes, told, key, arrivals)
+        else:
+            unlinked = {lane: self._ledger.unlinked(lane) for lane in lanes}
+        self._look_at_lanes(said, arriving, unlinked, outcome)
         return outcome
 
     def _check_for_us(self, said: Manifest) -> None:
@@ -205,8 +214,7 @@ class Importer:
             for packed, good in done:
                 if isinstance(good, _Good) and good.copy is not None:
                     placing.put(good.copy, self._place(packed, good.found))
-                    said, key = good.judged.said, good.judged.key
-                    arrivals.append(Arrival.of(self._lane(packed), said, packed.digest, key))
+                    arrivals.append(self._arrival(packed, good.judged))
         if arrivals:
             self._ledger.take_in_all(arrivals)
 
@@ -215,6 +223,12 @@ class Importer:
         if packed.digest in digests:  # it may have been lost since
             return self._ledger.taken(self._lane(packed), packed.seq, packed.digest)
         return Taken.FORK if digests else Taken.NEW
+
+    def _arrival(self, packed: Packed, judged: Judged) -> Arrival:
+        return Arrival.of(self._lane(packed), judged.said, packed.digest, judged.key)
+
+    def _lane_of(self, said: Manifest, sent: Sent) -> Lane:
+        return Lane(self._spool, said.sender, sent.stream)
 
     def _lane(self, packed: Packed) -> Lane:
         return Lane(self._spool, packed.node, packed.stream)
@@ -238,11 +252,14 @@ class Importer:
 
     def _note_elsewhere(self, said: Manifest, elsewhere: Sequence[Sent], key: str) -> None:
         for sent in elsewhere:
-            lane = Lane(self._spool, said.sender, sent.stream)
-            self._ledger.note_elsewhere(lane, [sent.run], key)
+            self._ledger.note_elsewhere(self._lane_of(said, sent), [sent.run], key)
 
     def _look_at_lanes(
-        self, said: Manifest, arriving: Mapping[tuple[str, str], Arriving], outcome: Outcome
+        self,
+        said: Manifest,
+        arriving: Mapping[tuple[str, str], Arriving],
+        unlinked: Mapping[Lane, Collection[int]],
+        outcome: Outcome,
     ) -> None:
         """What is still missing; after a dry run, as if what is ``arriving`` had been entered."""
         for each in said.lanes:
@@ -251,24 +268,12 @@ class Importer:
             if gaps := list(gaps_of(self._ledger, lane, self._trust, new)):
                 outcome.gaps[each.node, each.stream] = gaps
             outcome.records += each.records
-            unlinked = {*self._ledger.unlinked(lane), *self._would_be_unlinked(lane, new)}
+            numbers = set(unlinked[lane])
             outcome.unlinked += [
                 one
                 for one in said.members
-                if one.lane == (each.node, each.stream) and one.seq in unlinked
+                if one.lane == (each.node, each.stream) and one.seq in numbers
             ]
-
-    def _would_be_unlinked(self, lane: Lane, new: Arriving) -> Iterator[int]:
-        """The ``new`` numbers that name another predecessor than the one that is here by then."""
-        chains = {said.seq: said.chain for said, _ in new.segments}
-        for said, _ in new.segments:
-            seq = said.seq - 1
-            digest = new.digests.get(seq) or self._ledger.imported_digest(lane, seq)
-            if digest in (None, said.prev):
-                continue
-            chain = chains.get(seq) or self._ledger.spans_among(lane, Range(seq, seq))[0].chain
-            if chain == said.chain:
-                yield said.seq
 
 
 def _some(judged: Iterator[_Judged], progress: Callable[[int], None]) -> list[_Judged]:

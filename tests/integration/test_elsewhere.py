@@ -117,7 +117,24 @@ def test_a_segment_that_does_not_name_the_last_of_what_went_before_it_is_told(
     assert isinstance(found, Bundle)
     lie = Elsewhere(found.manifest.lanes[0].head_chain, 2, 3, "e" * 64)
     relay.ledger.note_elsewhere(relay.lane(node="inside"), [lie], inside.key.public.id)
-    assert [each.seq for each in relay.take(path).unlinked] == [4]
+    for dry_run in (True, False):
+        assert [each.seq for each in relay.take(path, dry_run=dry_run).unlinked] == [4]
+
+
+def test_it_is_not_any_more_once_the_one_before_it_has_come(
+    machines: tuple[Machine, Machine], stick: Path
+) -> None:
+    inside, relay = machines
+    four = {"transactions": [Range(4, 4)]}
+    relay.take(inside.export(relay, stick, numbers=four, name="four.agb").path)
+    lane = relay.lane(node="inside")
+    told = [Elsewhere(relay.ledger.spans(lane)[0].chain, 2, 3, "e" * 64)]
+    relay.ledger.note_elsewhere(lane, told, inside.key.public.id)
+    assert relay.ledger.unlinked(lane) == [4]
+    both = {"transactions": [Range(3, 4)]}
+    path = inside.export(relay, stick, numbers=both, name="both.agb").path
+    for dry_run in (True, False):
+        assert relay.take(path, dry_run=dry_run).unlinked == []
 
 
 def test_that_is_told_as_well_where_the_segment_came_first(

@@ -347,6 +347,27 @@ def test_a_segment_that_follows_another_one_than_came_vouches_for_nothing_before
     assert twin.records() == {P: 3, D: 1}  # its own 2 is not called delivered
 
 
+def test_what_came_before_another_machines_predecessor_is_told_of_when_that_comes(
+    machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
+) -> None:
+    inside, relay = machines
+    twin = Machine(tmp_path / "twin", "inside", 1)
+    inside.append(1)
+    shutil.copytree(inside.lane().folder, twin.lane().folder)
+    _unnoticed_copy(twin.lane())
+    for machine in (inside, twin):
+        machine.append(2)
+        machine.append(3)
+    three = {"transactions": [Range(3, 3)]}
+    relay.take(inside.export(relay, stick, numbers=three, name="three.agb").path)
+    rest = {"transactions": [Range(2, 3)]}
+    path = twin.export(relay, stick, numbers=rest, name="rest.agb").path
+    for dry_run in (True, False):
+        outcome = relay.take(path, dry_run=dry_run)
+        assert [each.seq for each in outcome.forks] == [3]
+        assert [each.seq for each in outcome.unlinked] == [3]
+
+
 def test_attack_90_92_a_stale_or_foreign_receipt_changes_nothing(
     machines: tuple[Machine, Machine], stick: Path, tmp_path: Path
 ) -> None:
