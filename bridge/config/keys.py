@@ -6,6 +6,7 @@ One row a key; the file, the environment and the flags are all judged by it.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
 from bridge.config.units import PORT_END, address, duration_ms, host_port, is_loopback, size
@@ -18,7 +19,7 @@ _ORIGIN = re.compile(
 )
 """Nothing but scheme, host and port: an empty ``?`` would swallow the path that follows."""
 _PROXY = re.compile(
-    r"https?://([^/?#@\[\]\s]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?"
+    r"https?://([^/?#@\[\]\s]*@)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?"
 )
 """A password with one of the marks that part a URL would be taken for a host, and be looked up."""
 REQUEST_MIN = 64 * 1024
@@ -117,21 +118,29 @@ def _node(value: object) -> str:
         raise ValueError(value) from error
 
 
+def _located(form: re.Pattern[str], value: object) -> re.Match[str]:
+    """The match of a URL, whose host is a name or a whole address, and whose port is one."""
+    match = form.fullmatch(_text(value))
+    if match is None or not 0 < int(match["port"] or 1) < PORT_END:
+        raise ValueError(value)
+    host = match["host"]
+    if host.startswith("["):
+        IPv6Address(host[1:-1])
+    elif host.replace(".", "").isdigit():
+        IPv4Address(host)
+    return match
+
+
 def _url(value: object) -> str:
     """Encrypted to anywhere, plain only to an address of this machine."""
-    match = _ORIGIN.fullmatch(_text(value))
-    if match is None or int(match["port"] or 0) >= PORT_END:
-        raise ValueError(value)
+    match = _located(_ORIGIN, value)
     if match["scheme"] == "http" and not is_loopback(match["host"].strip("[]")):
         raise ValueError(value)
     return match[0].removesuffix("/")
 
 
 def _proxy(value: object) -> str:
-    match = _PROXY.fullmatch(_text(value))
-    if match is None or not 0 < int(match["port"] or 1) < PORT_END:
-        raise ValueError(value)
-    return match[0]
+    return _located(_PROXY, value)[0]
 
 
 def _texts(value: object) -> tuple[str, ...]:
