@@ -1,6 +1,5 @@
 """``bridge keys``: whose word counts here, and for what; added by people who compared fingerprints."""
 
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from keys.keyfile import PUBLIC_NAME
 from keys.trustedkey import ROLES
 from keys.trustfile import change_store
 from keys.truststore import TRUST_NAME, TrustStore
-from spool.lane import NODE_NAME
+from spool.lane import check_node
 
 if TYPE_CHECKING:
     from keys.trustedkey import TrustedKey
@@ -101,9 +100,7 @@ def trust(
     session.begin("keys", as_json=as_json)
     public = read_key_file(file)
     typed = fingerprint.replace(" ", "").replace(":", "").lower()
-    if re.fullmatch(NODE_NAME, name) is None:
-        message = "lower-case letters, digits and -, e.g. prod-1, as the other machine's `node`"
-        raise click.BadParameter(message, param_hint="--name")
+    check_node(name)
     recipient = None if age is None else check_recipient(age)
     _change(
         session,

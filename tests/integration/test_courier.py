@@ -324,6 +324,19 @@ def test_nothing_is_revoked_by_too_little_of_an_id_or_by_lanes_that_the_key_does
     assert told(inside, "keys", "list")["keys"][0]["revoked"] is None
 
 
+@pytest.mark.parametrize("name", ["Relay 1", "quarantine", "license", ""])
+def test_a_key_is_trusted_for_no_name_that_no_machine_can_have(
+    inside: Node, relay: Node, name: str
+) -> None:
+    key = told(relay, "keys", "show")["id"]
+    error = told(
+        inside, "keys", "trust", public(relay), "--role", "node", "--name", name,
+        "--fingerprint", key, code=78,
+    )["error"]  # fmt: skip
+    assert error["id"] == "node.name"
+    assert told(inside, "keys", "list")["keys"] == []
+
+
 @pytest.mark.parametrize("lane", ["other/transactions", "inside/transaction"])
 def test_a_nodes_key_is_revoked_in_lanes_of_its_own_alone(
     paired: tuple[Node, Node], lane: str
