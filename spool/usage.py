@@ -50,7 +50,7 @@ class Usage:
                 try:
                     if not entry.is_dir(follow_symlinks=False):
                         total += entry.stat(follow_symlinks=False).st_size
-                    elif shards:
+                    elif shards and entry.name.isdecimal():  # else it is a node of that name
                         total += self._sealed(entry)
                     else:
                         total += self._below(entry)

@@ -65,7 +65,7 @@ def _folder(inspector: Inspector, path: Path) -> Iterator[Item]:
         yield Item(path, "folder", problem_of(error))
         return
     names = {entry.name for entry in entries}
-    if "sealed" in names:
+    if "sealed" in names and _is_lane(path):
         yield from verify_lane(inspector, _lane_at(path))
         return
     if path.name == "open" and (path.parent / "sealed").is_dir():
@@ -81,6 +81,17 @@ def _folder(inspector: Inspector, path: Path) -> Iterator[Item]:
             yield Item(inner, "link", note="a symbolic link; it was not followed")
         elif entry.is_dir(follow_symlinks=False) and entry.name != _QUARANTINE:
             yield from _folder(inspector, inner)
+
+
+def _is_lane(path: Path) -> bool:
+    """Whether the folder ``sealed`` in ``path`` is that of a lane, and no node's of that name."""
+    try:
+        inner = [e.name for e in os.scandir(path / "sealed") if e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return True  # whoever verifies the lane says why
+    if any(name.isdecimal() for name in inner):
+        return True
+    return not any((path / "sealed" / name / "sealed").is_dir() for name in inner)
 
 
 def _by_number(files: list[Path]) -> list[Path]:

@@ -37,6 +37,16 @@ def test_the_ballast_is_no_part_of_what_a_spool_may_hold(tmp_path: Path) -> None
     assert (held_by(tmp_path), bytes_below(tmp_path)) == (5, 1005)
 
 
+def test_what_a_node_called_sealed_writes_counts_as_it_grows(tmp_path: Path) -> None:
+    lane = tmp_path / "sealed" / "logs"
+    (lane / "open").mkdir(parents=True)
+    settle(lane)
+    usage = Usage()
+    for size in (3, 9):
+        (lane / "open" / "one.ndjson.zst").write_bytes(b"x" * size)
+        assert usage.bytes_below(tmp_path) == size
+
+
 def test_a_folder_of_sealed_segments_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
     usage, folder = Usage(), shard(tmp_path, 5)
     settle(folder)

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from keys.ed25519 import PublicKey, SigningKey
+from spool.chain import begin_lane
 from spool.clock import SYSTEM_CLOCK
+from spool.durable import OS_DISK
 from spool.head import read_head, write_head
 from spool.lane import Lane
 from spool.recovery import Recovery
@@ -137,6 +139,18 @@ def test_a_tail_that_was_cut_off_is_seen_by_the_head(lane: Lane, cut: list[int])
     for seq in cut:
         lane.segment(seq).unlink()
     assert problems(lane.spool) == [("transactions", "chain.gap")]
+
+
+@pytest.mark.parametrize("name", ["sealed", "open"])
+def test_a_node_may_be_called_as_a_folder_of_a_lane_is(tmp_path: Path, name: str) -> None:
+    lane = Lane(tmp_path / "spool", name, "logs")
+    begin_lane(OS_DISK, lane)
+    seal_one(lane, records(3, "a"))
+    seal_one(new_lane(tmp_path / "spool"), records(3, "b"))
+    assert [item.kind for item in look(lane.spool) if item.said] == ["segment", "segment"]
+    assert problems(lane.spool) == []
+    lane.segment(1).unlink()
+    assert problems(lane.spool) != []
 
 
 def test_exchanged_places_are_named(lane: Lane) -> None:
