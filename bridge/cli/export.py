@@ -59,7 +59,7 @@ SIZE_MAX = "4000000000"
 @click.option("--recipient", "recipients", multiple=True, metavar="age1…", help="Encrypt to it.")
 @click.option("--plain", is_flag=True, help="Do not encrypt.")
 @click.option("--for", "peer", metavar="NAME", help="For this trusted relay; on a relay: node.")
-@click.option("--note", default="", help="A line for whoever reviews it.")
+@click.option("--note", default="", help="A line for whoever reviews it; on the slip, too.")
 @click.option("--dry-run", is_flag=True, help="Say what would be packed; write nothing.")
 @json_option
 @click.pass_obj
@@ -93,6 +93,10 @@ def command(
     folder, name = _place(target)
     if not other.age and not session.as_json:
         session.note("It is not encrypted: whoever holds the medium can read it.")
+    if not other.opens:
+        session.note(
+            f"The recipient of {other.name} itself is not given: it will not be able to open it."
+        )
     if other.role == "node":
         _check_bare(other, [*streams, since, until, *segments, again, resend, note])
         give_back(session, trust, other, folder, name, dry_run=dry_run)

@@ -15,6 +15,8 @@ class Peer:
     role: str
     name: str
     age: tuple[str, ...]
+    opens: bool = True
+    """Whether it can open them, as far as its own recipient is known."""
 
 
 def peer_for(
@@ -44,4 +46,6 @@ def peer_for(
         )
     given = tuple(check_recipient(each) for each in recipients)
     known = tuple(key.age for key in keys[-1:] if key.age is not None)
-    return Peer(role, name, () if plain else given or known)
+    if plain:
+        return Peer(role, name, ())
+    return Peer(role, name, given or known, not (given and known) or known[0] in given)

@@ -458,6 +458,17 @@ def test_what_a_return_bundle_has_no_use_for_is_a_usage_error(
         told(relay, "export", "--for", "inside", "--to", stick, *words, code=2)
 
 
+def test_a_bundle_that_its_relay_cannot_open_is_not_made_without_a_word(
+    paired: tuple[Node, Node], stick: Path
+) -> None:
+    inside, relay = paired
+    append(inside, "a")
+    own, theirs = (told(node, "keys", "show")["age"] for node in (inside, relay))
+    words = ("export", "--again", "--to", str(stick), "--recipient", own)
+    assert "The recipient of relay-1 itself is not given" in inside.bridge(*words).stderr
+    assert "itself is not given" not in inside.bridge(*words, "--recipient", theirs).stderr
+
+
 def test_an_import_that_waits_for_another_says_so(paired: tuple[Node, Node], stick: Path) -> None:
     inside, relay = paired
     append(inside, "a")
