@@ -601,6 +601,8 @@ def test_what_needs_a_person_is_a_problem_of_the_status(
     now = inside.clock.wall
     assert ids(inside, now + 1000) == []
     assert ids(inside, now + 1001) == ["transfer.overdue"]
+    assert ids(inside, now - 1001) == ["transfer.overdue"]  # a clock that was ahead wrote that
+    assert ids(inside, now - 999) == []
     assert ids(inside, now + 1001, None) == []
     relay.take(path)
     assert ids(relay, now) == ["transfer.gap"]
