@@ -5,7 +5,8 @@
 #
 # PATH is a segment, a bundle (.agb), a return bundle (.agr), a folder of these, a lane or a whole spool.
 # A bundle may be signed, and its segments too, by keys that took over from PUB.pem, if the statements in
-# it say so. Its members are copied to a folder of this script's own; nothing else of it is. One line a
+# it say so; and what keys signed that PUB.pem took over from counts, if those in a folder rotations beside
+# PUB.pem say so, as on the node itself. Its members are copied to a folder of this script's own; nothing else of it is. One line a
 # file, and one for each segment in a bundle, as BUNDLE!MEMBER:
 #
 #     ok PATH: NODE/STREAM SEQ, N records
@@ -80,6 +81,8 @@ is_key() { # DER: an Ed25519 key in its canonical form, and none of small order
 # The key, once: its id is the SHA-256 of its DER, and it must be an Ed25519 key.
 [[ -f $1 ]] || usage "there is no key file $(printf %q "$1")"
 head -c 4096 <"$1" >"$work/key.pem"
+earlier=rotations
+[[ $1 != */* ]] || earlier=${1%/*}/rotations
 shift
 openssl pkey -pubin -in "$work/key.pem" -outform DER -out "$work/key.der" 2>/dev/null ||
     usage "the first argument is no public key in PEM"
@@ -236,14 +239,14 @@ is_signed() { # sets why: the document that was opened last counts
     why=""
 }
 
-take_over() { # STATEMENT NUMBER SENDER: sets why; trusts the new key if the old one is trusted
+take_over() { # STATEMENT NUMBER SENDER, empty for any: sets why; trusts the new key if the old one is trusted
     local said old new side id
     opened "$1" $ROTATION $ROTATION_MAX 2
     [[ -z $why ]] || return 0
     why="a rotation statement in it is not in the one form, or of another machine"
     said=$(jq -R -s -r --argjson number "$2" --arg name "$3" "$FORMS"'. as $t | fromjson
         | select(({v, number, name, made_at, old, new} | tojson) == $t)
-        | select(.v == 1 and .number == $number and .name == $name and (.name | node) and .old != .new
+        | select(.v == 1 and .number == $number and ($name == "" or .name == $name) and (.name | node) and .old != .new
             and (.made_at | word("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")))
         | "\(.old) \(.new)"' \
         "$work/payload" 2>/dev/null) || return 0
@@ -257,12 +260,25 @@ take_over() { # STATEMENT NUMBER SENDER: sets why; trusts the new key if the old
         is_key "$work/der" || return 0
         read -r id _ < <(sha256sum <"$work/der")
         [[ $id == "${signers[side]}" ]] || return 0
-        openssl pkey -pubin -inform DER -in "$work/der" -out "$work/side.pem" 2>/dev/null || return 0
-        signed_by "$work/side.pem" "${sigs[side]}" || return 0
+        openssl pkey -pubin -inform DER -in "$work/der" -out "$work/side$side.pem" 2>/dev/null || return 0
+        signed_by "$work/side$side.pem" "${sigs[side]}" || return 0
     done
     why=""
-    [[ ! -f $work/keys/${signers[0]} ]] || cp -- "$work/side.pem" "$work/keys/${signers[1]}"
+    [[ ! -f $work/keys/${signers[0]} ]] || cp -- "$work/side1.pem" "$work/keys/${signers[1]}"
 }
+
+took_over() { # trusts the keys that the one given took over from, as the statements beside it say
+    local number=0 file
+    while file="$earlier/$(printf '%06d' $((number + 1))).dsse.json" && [[ -f $file && ! -L $file ]]; do
+        ((++number))
+    done
+    for ((; number > 0; number--)); do # from the last one back: each leads to the one before it
+        take_over "$earlier/$(printf '%06d' $number).dsse.json" $number ""
+        [[ -z $why ]] || usage "statement $number in the folder rotations beside it does not count: $why"
+        [[ ! -f $work/keys/${signers[1]} ]] || cp -- "$work/side0.pem" "$work/keys/${signers[0]}"
+    done
+}
+took_over
 
 add_bundle() { # SHOWN ABSOLUTE
     local into="$work/bundle${#bundles[@]}" kind=$BUNDLE max=$MANIFEST_MAX said names i number=0 sum sender version=1

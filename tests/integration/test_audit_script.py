@@ -17,7 +17,11 @@ import orjson
 import pytest
 
 from keys.ed25519 import SigningKey
+from keys.keyfile import create_pair
+from keys.ownkey import read_own_key, rotate
+from spool.chain import begin_lane
 from spool.clock import SYSTEM_CLOCK
+from spool.durable import OS_DISK
 from spool.frontier import Frontier, write_frontier
 from spool.head import read_head
 from spool.lane import Lane
@@ -315,6 +319,41 @@ def test_another_key_is_no_key_for_it(tools: Path, tmp_path: Path) -> None:
     audit = Audit(tools, stranger, GOLDEN / GOOD[0]["file"], cwd=tmp_path)
     assert audit.code == 4
     assert "is signed by key" in audit.lines[0]
+
+
+def test_what_earlier_keys_of_the_machine_sealed_is_good_where_its_rotations_lie_beside_the_key(
+    tools: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    create_pair(keys)
+    lane = Lane(tmp_path / "spool", "n", "logs")
+    begin_lane(OS_DISK, lane)
+    for _ in range(3):
+        rotate(keys, "n", "2026-11-24T00:00:00.000Z")
+        signer = read_own_key(keys)
+        with Writer(lane.spool, "logs", node="n", signer=signer, disk=FAST) as writer:
+            writer.append([b'{"resourceLogs":[{"a":1}]}'])
+    audit = Audit(tools, keys / "node.pub.pem", lane.spool, cwd=tmp_path)
+    assert (audit.code, audit.bad()) == (0, []), audit.lines
+    assert Audit(tools, "node.pub.pem", lane.spool, cwd=keys).code == 0
+    alone = tmp_path / "alone.pub.pem"
+    shutil.copy(keys / "node.pub.pem", alone)
+    assert len(Audit(tools, alone, lane.spool, cwd=tmp_path).bad()) == 2
+    second = keys / "rotations" / "000002.dsse.json"
+    good = second.read_bytes()
+    second.write_bytes(good.replace(b'"sig":"', b'"sig":"A', 1))
+    audit = Audit(tools, keys / "node.pub.pem", lane.spool, cwd=tmp_path)
+    assert (audit.code, audit.lines) == (2, [])
+    assert "statement 2 in the folder rotations" in audit.errors
+    stranger = tmp_path / "stranger"
+    (stranger / "rotations").mkdir(parents=True)
+    create_pair(stranger)
+    shutil.copytree(keys / "rotations", stranger / "rotations", dirs_exist_ok=True)
+    second = stranger / "rotations" / "000002.dsse.json"
+    second.write_bytes(good)
+    audit = Audit(tools, stranger / "node.pub.pem", lane.spool, cwd=tmp_path)
+    assert len(audit.bad()) == 3
 
 
 @pytest.mark.parametrize("arguments", [[], [KEY], [SCRIPT, GOLDEN], [KEY, "no-such-file"]])
