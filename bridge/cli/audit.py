@@ -10,9 +10,11 @@ import click
 import orjson
 
 from bridge.cli.left import PARTLY, answer_record, answer_segment, finish
+from bridge.cli.refusedrecord import refused_answer, refused_words
 from bridge.cli.seeing import seen_answer, seen_words
 from bridge.cli.sentbundle import bundle_answer, bundle_line, segment_lines, segments_in
 from bridge.cli.sentrequest import (
+    FROM_0,
     attempt_answer,
     attempt_line,
     digest_lines,
@@ -28,7 +30,7 @@ from keys.errors import BridgeError
 from spool.clock import SYSTEM_CLOCK, rfc3339
 from spool.durable import explained
 from spool.errors import SpoolError
-from spool.lane import Lane
+from spool.lane import Lane, lanes
 from spool.ledger import Ledger
 from spool.rebuiltfile import read_rebuilt
 
@@ -51,7 +53,8 @@ def command(
 ) -> None:
     """List everything that left, requests and bundles: when, where to, what, digests, the answer.
 
-    Below it stands which losses and lower counts a person has seen (bridge replay --discard), and why.
+    Below it stands which losses and lower counts a person has seen (bridge replay --discard), and why;
+    and each record that was refused, with the beacon's answer or the note of who gave it up.
 
     With --record or --segment: whether that one left (when, where to), did not leave, or is no longer
     held. Lines of a segment are counted from 0, in JSON too.
@@ -100,6 +103,7 @@ def _list(session: Session, ledger: Ledger, since: int) -> None:
         "unanswered": _unanswered(spool, ledger, since),
         "bundles": _bundles(spool, ledger, since, damaged.__setitem__),
         "seen": _seen(spool, ledger, since, damaged.__setitem__),
+        "refused": _refused(spool, ledger, since),
     }
     if session.as_json:
         _write_json(session, parts, damaged, _lost_at(spool, since))
@@ -154,6 +158,16 @@ def _seen(spool: Path, ledger: Ledger, since: int, damaged: Damaged) -> Iterator
     for each in seen(spool, ledger, since, damaged):
         line = f"{rfc3339(each.at)}  seen {seen_words(each)}: {each.note}"
         yield seen_answer(each), [line]
+
+
+def _refused(spool: Path, ledger: Ledger, since: int) -> Iterator[Row]:
+    for lane in lanes(spool):
+        for each in ledger.exceptions(lane):
+            if each.at >= since:
+                place = {"node": lane.node, "stream": lane.stream, "seq": each.seq}
+                where = f"{lane.node}/{lane.stream} {each.seq} line {each.line} {FROM_0}"
+                line = f"{rfc3339(each.at)}  refused: {where}: {refused_words(each)}"
+                yield {**place, **refused_answer(each)}, [line]
 
 
 def _write_json(

@@ -81,6 +81,9 @@ def return_told(found: "ReturnBundle") -> tuple[dict[str, Any], list[str]]:
             many = counted(len(refused), "record", "records")
             lines.append(f"      {many} refused ({words})")
             lines += [f"      the beacon's words: {text}" for text in _texts(lane)]
+        if lane.in_doubt:
+            many = counted(lane.in_doubt, "record", "records")
+            lines.append(f"      {many} in doubt: the beacon may have them more than once")
         lines += [f"      fork: {fork.span.first} {fork.span.state}" for fork in lane.forks]
         if lane.missing:
             lines.append(f"      never came: {format_ranges(lane.missing)}")

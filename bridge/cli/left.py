@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bridge.cli.refusedrecord import refused_answer, refused_words
 from bridge.cli.sentbundle import bundle_answer, bundle_line
 from bridge.cli.sentrequest import (
     FROM_0,
@@ -108,10 +109,7 @@ def _fate(fate: Fate) -> Mapping[str, Any]:
         "requests": [row_answer(row, None) for row in fate.answers],
         "unanswered": [attempt_answer(place.lane, batch) for batch in fate.attempts],
         "bundles": [bundle_answer(bundle, None) for bundle in fate.bundles],
-        "refused": [
-            {"line": each.line, "at": rfc3339(each.at), "status": each.status, "text": each.text}
-            for each in fate.exceptions
-        ],
+        "refused": [refused_answer(each) for each in fate.exceptions],
     }
 
 
@@ -135,8 +133,7 @@ def _show(session: Session, found: list[Fate], nowhere: str) -> None:
         for bundle in fate.bundles:
             session.say(f"    {bundle_line(bundle)}")
         for each in fate.exceptions:
-            session.say(
-                f"    line {each.line} {FROM_0} refused {rfc3339(each.at)}: {each.status} {each.text}"
-            )
+            where = f"line {each.line} {FROM_0}"
+            session.say(f"    {where} refused {rfc3339(each.at)}: {refused_words(each)}")
     if not found:
         session.say(nowhere)

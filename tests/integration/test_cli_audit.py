@@ -143,7 +143,30 @@ def test_a_refused_record_is_not_said_to_be_delivered_with_its_segment(
         assert (place["answer"], place["state"]) == ("left", state)
     give_up = ("--stream", "transactions", "--discard", "--note", "the vendor knows")
     assert node.bridge("replay", "--state", "quarantined", *give_up).returncode == 0
-    assert "    lost by the ledger" in node.bridge("audit", "--record", "bad").stdout
+    shown = node.bridge("audit", "--record", "bad").stdout
+    assert "    lost by the ledger" in shown
+    assert re.search(
+        r"    line 0 \(counted from 0\) refused .*: 400, and given up: the vendor knows\n", shown
+    )
+
+
+def test_every_refused_record_is_listed_with_the_answer_and_then_with_the_note_of_who_gave_it_up(
+    node: Node, beacon: RunningBeacon
+) -> None:
+    fault = {"path": "/v1/beacon/ingest-traces", "times": 2, "status": 400, "body": "no such id"}
+    beacon.set_faults(fault)
+    append(node, "bad", "good")
+    assert node.bridge("run", "--once").returncode == 3
+    (refused,) = json.loads(node.bridge("audit", "--json").stdout)["refused"]
+    place = {"node": "n", "stream": "transactions", "seq": refused["seq"], "line": 0}
+    assert refused == place | {
+        "at": refused["at"], "status": 400, "text": "no such id", "given_up": False, "note": None,
+    }  # fmt: skip
+    give_up = ("--stream", "transactions", "--discard", "--note", "the vendor knows")
+    assert node.bridge("replay", "--state", "quarantined", *give_up).returncode == 0
+    told = json.loads(node.bridge("audit", "--json").stdout)["refused"]
+    assert told == [refused | {"text": "", "given_up": True, "note": "the vendor knows"}]
+    assert ", and given up: the vendor knows\n" in node.bridge("audit").stdout
 
 
 def test_a_record_that_nobody_answered_for_is_in_doubt(node: Node, beacon: RunningBeacon) -> None:
