@@ -445,6 +445,7 @@ def _die_after(lines: int, machine: Machine, work: Callable[[], object]) -> None
 
 
 # Its processes are traced line by line: minutes on a busy machine, and hours who looks longer.
+@pytest.mark.slow
 @pytest.mark.timeout(36_000 if ROUNDS_MIN else 600)
 def test_whatever_happens_on_the_way_nothing_is_lost_in_silence_or_counted_twice() -> None:
     DONE.clear()

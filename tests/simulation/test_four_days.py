@@ -26,7 +26,7 @@ from tests.support.disks import FastDisk, FlakyDisk, no_room
 from tests.support.sending import KEY, NODE, Running, running_engine
 from tests.support.spools import HandClock, wait_until
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.enable_socket, pytest.mark.slow, pytest.mark.timeout(600)]
 
 STEP_S = 600
 STEPS = 4 * 24 * 6

@@ -14,7 +14,7 @@ from tests.support.filesystems import in_memory
 from tests.support.manysegments import make_segments
 from tests.support.spools import wait_until
 
-pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.enable_socket, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SEGMENTS = 100_000
 MEMORY_MAX = 128 * 1024 * 1024
