@@ -57,11 +57,7 @@ class SecretGuard:
 
         ``end`` if none does.
         """
-        if self._needles:
-            for at in range(begin, end):
-                if self.found_in(some[at]):
-                    return at
-        return end
+        return next((at for at in range(begin, end) if self.found_in(some[at])), end)
 
     def _plainly_in(self, data: bytes) -> bool:
         for rare, needle in self._needles:  # noqa: SIM110 - any() takes twice as long

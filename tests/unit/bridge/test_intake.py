@@ -21,7 +21,7 @@ from starlette.types import Message
 
 from bridge.intake.app import Intake
 from bridge.intake.counts import OTHER, UNROUTED_MAX, IntakeCounts
-from bridge.intake.gate import Gate, Pin
+from bridge.intake.gate import Gate, Pin, RequestGuard
 from bridge.intake.taking import ROWS
 from spool.durable import OS_DISK, OsDisk
 from spool.secrets import NO_SECRETS, SecretGuard
@@ -124,6 +124,16 @@ def test_attack_068_a_key_that_was_only_seen_is_kept_out_of_records_too(
     assert b"innocent" in line
     assert KEY.encode() not in line
     assert unconfigured.stored("transactions") == []
+
+
+def test_a_key_that_was_only_seen_is_found_in_the_first_record_that_holds_it() -> None:
+    gate = Gate(lambda _: True, open_otlp=True)
+    gate.seen = SecretGuard([KEY])
+    guard = RequestGuard(NO_SECRETS, gate)
+    records = [b"a", KEY.encode(), b"b", KEY.encode()]
+    assert guard.first_in(records, 0, 4) == 1
+    assert guard.first_in(records, 2, 4) == 3
+    assert guard.first_in(records, 2, 3) == 3
 
 
 def test_a_key_that_cannot_be_pinned_is_answered_503_and_nothing_is_acknowledged(
