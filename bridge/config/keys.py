@@ -272,6 +272,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "transfer.copies": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),
         "transfer.inbox": Key(None, _or(None, _text), _PATH, "/media/inbox"),
         "transfer.outbox": Key(None, _or(None, _text), _PATH, "/media/outbox"),
+        "transfer.outbox_for": Key(
+            None, _or(None, _node), "the name of a trusted relay", "relay-1"
+        ),
         "transfer.every": Key("24h", _duration("1m", _YEARS), _FROM_A_MINUTE, "24h"),
         "transfer.after": Key("3d", _duration("1m", _YEARS), _FROM_A_MINUTE, "3d"),
         "transfer.repeat": Key(2, _whole(1, 100), "a whole number from 1 to 100", "2"),

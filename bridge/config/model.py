@@ -149,6 +149,7 @@ class Transfer:
     copies: int
     inbox: Path | None
     outbox: Path | None
+    outbox_for: str | None
     every: int
     after: int
     repeat: int

@@ -20,7 +20,7 @@ from bridge.transfer.exporting import Exported
 from bridge.transfer.peer import peer_for
 from bridge.transfer.slip import drop_slip
 from keys.ed25519 import SigningKey
-from keys.errors import BridgeError
+from keys.errors import BridgeError, ConfigError, shown
 from keys.truststore import TRUST_NAME, TrustStore
 from spool.clock import Clock
 from spool.discovery import news_mark, said_by
@@ -126,7 +126,13 @@ class Outbox:
         is_still, self._news_before = news == self._news_before, news
         config = self._config
         trust = TrustStore.load(config.keys.path / TRUST_NAME)
-        peer = peer_for(trust, None, (), plain=False)
+        peer = peer_for(trust, config.transfer.outbox_for, (), plain=False)
+        if peer.role != "relay":
+            raise ConfigError(
+                "export.for",
+                f"{shown(peer.name)} is trusted as a node, and is no relay.",
+                "Name a relay in transfer.outbox_for; see bridge keys list.",
+            )
         seal_all(config, self._signer)
         packer = Packer(config, self._signer, self._ledger, self._clock)
         found = packer.waiting(Wanted(frozenset({State.PENDING})))

@@ -33,7 +33,8 @@ def peer_for(
             "No relay is trusted yet."
             if not relays
             else f"Several relays are trusted: {', '.join(relays)}.",
-            "Name it with --for NAME; if its key is not trusted yet, see: bridge keys trust --help",
+            "Name it with --for NAME, for the outbox in transfer.outbox_for; if its key is not trusted "
+            "yet, see: bridge keys trust --help",
         )
     name = relays[0] if wanted is None else wanted
     role = "relay" if name in relays else "node"

@@ -242,6 +242,34 @@ def test_without_anybody_to_pack_for_it_says_so_once_and_goes_on_when_there_is(
     assert read_trouble(site.spool, "outbox") is None
 
 
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (None, ["Several relays are trusted: relay-1, relay-2"]),
+        ("relay-2", []),
+        ("relay-3", ["Nobody of the name 'relay-3' is trusted"]),
+        ("far", ["'far' is trusted as a node, and is no relay"]),
+    ],
+)
+def test_of_several_relays_it_packs_for_the_one_that_is_named(
+    tmp_path: Path, named: str | None, said: list[str]
+) -> None:
+    site = Site(tmp_path, OFFLINE.replace("24h}", f"24h, outbox_for: {named or 'null'}}}"))
+    store = TrustStore()
+    for seed, (role, name) in enumerate(
+        [("relay", "relay-1"), ("relay", "relay-2"), ("node", "far")]
+    ):
+        public = SigningKey(bytes([seed]) * 32).public
+        store = store.with_key(role, name, public, public.id)
+    store.save(tmp_path / "keys" / TRUST_NAME)
+    site.append(1)
+    site.look()
+    told = [event.message for event in site.events if event.name == "transfer.outbox"]
+    assert [message.partition(". ")[0] for message in told] == said
+    packed = [name for name in site.held() if name.endswith(".agb")]
+    assert packed == ([] if said else [f"inside-to-{named}-000001.agb"])
+
+
 def test_where_nothing_came_since_nothing_waited_nobody_looks_what_waits(tmp_path: Path) -> None:
     site = Site(tmp_path, OFFLINE)
     site.append(1)
