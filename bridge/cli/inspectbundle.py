@@ -185,7 +185,8 @@ def _bundle(found: "Bundle", keys: "Keys", judged: Judged) -> None:
         if lane.first_at is not None and lane.last_at is not None:
             times = f", taken {rfc3339(lane.first_at)} to {rfc3339(lane.last_at)}"
         head.append(
-            f"  {lane.node}/{lane.stream} {format_ranges(lane.ranges)} of {lane.head_seq}: "
+            f"  {lane.node}/{lane.stream}: segments {format_ranges(lane.ranges)}, "
+            f"its head is {lane.head_seq}; "
             f"{counted(lane.records, 'record', 'records')}, {lane.raw_size} bytes{times}"
         )
         if gaps := _gaps(lane.ranges):
