@@ -107,7 +107,7 @@ class Committer:
     def _wake(self) -> None:
         """Let the committer look at the group; the caller holds the queue lock."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._commit_all, name="committer")
+            self._thread = threading.Thread(target=self._run, name="committer")
             self._thread.daemon = True
             try:
                 self._thread.start()
@@ -115,6 +115,17 @@ class Committer:
                 self._thread = None
                 raise
         self._work.notify()
+
+    def _run(self) -> None:
+        try:
+            self._commit_all()
+        except BaseException:
+            # What ended it, as a want of memory, was not of those who wait: another takes its place.
+            with self._queue_lock:
+                self._thread = None
+                if self._group.records:
+                    self._wake()
+            raise
 
     def _commit_all(self) -> None:
         while True:

@@ -540,6 +540,20 @@ def test_what_recovery_has_sealed_meanwhile_is_no_problem_of_the_writer_any_more
     assert lines(lane, KEY) == records(10)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_committer_that_has_ended_leaves_nobody_waiting(tmp_path: Path) -> None:
+    disk = FlakyDisk()
+    with _writer(tmp_path, disk) as writer:
+        writer.append(records(1))
+        disk.failures = [("sync", SystemExit())]
+        with pytest.raises(SpoolError, match="told to stop"):
+            writer.submit(records(2)).wait()
+        later = threading.Thread(target=lambda: writer.submit(records(3)).wait(), daemon=True)
+        later.start()
+        later.join(30)
+        assert not later.is_alive()
+
+
 def _moved(open_file: Path) -> None:
     open_file.rename(open_file.with_suffix(".elsewhere"))
 
