@@ -39,7 +39,7 @@ class EgressTeller:
         self._disk = disk
         self._clock = clock
         self._tell = tell
-        self._said = self._written = ""
+        self._said = self._written = self._failed = ""
         self._said_all: object = None
         self._since = clock.wall_ms()
         self._busy_at = clock.monotonic()
@@ -90,8 +90,13 @@ class EgressTeller:
                 waiting=waiting,
             )
         except OSError as error:
-            self._tell(Event("egress.state", str(error)))
-        self._written = state
+            # What stands there is not so any more: it is written as soon as that can be done.
+            self._said_all = None
+            if str(error) != self._failed:
+                self._failed = str(error)
+                self._tell(Event("egress.state", self._failed))
+        else:
+            self._failed, self._written = "", state
         # That it is up has to be told where it was not: before its first request nobody knows.
         if state != before and not {before, state} <= {"", *FLOWING}:
             name = f"egress.{state}" if closed is None else "egress.window"
