@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer
@@ -49,9 +50,11 @@ class AdminServer:
         *,
         hangs: Callable[[], bool] = lambda: False,
         ended: Callable[[], None] = lambda: None,
+        request_s: float = REQUEST_S,
     ) -> None:
         self._closing = threading.Event()
         self._server = _Server(host, port, _Pages(look, hangs), tell, self._closing)
+        self._server.request_s = request_s
         self.port: int = self._server.server_address[1]
         self._ended = ended
         self.broken: BaseException | None = None
@@ -109,6 +112,7 @@ class _Pages:
 
 class _Server(HTTPServer):
     request_queue_size = 16
+    request_s = REQUEST_S
 
     def __init__(
         self,
@@ -159,11 +163,26 @@ class _Server(HTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = REQUEST_S
     server_version = "airgap-bridge"
     sys_version = ""
 
+    def handle(self) -> None:
+        """One request: who has not sent all of it in time is cut off, however it drips."""
+        self.connection.settimeout(self.server.request_s)
+        self._late = threading.Timer(self.server.request_s, self._cut)
+        self._late.daemon = True
+        self._late.start()
+        try:
+            super().handle()
+        finally:
+            self._late.cancel()
+
+    def _cut(self) -> None:
+        with suppress(OSError):  # it has gone
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def do_GET(self) -> None:
+        self._late.cancel()
         if self.path != PATH:
             self._answer(HTTPStatus.NOT_FOUND, f"Look at {PATH}.\n".encode())
             return

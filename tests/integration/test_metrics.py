@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,31 @@ def test_a_fault_of_ours_is_told_once_and_whoever_breaks_off_is_not() -> None:
         admin.close()
     assert [(each.name, each.fields["error"]) for each in said] == [("admin.failed", "internal")]
     assert "ZeroDivisionError" in said[0].message
+
+
+def test_who_drips_a_request_keeps_nobody_waiting_for_long() -> None:
+    def look() -> Status:
+        raise SpoolError("disk.io", "It is asked, at least.", "Look again.")
+
+    admin = AdminServer("127.0.0.1", 0, look, lambda _: None, request_s=0.5)
+    ended = threading.Event()
+
+    def drip(line: socket.socket) -> None:
+        with suppress(OSError):
+            while not ended.wait(0.05):
+                line.send(b"G")
+
+    try:
+        with socket.create_connection(("127.0.0.1", admin.port), timeout=10) as line:
+            dripping = threading.Thread(target=drip, args=(line,))
+            dripping.start()
+            try:
+                assert get(admin.port)[0] == 500
+            finally:
+                ended.set()
+                dripping.join()
+    finally:
+        admin.close()
 
 
 def test_who_waits_for_a_disk_that_hangs_is_answered_and_so_is_who_asks_next() -> None:
