@@ -12,7 +12,7 @@ import orjson
 
 from keys import dsse
 from keys.ed25519 import PublicKey, SigningKey
-from keys.errors import VerificationError
+from keys.errors import VerificationError, shown
 from keys.strictjson import Fields, loads
 
 PAYLOAD_TYPE = "application/vnd.airgap-bridge.rotation.v1+json"
@@ -34,6 +34,15 @@ class Rotation:
     made_at: str
     old: PublicKey
     new: PublicKey
+
+    def check_name(self, name: str) -> None:
+        """Raise :class:`VerificationError` ``rotation.name`` unless it is of the machine ``name``."""
+        if self.name != name:
+            raise VerificationError(
+                "rotation.name",
+                f"A rotation statement is of {shown(self.name)}, and the file is of {shown(name)}.",
+                "Do not use the file; ask its sender what happened.",
+            )
 
 
 def seal_rotation(number: int, name: str, made_at: str, old: SigningKey, new: SigningKey) -> bytes:

@@ -73,12 +73,7 @@ class TrustStore:
         """
         store = self
         for each in rotations:
-            if each.name != name:
-                raise VerificationError(
-                    "rotation.name",
-                    f"A rotation statement is of {shown(each.name)}, and the file is of {shown(name)}.",
-                    "Do not use the file; ask its sender what happened.",
-                )
+            each.check_name(name)
             store = store._with_successor(each)
         return store
 

@@ -231,16 +231,23 @@ signed_by() { # KEY-FILE SIG
     openssl pkeyutl -verify -pubin -inkey "$1" -rawin -in "$work/pae" -sigfile "$work/sig" >/dev/null 2>&1
 }
 
-is_signed() { # sets why: the document that was opened last counts
+trusted() { # ID FOLDER: sets key, to the file of the key of this id; FOLDER has those that took over in one bundle
+    key=$work/keys/$1
+    [[ -f $key ]] || key=$2/$1
+    [[ -f $key ]]
+}
+
+is_signed() { # FOLDER, as above; sets why: the document that was opened last counts
+    local key
     why="it is signed by key ${signers[0]:0:16}, not by this one"
-    [[ -f $work/keys/${signers[0]} ]] || return 0
+    trusted "${signers[0]}" "$1" || return 0
     why="a signature in it was not made by its key over these bytes"
-    signed_by "$work/keys/${signers[0]}" "${sigs[0]}" || return 0
+    signed_by "$key" "${sigs[0]}" || return 0
     why=""
 }
 
-take_over() { # STATEMENT NUMBER SENDER, empty for any: sets why; trusts the new key if the old one is trusted
-    local said old new side id
+take_over() { # STATEMENT NUMBER SENDER (empty: any) FOLDER: sets why; FOLDER gets the new key, if the old one is trusted
+    local said old new side id key
     opened "$1" $ROTATION $ROTATION_MAX 2
     [[ -z $why ]] || return 0
     why="a rotation statement in it is not in the one form, or of another machine"
@@ -264,7 +271,7 @@ take_over() { # STATEMENT NUMBER SENDER, empty for any: sets why; trusts the new
         signed_by "$work/side$side.pem" "${sigs[side]}" || return 0
     done
     why=""
-    [[ ! -f $work/keys/${signers[0]} ]] || cp -- "$work/side1.pem" "$work/keys/${signers[1]}"
+    ! trusted "${signers[0]}" "$4" || cp -- "$work/side1.pem" "$4/${signers[1]}"
 }
 
 took_over() { # trusts the keys that the one given took over from, as the statements beside it say
@@ -273,7 +280,7 @@ took_over() { # trusts the keys that the one given took over from, as the statem
         ((++number))
     done
     for ((; number > 0; number--)); do # from the last one back: each leads to the one before it
-        take_over "$earlier/$(printf '%06d' $number).dsse.json" $number ""
+        take_over "$earlier/$(printf '%06d' $number).dsse.json" $number "" "$work/keys"
         [[ -z $why ]] || usage "statement $number in the folder rotations beside it does not count: $why"
         [[ ! -f $work/keys/${signers[1]} ]] || cp -- "$work/side0.pem" "$work/keys/${signers[0]}"
     done
@@ -283,7 +290,7 @@ took_over
 add_bundle() { # SHOWN ABSOLUTE
     local into="$work/bundle${#bundles[@]}" kind=$BUNDLE max=$MANIFEST_MAX said names i number=0 sum sender version=1
     bundles+=("$1") verdicts+=("") manifests+=("$into")
-    mkdir -- "$into"
+    mkdir -- "$into" "$into.keys"
     unpack "$2" "$into"
     verdicts[-1]=$why
     [[ -z $why ]] || return 0
@@ -370,18 +377,18 @@ add_bundle() { # SHOWN ABSOLUTE
         [[ ${members[2 * i]} == keys/* ]] || continue
         number=$((number + 1))
         [[ ${members[2 * i]} == "$(printf 'keys/%06d.dsse.json' $number)" ]] || return 0
-        take_over "$into/${members[2 * i]}" $number "$sender"
+        take_over "$into/${members[2 * i]}" $number "$sender" "$into.keys"
         verdicts[-1]=$why
         [[ -z $why ]] || return 0
     done
     { printf 'DSSEv1 %d %s %d ' ${#kind} "$kind" "$(stat -c %s "$into/payload")" && cat "$into/payload"; } >"$work/pae"
     signers=("$by") sigs=("$sig")
-    is_signed
+    is_signed "$into.keys"
     verdicts[-1]=$why
     [[ -z $why ]] || return 0
     if [[ $kind == "$RETURN" ]]; then
         opened "$into/receipt.dsse.json" $RECEIPT $RECEIPT_MAX 1
-        [[ -n $why ]] || is_signed
+        [[ -n $why ]] || is_signed "$into.keys"
         verdicts[-1]=$why
         [[ -z $why ]] || return 0
         verdicts[-1]="its receipt is another relay's, or for another node, or not in the one form"
@@ -642,6 +649,8 @@ check_place() { # INDEX: sets why; a file that lies in a lane must be the one of
     elif [[ $lane =~ ^(.*/)([^/]+)/([^/]+)/forks/([0-9]{12})-([0-9a-f]{16})\.ndjson\.zst$ ]]; then
         [[ $((10#${BASH_REMATCH[4]})) -eq ${seqs[i]} && ${digests[i]} == "${BASH_REMATCH[5]}"* ]] ||
             why="it is not the fork that its name says"
+    elif [[ $lane =~ ^($work/bundle[0-9]+/)segments/([^/]+)/([^/]+)/([0-9]{12})\.ndjson\.zst$ ]]; then
+        ((10#${BASH_REMATCH[4]} == seqs[i])) || why="it lies in another number's place"
     else
         [[ ! $name =~ ^([0-9]{12})\.ndjson\.zst$ ]] || ((10#${BASH_REMATCH[1]} == seqs[i])) ||
             why="it has another number's name"
@@ -652,7 +661,7 @@ check_place() { # INDEX: sets why; a file that lies in a lane must be the one of
 }
 
 check_file() { # INDEX LINE-OF-JQ: sets why, and known where its seal is good, whatever its bytes are
-    local i=$1 size sha data_sum digest keyid sig payload brecords braw rot=""
+    local i=$1 size sha data_sum digest keyid sig payload brecords braw key rot=""
     local file=${absolutes[$1]}
     if [[ $2 == !* ]]; then
         why=${2#!}
@@ -671,10 +680,10 @@ check_file() { # INDEX LINE-OF-JQ: sets why, and known where its seal is good, w
     why=${rot:-it is not the segment that the manifest names}
     [[ -z ${named[$file]-} || ${named[$file]} == "$digest" ]] || return 0
     why=${rot:-it is signed by key ${keyid:0:16}, not by this one}
-    [[ -f $work/keys/$keyid ]] || return 0
+    trusted "$keyid" "${file%/segments/*}.keys" || return 0
     why=${rot:-its signature was not made by this key over these bytes}
     base64 -d <<<"$sig" >"$work/sig"
-    openssl pkeyutl -verify -pubin -inkey "$work/keys/$keyid" -rawin -in "$work/pae" -sigfile "$work/sig" \
+    openssl pkeyutl -verify -pubin -inkey "$key" -rawin -in "$work/pae" -sigfile "$work/sig" \
         >/dev/null 2>&1 || return 0
     check_place "$i"
     [[ -z $why ]] || return 0

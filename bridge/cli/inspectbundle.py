@@ -97,7 +97,7 @@ def records_of(session: Session, path: Path, key_files: tuple[Path, ...]) -> Ite
 def _keys(session: Session, key_files: tuple[Path, ...]) -> "Keys":
     if key_files:
         given = {key.id: key for key in map(read_key_file, key_files)}
-        return lambda _role, _name, rotations: {**given, **_successors(given, rotations)}
+        return lambda _role, name, rotations: {**given, **_successors(given, name, rotations)}
     config, trust = session.config, trust_of(session)
     own = own_keys_of(session)
 
@@ -110,10 +110,11 @@ def _keys(session: Session, key_files: tuple[Path, ...]) -> "Keys":
 
 
 def _successors(
-    given: Mapping[str, PublicKey], rotations: Sequence[Rotation]
+    given: Mapping[str, PublicKey], name: str, rotations: Sequence[Rotation]
 ) -> Mapping[str, PublicKey]:
     found = dict(given)
     for each in rotations:
+        each.check_name(name)
         if each.old.id in found:
             found[each.new.id] = each.new
     return found

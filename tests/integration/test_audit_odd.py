@@ -28,7 +28,17 @@ from spool.ranges import ChainRanges, Range
 from spool.sealing import Sealer
 from spool.verification import verify
 from spool.writer import Writer
-from tests.golden.build import CHAIN, HERE, LINES, ZEROS, compact, frame, signed, statement
+from tests.golden.build import (
+    CHAIN,
+    HERE,
+    LINES,
+    SUCCESSOR,
+    ZEROS,
+    compact,
+    frame,
+    signed,
+    statement,
+)
 from tests.golden.bundles import answer_of, bundle_of, forked, manifest, receipt, ustar
 from tests.support.commands import bridge
 from tests.support.spools import FAST
@@ -79,7 +89,8 @@ def _are_good(key: Path, folder: Path) -> tuple[list[bool], list[bool]]:
     code, lines = _audit(key, *paths)
     ours = bridge("verify", *paths, "--key", key, "--json")
     assert code == ours.code == 4
-    bad = {line.split(":")[0].removeprefix("BAD ") for line in lines if line.startswith("BAD ")}
+    named = {re.split(r"[:\\\\!]", line)[0] for line in lines if line.startswith("BAD ")}
+    bad = {each.removeprefix("BAD ") for each in named}
     return [str(path) not in bad for path in paths], [each["ok"] for each in ours.answer["items"]]
 
 
@@ -109,6 +120,28 @@ def test_what_a_manifest_must_not_say_is_bad_for_both(tmp_path: Path) -> None:
         (tmp_path / f"{number:03}.agb").write_bytes(said)
     expected = [True] + [False] * len(MANIFESTS)
     assert _are_good(KEY, tmp_path) == (expected, expected)
+
+
+def test_a_segment_of_another_lane_in_a_bundle_is_bad_for_both(tmp_path: Path) -> None:
+    data = frame(LINES)
+    said = statement(data, LINES, stream="langgraph")
+    held = signed(data, said)
+    whole = manifest()
+    whole["members"][0] |= {
+        "size": len(held),
+        "digest": hashlib.sha256(compact(said)).hexdigest(),
+    }
+    members = bundle_of(whole)
+    members[1] = (members[1][0], held)
+    (tmp_path / "a.agb").write_bytes(ustar(members))
+    assert _are_good(KEY, tmp_path) == ([False], [False])
+
+
+def test_what_took_over_in_one_bundle_counts_in_no_other(tmp_path: Path) -> None:
+    (tmp_path / "1.agb").write_bytes((HERE / "bundles" / "rotated.agb").read_bytes())
+    (tmp_path / "2.agb").write_bytes(ustar(bundle_of(manifest(), signer=SUCCESSOR)))
+    (tmp_path / "3.agb").write_bytes((HERE / "bundles" / "rotated-for-another.agb").read_bytes())
+    assert _are_good(KEY, tmp_path) == ([True, False, False], [True, False, False])
 
 
 def test_what_a_receipt_must_not_say_is_bad_for_both(tmp_path: Path) -> None:
