@@ -346,3 +346,15 @@ def test_a_file_of_a_byte_more_than_a_store_may_have_is_too_large(tmp_path: Path
     with pytest.raises(BridgeError) as caught:
         TrustStore.load(path)
     assert caught.value.id == "json.too_large"
+
+
+def test_what_took_over_from_a_key_is_the_id_of_one_or_nothing() -> None:
+    for successor in (None, "0123456789abcdef" * 4):
+        (found,) = parse(entry(successor=successor))
+        assert found.successor == successor
+        assert parse(encode((found,))) == (found,)
+    bad: tuple[object, ...] = ("a" * 63, "a" * 65, "A" * 64, "", 7, [])
+    for wrong in bad:
+        with pytest.raises(BridgeError) as caught:
+            parse(entry(successor=wrong))
+        assert caught.value.id == "document.field"
