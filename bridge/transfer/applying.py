@@ -17,7 +17,7 @@ from keys.errors import VerificationError, shown
 from spool.clock import Clock
 from spool.discovery import said_by, totals_around, totals_before
 from spool.head import Head, read_head
-from spool.lane import Lane
+from spool.lane import SEQ_MAX, Lane
 from spool.ledger import DISCARDED, By, Ledger, RecordException, State
 from spool.ledger import Span as Known
 from spool.ranges import Range, without
@@ -25,6 +25,9 @@ from spool.segment import Segment
 from spool.states import may_move
 
 _WORD = "receipt"
+_NUMBER_MAX = SEQ_MAX // 2
+"""The highest number that a receipt may move a lane to: whoever has a relay's key could use up all that
+are left. No node comes so far; with a segment each tenth of a millisecond it would take over a year."""
 
 
 @dataclass(slots=True)
@@ -53,7 +56,7 @@ def apply(
 
     Which chains the node has to leave is told each time: whoever has to may have been killed before.
     Raises :class:`VerificationError` ``bundle.recipient`` where it is for another node,
-    or ``receipt.record``; then nothing was changed.
+    ``receipt.number`` or ``receipt.record``; then nothing was changed.
     """
     receipt = found.receipt
     if receipt.node != node:
@@ -141,11 +144,20 @@ def _among(refused: Sequence[Refused], first: int, last: int) -> Sequence[Refuse
 
 
 def _look_at_chain(head: Head | None, told: LaneReceipt, applied: Applied) -> None:
-    """Whether others give out numbers of the chain that has this ``head``, or it was set back."""
+    """Whether others give out numbers of the chain that has this ``head``, or it was set back.
+
+    Raises :class:`VerificationError` ``receipt.number``.
+    """
     if head is None:
         return
     for span in told.spans:
         if span.chain == head.chain and span.last > head.seq:
+            if span.last > _NUMBER_MAX:
+                raise VerificationError(
+                    "receipt.number",
+                    f"The receipt says that {told.stream} has come to segment {span.last}.",
+                    "No node comes so far, and nothing was changed. Who else holds the relay's key?",
+                )
             applied.ahead[told.stream] = span.last
     if any(fork.span.chain == head.chain for fork in told.forks):
         applied.forked.append(told.stream)

@@ -14,6 +14,7 @@ from bridge.transfer.returnmanifest import Return
 from keys.errors import VerificationError
 from spool.discovery import said_by
 from spool.head import Head, read_head
+from spool.lane import SEQ_MAX
 from spool.ledger import RecordException, State
 from spool.ranges import Range
 from spool.segment import Segment
@@ -288,6 +289,16 @@ def test_a_lane_that_is_not_here_has_nothing_to_move(told: Told) -> None:
     assert found == Applied(
         missing=2, foreign=[("langgraph", 5)], forks=[("langgraph", 2)],
     )  # fmt: skip
+
+
+def test_no_receipt_moves_a_lane_to_where_its_numbers_run_out(told: Told) -> None:
+    far = SEQ_MAX // 2
+    beyond = replace(told.span(1, 5), first=6, last=far + 1)
+    with pytest.raises(VerificationError) as caught:
+        told.hear(told.of(told.span(1, 5), beyond))
+    assert caught.value.id == "receipt.number"
+    assert told.states() == "eeeee"
+    assert told.hear(told.of(replace(beyond, last=far))).ahead == {STREAM: far}
 
 
 @pytest.mark.parametrize("line", [2, 7])
