@@ -84,7 +84,7 @@ class Pruner:
         ]
         for taken in choose(own, wanted):
             if taken.shelf.state in (State.DELIVERED, State.LOST):
-                yield self._delete(taken.shelf.lane, taken.shelf.state, taken.numbers)
+                yield from self._delete(taken.shelf.lane, taken.shelf.state, taken.numbers)
             else:
                 yield from self._drop(taken)
 
@@ -126,7 +126,7 @@ class Pruner:
             for state in (State.DELIVERED, State.EXPORTED):
                 numbers = [seq for seq, found in old if found is state]
                 if numbers:
-                    yield self._delete(lane, state, numbers)
+                    yield from self._delete(lane, state, numbers)
 
     def forks_by_age(self, forks: Sequence[Lane], before: Mapping[Kind, int]) -> Iterator[Pruned]:
         """Delete forks that were delivered, as :meth:`by_age` does; their digests stay known."""
@@ -134,7 +134,7 @@ class Pruner:
             for seq, _ in shelf.segments:
                 said = said_by(shelf.lane, seq)
                 if said is not None and (said.last_at or 0) < before[shelf.stream.kind]:
-                    yield self._delete(shelf.lane, State.DELIVERED, [seq])
+                    yield from self._delete(shelf.lane, State.DELIVERED, [seq])
 
     def _delivered_forks(self, forks: Sequence[Lane]) -> Iterator[Shelf]:
         """Those of ``forks`` that were delivered, and that nobody works on."""
@@ -186,7 +186,7 @@ class Pruner:
             if not self._ledger.give_up(lane, what, state, before=before, after=after):
                 continue
             self._declare(lane, what)
-            yield self._delete(lane, state, range(run.first, run.last + 1))
+            yield from self._delete(lane, state, range(run.first, run.last + 1), now=State.LOST)
 
     def _runs(
         self, lane: Lane, state: State, numbers: Sequence[int]
@@ -210,18 +210,31 @@ class Pruner:
             sealer.declare_lost(Lost(ranges, what.held.records, what.held.raw_size, what.why))
         self._ledger.declared(lane, what.numbers)
 
-    def _delete(self, lane: Lane, state: State, numbers: Sequence[int]) -> Pruned:
+    def _delete(
+        self, lane: Lane, state: State, numbers: Sequence[int], *, now: State | None = None
+    ) -> Iterator[Pruned]:
+        """Delete those of ``numbers`` that are in ``state`` still, or ``now`` in another one.
+
+        Since they were chosen somebody may have asked for them to be sent again.
+        """
         size = 0
-        folders = set()
+        gone, folders = [], set()
         for seq in numbers:
+            if any(
+                span.state is not (now or state)
+                for span in self._ledger.spans_among(lane, Range(seq, seq))
+            ):
+                continue
             path = lane.segment(seq)
             with suppress(FileNotFoundError):
                 size += path.lstat().st_size
                 self._disk.unlink(path)
+            gone.append(Range(seq, seq))
             folders.add(path.parent)
         for folder in folders:
             self._disk.sync_dir(folder)
-        return Pruned(lane, state, tuple(join_ranges(Range(seq, seq) for seq in numbers)), size)
+        if gone:
+            yield Pruned(lane, state, tuple(join_ranges(gone)), size)
 
 
 def waits(ledger: Ledger, lane: Lane) -> bool:

@@ -16,6 +16,7 @@ from spool.statement import Lost, Statement
 from spool.streams import Kind
 from spool.tail import Tail
 from spool.totals import Totals
+from tests.support.disks import FastDisk
 from tests.support.spools import FAST, KEY, HandClock, new_lane, records, unit
 
 BEGIN = 1_795_424_400_000
@@ -221,3 +222,32 @@ def test_what_is_delivered_only_in_part_stays(ledger: Ledger, tmp_path: Path) ->
     ledger.settle(batch.id, answer, [sums])
     assert told(pruner(ledger).make_room([lane], ALL)) == []
     assert held(lane) == [1, 2, 3]
+
+
+class AskedAgain(FastDisk):
+    """A disk on which somebody wants all but the first segment again once that one was deleted."""
+
+    def __init__(self, ledger: Ledger, lane: Lane, last: int) -> None:
+        self.ledger, self.lane, self.last = ledger, lane, last
+
+    def unlink(self, path: Path) -> None:
+        super().unlink(path)
+        before, after = said(self.lane, 2).before, said(self.lane, self.last).after
+        self.ledger.move(
+            self.lane, 2, self.last,
+            source=D, target=P, by=By.REPLAY, before_first=before, after_last=after,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("for_room", [True, False])
+def test_what_was_chosen_to_go_and_is_to_be_sent_again_meanwhile_stays(
+    ledger: Ledger, tmp_path: Path, *, for_room: bool
+) -> None:
+    lane = filled(ledger, tmp_path, "transactions", 4)
+    move(ledger, lane, 1, 3, (P, D))
+    pruner = Pruner(ledger, lambda _lane: None, AskedAgain(ledger, lane, 3))
+    kinds: dict[Kind, int] = {"billing": BEGIN + 100, "usage": 0, "operational": 0}
+    found = pruner.make_room([lane], ALL) if for_room else pruner.by_age([lane], kinds)
+    assert told(found) == [("transactions", D, (Range(1, 1),))]
+    assert held(lane) == [2, 3, 4]
+    assert states(ledger, lane) == [(1, 1, D), (2, 4, P)]
