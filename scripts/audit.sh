@@ -631,8 +631,8 @@ check_lines() { # END RECORDS RAW_SIZE: sets why; everything is bounded by now
     why="it does not hold as many records as were sealed"
     ((lines == $2)) || return 0
     why="it does not hold whole, non-empty lines"
-    IFS= read -r -N 1 first <"$work/lines"
-    [[ $first != $'\n' && $(tr -s '\n' <"$work/lines" | wc -c) -eq $bytes ]] || return 0
+    read -r first < <(od -An -tx1 -N 1 "$work/lines") # bash itself passes over a NUL
+    [[ $first != 0a && $(tr -s '\n' <"$work/lines" | wc -c) -eq $bytes ]] || return 0
     for e in "${ends[@]}"; do
         read -r last < <(od -An -tx1 -j $((e - 1)) -N 1 "$work/lines")
         [[ $last == 0a ]] || return 0

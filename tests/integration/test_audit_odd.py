@@ -122,6 +122,12 @@ def test_what_a_manifest_must_not_say_is_bad_for_both(tmp_path: Path) -> None:
     assert _are_good(KEY, tmp_path) == (expected, expected)
 
 
+def test_a_line_that_begins_with_a_nul_is_no_blank_one(tmp_path: Path, signer: SigningKey) -> None:
+    data = frame(b"\0\n")
+    (tmp_path / "a.ndjson.zst").write_bytes(signed(data, statement(data, b"\0\n")))
+    assert _both(tmp_path, signer) == (0, 0)
+
+
 def test_a_segment_of_another_lane_in_a_bundle_is_bad_for_both(tmp_path: Path) -> None:
     data = frame(LINES)
     said = statement(data, LINES, stream="langgraph")
