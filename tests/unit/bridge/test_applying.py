@@ -235,13 +235,30 @@ def test_the_last_segment_is_compared_by_the_head_also_where_it_was_deleted(told
 
 def test_each_lane_of_a_receipt_is_told_beside_the_others(told: Told) -> None:
     wrong = replace(told.span(3, 3), digest="f" * 64)
-    here = told.of(wrong, missing=[Range(1, 2)])
-    there = replace(told.of(told.span(1, 4), missing=[Range(7, 9)]), stream="langgraph")
+    forks = [Fork(Span(OTHER, 2, 2, "pending", "f" * 64), ())]
+    here = told.of(wrong, missing=[Range(1, 2)], forks=forks)
+    lane = told.of(told.span(1, 4), missing=[Range(7, 9)], forks=forks)
+    there = replace(lane, stream="langgraph")
     found = told.hear(here, there)
     assert found.foreign == [(STREAM, 3), ("langgraph", 4)]
+    assert found.forks == [(STREAM, 2), ("langgraph", 2)]
     assert found.missing == 5
     assert told.node.ledger.missing(told.lane) == [Range(1, 2)]
     assert told.node.ledger.missing(told.node.lane("langgraph")) == [Range(7, 9)]
+
+
+def test_records_that_were_taken_since_are_delivered_and_a_dry_run_counts_them_alone(
+    told: Told,
+) -> None:
+    refused = [Refused(2, 0, 422, "refused"), Refused(2, 1, 422, "refused")]
+    told.hear(told.of(told.span(1, 3), refused=refused))
+    assert [each.line for each in told.exceptions()] == [0, 1]
+    lane = told.of(told.span(1, 3), refused=refused[1:])
+    assert told.hear(lane, dry_run=True) == Applied(delivered=1)
+    assert [each.line for each in told.exceptions()] == [0, 1]
+    assert told.hear(lane) == Applied(delivered=1)
+    assert [each.line for each in told.exceptions()] == [1]
+    assert told.hear(lane) == Applied()
 
 
 def test_what_is_on_its_way_is_counted_whatever_became_of_parts_of_it(told: Told) -> None:
