@@ -1,5 +1,8 @@
 """What a file in the ledger's place is, and what SQLite's errors about it become."""
 
+import errno
+import os
+import resource
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -223,6 +226,20 @@ def test_what_sqlite_said_is_shown_without_what_a_terminal_obeys(tmp_path: Path)
     message = in_words(said(sqlite3.SQLITE_IOERR, "disk \x1b[2J"), tmp_path / "ledger.db").message
     assert "disk" in message
     assert "\x1b" not in message
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
+def test_where_no_more_files_may_be_open_that_is_said_with_what_was_tried(
+    tmp_path: Path, code: int
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        told = in_words(said(code), tmp_path / "ledger.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert told.id == "files.too_many"
+    assert f"cannot open the ledger ({os.strerror(errno.EMFILE)})" in told.message
 
 
 def test_where_the_trial_fails_for_another_reason_it_is_no_disk_that_may_not_be_written(
