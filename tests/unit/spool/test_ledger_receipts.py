@@ -7,6 +7,7 @@ import pytest
 from spool.clock import SYSTEM_CLOCK
 from spool.lane import Lane
 from spool.ledger import Attempt, By, Ledger, LedgerError, RecordException, State
+from spool.ledger_audit import DISCARDED
 from spool.ledger_receipts import Heard
 from spool.ranges import Range
 from tests.support.ledgers import (
@@ -170,3 +171,18 @@ def test_numbers_of_two_chains_are_not_one_word(tmp_path: Path) -> None:
         ledger.extend(logs, NEXT_CHAIN, 3, 4, before=totals(2), totals=totals(2))
         assert confirm(ledger, logs, 2, 3) == 0
         assert rows(ledger, logs) == [(1, 2, P), (3, 4, P)]
+
+
+def test_records_that_were_taken_since_are_refused_no_more_unless_a_person_gave_them_up(
+    ledger: Ledger, logs: Lane
+) -> None:
+    refused = [RecordException(3, line, 1, "refused", 422, "no") for line in range(3)]
+    given_up = RecordException(4, 0, 1, DISCARDED, 422, "no")
+    confirm(ledger, logs, 3, 4, D, *refused, given_up)
+    confirm(ledger, logs, 6, 6, Q, RecordException(6, 0, 1, "refused", 422, "no"))
+    assert ledger.taken_since(logs, [(3, 1), (3, 9), (4, 0), (6, 0), (8, 0), (99, 0)]) == 1
+    left = [(each.seq, each.line) for each in ledger.exceptions(logs)]
+    assert left == [(3, 0), (3, 2), (4, 0), (6, 0)]
+    assert ledger.taken_since(logs, [(3, 0), (3, 2)]) == 2
+    assert ledger.taken_since(logs, []) == 0
+    assert rows(ledger, logs)[1:3] == [(3, 4, D), (5, 5, P)]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from keys.errors import VerificationError, shown
 from spool.lane import SEQ_MAX
-from spool.ranges import Range, format_ranges, join_ranges, parse_ranges, without
+from spool.ranges import Range, format_ranges, join_ranges, parse_ranges, shared, without
 
 NUMBERS = st.integers(1, SEQ_MAX)
 
@@ -81,3 +81,10 @@ def test_without_is_what_sets_would_say(some: list[Range], others: list[Range]) 
     assert numbers(left) == numbers(some) - numbers(others)
     assert left == join_ranges(left)
     assert all(each.first <= each.last for each in left)
+
+
+def test_what_two_sets_of_numbers_share_is_in_both() -> None:
+    one = [Range(8, 9), Range(1, 4), Range(3, 6)]
+    assert shared(one, [Range(2, 2), Range(5, 8)]) == [Range(2, 2), Range(5, 6), Range(8, 8)]
+    assert shared(one, one) == [Range(1, 6), Range(8, 9)]
+    assert shared(one, []) == shared([], one) == []
