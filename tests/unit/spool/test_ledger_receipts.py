@@ -183,6 +183,8 @@ def test_records_that_were_taken_since_are_refused_no_more_unless_a_person_gave_
     assert ledger.taken_since(logs, [(3, 1), (3, 9), (4, 0), (6, 0), (8, 0), (99, 0)]) == 1
     left = [(each.seq, each.line) for each in ledger.exceptions(logs)]
     assert left == [(3, 0), (3, 2), (4, 0), (6, 0)]
+    assert [each.seq for each in ledger.exceptions(logs, Range(4, 5))] == [4]
+    assert [each.seq for each in ledger.exceptions(logs, Range(4, 6))] == [4, 6]
     assert ledger.taken_since(logs, [(3, 0), (3, 2)]) == 2
     assert ledger.taken_since(logs, []) == 0
     assert rows(ledger, logs)[1:3] == [(3, 4, D), (5, 5, P)]
