@@ -164,19 +164,26 @@ class Segment:
         held = self._hashed
         return self._read(offset, size) if held is None else held[offset : offset + size]
 
-    def raw_frames(self, decoder: FrameDecoder) -> Iterator[RawFrame]:
+    def raw_frames(self, decoder: FrameDecoder, *, prove: bool = False) -> Iterator[RawFrame]:
         """What each data frame holds, in order.
 
         After the last one, raises ``segment.count`` unless all of them hold just as many records
-        and bytes as was signed; raises ``frame.*`` at the frame that is wrong.
+        and bytes as was signed; raises ``frame.*`` at the frame that is wrong. To ``prove`` it, raises
+        ``segment.digest`` at the end unless what was read for it is what was signed: a medium that
+        lies may answer one reading so and the next one otherwise.
         """
         records = 0
+        digest = hashlib.sha256()
         for frame in self._bounded_frames():
+            if prove:
+                digest.update(frame.stored)
             found = decoder.decode(frame)
             records += found.lines
             yield found
             del found  # whoever took it decides how long it is held
         self._check_records(records)
+        if prove and digest.hexdigest() != self.statement.sha256:
+            raise _bad("digest", "its medium gives other bytes now than were verified")
 
     def check_frames(self, decoder: FrameDecoder) -> None:
         """Raise as :meth:`raw_frames` does; for whoever does not want the lines, and quicker."""

@@ -90,7 +90,7 @@ def records_of(session: Session, path: Path, key_files: tuple[Path, ...]) -> Ite
             with found.segment(packed) as segment:
                 segment.check_digest()
                 segment.check_signature(keys("node", packed.node, found.rotations))
-                for raw, _ in segment.raw_frames(FrameDecoder()):
+                for raw, _ in segment.raw_frames(FrameDecoder(), prove=True):
                     yield raw
 
 

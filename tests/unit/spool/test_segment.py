@@ -284,6 +284,29 @@ def test_a_segment_of_many_pieces_has_the_digest_of_all_its_bytes(tmp_path: Path
     assert _read(lane.segment(1)) == made
 
 
+def test_a_medium_that_gives_other_frames_than_were_verified_is_found_out_by_who_asks_for_proof(
+    tmp_path: Path,
+) -> None:
+    lane = new_lane(tmp_path)
+    rng = Random(5)
+    made = [b'{"x":"%s"}' % rng.randbytes(50_000).hex().encode() for _ in range(24)]
+    seal_one(lane, made[:12], made[12:])
+    path = lane.segment(1)
+    with Segment.open(path) as segment:
+        segment.check_digest()
+        good = [raw for raw, _ in segment.raw_frames(FrameDecoder(), prove=True)]
+        frames = [frame.stored for frame in segment.stored_frames()]
+        assert len(frames) > 1
+        with path.open("r+b") as file:  # as many records and bytes, each frame good
+            file.write(b"".join(reversed(frames)))
+        found = segment.raw_frames(FrameDecoder(), prove=True)
+        shown: list[bytes] = []
+        with pytest.raises(VerificationError) as caught:
+            shown.extend(raw for raw, _ in found)
+        assert sorted(shown) == sorted(good) != shown
+    assert caught.value.id == "segment.digest"
+
+
 def test_a_file_at_the_limit_is_not_too_large_and_one_of_text_is_not_blank(path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(0)
