@@ -297,3 +297,20 @@ def test_what_is_told_again_with_more_is_kept_once_for_each_key(ledger: Ledger, 
     # What was told first is known no more: a segment need not name its end.
     take(ledger, arrival(logs, 6, prev="x"), arrival(logs, 4, prev="x"))
     assert ledger.unlinked(logs) == [4]
+
+
+def test_what_would_not_follow_is_told_before_anything_is_entered(
+    ledger: Ledger, logs: Lane
+) -> None:
+    take(ledger, arrival(logs, 1))
+    coming = [arrival(logs, 2, prev="x"), arrival(logs, 5)]
+    words = [(logs, told(3, 4, "x"))]
+    assert ledger.unlinked_after([logs], [], KEY, []) == {logs: []}
+    assert ledger.unlinked_after([logs], [], KEY, coming) == {logs: [2]}
+    assert ledger.unlinked_after([logs], words, KEY, coming) == {logs: [2, 5]}
+    assert ledger.unlinked_after([], words, KEY, coming) == {}
+    assert (ledger.unlinked(logs), ledger.elsewhere(logs)) == ([], [])
+    assert [span.last for span in ledger.spans(logs)] == [1]
+    ledger.note_elsewhere(logs, [run for _, run in words], KEY)
+    take(ledger, *coming)
+    assert ledger.unlinked(logs) == [2, 5]
