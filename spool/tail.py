@@ -12,6 +12,7 @@ from spool.clock import Clock
 from spool.durable import NO_ROOM, Disk
 from spool.filled import Filled
 from spool.group import Framed
+from spool.identity import identity_at, identity_of
 from spool.lane import Lane
 from spool.openfile import begin_file
 from spool.totals import Totals
@@ -41,11 +42,9 @@ class Tail:
         self._disk = disk
         self._clock = clock
         self.path = path
-        # At each commit it is looked at: to make a name of a path then would take half of the look.
-        self._name = str(path)
+        self._name = os.fsencode(path)
         self.fd = fd
-        found = os.fstat(fd)
-        self._inode = found.st_ino, found.st_dev
+        self._identity = identity_of(fd)
         self.size = 0
         self.raw_size = 0
         self._laid = 0
@@ -90,11 +89,7 @@ class Tail:
 
     def is_there(self) -> bool:
         """Whether its name still leads to it. Raises :class:`OSError` where nobody can tell."""
-        try:
-            there = os.lstat(self._name)
-        except FileNotFoundError:
-            return False
-        return (there.st_ino, there.st_dev) == self._inode
+        return identity_at(self._name) == self._identity
 
     def _lay_zeros(self, wanted: int) -> None:
         """See to it that small commits, after the file's first one, are written over zeros."""
