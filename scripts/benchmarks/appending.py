@@ -18,8 +18,8 @@ SLICE = 25
 """Records of one side before it is another's turn: a disk's mood changes faster than a round."""
 SLICES = 16
 CALLERS = 64
-EACH = 50
-"""Records of each caller, of each shape."""
+EACH = 200
+"""Records of each caller, of each shape; the first turn, in which all begin, is a small part."""
 COMMIT = 6000
 """Bytes that are stored of as many records."""
 GROUPS = 16
