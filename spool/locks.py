@@ -13,18 +13,14 @@ from pathlib import Path
 from keys.errors import shown
 from spool import descriptors
 from spool.errors import SpoolError
+from spool.identity import identity_at, identity_of
 
 LOCK_MODE = 0o600
 
 
 def still_named(fd: int, path: Path) -> bool:
     """Whether ``path`` leads to the file behind ``fd``."""
-    try:
-        there = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    here = os.fstat(fd)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    return identity_at(os.fsencode(path)) == identity_of(fd)
 
 
 def try_lock(fd: int, path: Path, *, shared: bool = False) -> bool:

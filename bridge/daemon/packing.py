@@ -73,9 +73,8 @@ class Packer:
             try:
                 return find()
             except DamagedSourceError as error:
-                if (
-                    dry_run or error.name in self.mended
-                ):  # of what is lost already, nothing is moved
+                # Of what is lost already, nothing is moved.
+                if dry_run or error.name in self.mended:
                     raise
                 self._mend(error)
 
